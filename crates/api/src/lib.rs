@@ -1,0 +1,1 @@
+//! The contract: every command declared once.

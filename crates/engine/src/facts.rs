@@ -1,0 +1,229 @@
+//! What travels from the sources to the writer.
+
+use std::path::PathBuf;
+
+use lamplight_model::event::Event;
+use lamplight_model::ids::{Agent, FactId, SessionId, Timestamp};
+use lamplight_model::session::{RegistryEntry, Validity};
+use serde::{Deserialize, Serialize};
+
+/// Everything the writer takes in; one queue, one order.
+#[derive(Debug)]
+pub enum Input {
+    /// Records appended to one transcript.
+    Batch(FileBatch),
+    /// A transcript is gone from where it was (deleted; a move arrives as a batch under the new path).
+    FileGone {
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// A subagent's meta file was read.
+    SubagentMeta {
+        /// The session it belongs to.
+        session: SessionId,
+        /// The subagent's own id.
+        subagent: String,
+        /// Its type.
+        kind: Option<String>,
+        /// Its task.
+        description: Option<String>,
+        /// Said to be finished.
+        finished: bool,
+    },
+    /// A registry file was read and checked.
+    Registry(RegistryUpdate),
+    /// A registry file is gone (already debounced against the flicker of `-p` by the fold, not by the source).
+    RegistryRemoved {
+        /// Whose registry.
+        agent: Agent,
+        /// Which process.
+        pid: u32,
+        /// When it was seen.
+        at: Timestamp,
+    },
+    /// An awaited process ended.
+    ProcessExited {
+        /// Which.
+        pid: u32,
+        /// When.
+        at: Timestamp,
+    },
+    /// A writer lock changed (Codex).
+    Lock {
+        /// Thread it belongs to.
+        session: SessionId,
+        /// The file is there.
+        present: bool,
+        /// Who holds it by the kernel's lock table.
+        holder: Option<u32>,
+        /// When it was seen.
+        at: Timestamp,
+    },
+    /// A title from outside the transcript (Codex `session_index.jsonl`).
+    Title {
+        /// Whose.
+        agent: Agent,
+        /// Which session.
+        session: SessionId,
+        /// The title.
+        text: String,
+        /// When it was given.
+        at: Timestamp,
+    },
+    /// Counts and troubles of a source.
+    Source(SourceReport),
+    /// The first listing of all roots has been sent: what is not alive by now has no process.
+    Listed {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// Records appended to one transcript, in file order.
+#[derive(Debug)]
+pub struct FileBatch {
+    /// The file.
+    pub file: FileId,
+    /// Where it is now.
+    pub path: PathBuf,
+    /// What it is the transcript of.
+    pub role: FileRole,
+    /// The file was truncated or replaced: what it said before is void.
+    pub reset: bool,
+    /// First byte these records come from.
+    pub from: u64,
+    /// Byte after the last complete line; the cursor once this is committed.
+    pub to: u64,
+    /// Decoder state after the last line, as JSON; opaque to the writer, stored with the cursor.
+    pub carry: String,
+    /// The facts.
+    pub events: Vec<Event>,
+    /// Lines that could not be used.
+    pub issues: Vec<Issue>,
+    /// Moment of reading.
+    pub read_at: Timestamp,
+}
+
+/// Identity of a file, whatever it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FileId {
+    /// Device.
+    pub dev: u64,
+    /// Inode.
+    pub ino: u64,
+}
+
+/// What a file is the transcript of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FileRole {
+    /// Whose.
+    pub agent: Agent,
+    /// Which session.
+    pub session: SessionId,
+    /// The subagent's id; `None` for the main transcript.
+    pub subagent: Option<String>,
+}
+
+/// Where reading of a file goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// Identity the cursor belongs to.
+    pub file: FileId,
+    /// Where the file was.
+    pub path: PathBuf,
+    /// What it is.
+    pub role: FileRole,
+    /// Byte after the last complete line read.
+    pub offset: u64,
+    /// Decoder state.
+    pub carry: String,
+}
+
+/// One registry file, read and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegistryUpdate {
+    /// Whose registry.
+    pub agent: Agent,
+    /// Process it speaks of.
+    pub pid: u32,
+    /// Session it names.
+    pub session: SessionId,
+    /// What it says.
+    pub entry: RegistryEntry,
+    /// Whether the process was found.
+    pub validity: Validity,
+    /// When the status changed, by the file (`statusUpdatedAt`, else `updatedAt`), clamped to the moment of reading.
+    pub status_at: Timestamp,
+    /// Moment of reading.
+    pub read_at: Timestamp,
+}
+
+/// A trouble with something read. Never carries transcript text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// Kind.
+    pub kind: IssueKind,
+    /// File.
+    pub path: Option<PathBuf>,
+    /// Byte offset of the line.
+    pub at: Option<u64>,
+}
+
+/// Kinds of trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IssueKind {
+    /// A line is no JSON object.
+    BadJson,
+    /// A line is no UTF-8.
+    BadUtf8,
+    /// A line over 16 MB; its type, ids and usage were read in a stream.
+    LongLine,
+    /// A directory, FIFO, socket or device where a transcript should be.
+    NotAFile,
+    /// Permission denied or another I/O error.
+    Unreadable,
+    /// A link that leads in a circle.
+    LinkLoop,
+    /// A link that leaves the configured root.
+    OutsideRoot,
+    /// A file name or record that is no session id.
+    BadId,
+    /// A time in the future; clamped to the moment of reading.
+    FutureTime,
+    /// A registry file that could not be parsed (half written); the old value is kept.
+    HalfWritten,
+    /// The system's limit of file watches is reached; live files are looked at every 2 s.
+    WatchLimit,
+    /// The kernel dropped file events; everything was listed again.
+    WatchOverflow,
+}
+
+/// Counts of a source since the last report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceReport {
+    /// Which source, for example `claude-code transcripts`.
+    pub name: &'static str,
+    /// Folder.
+    pub path: PathBuf,
+    /// The folder is there and watched.
+    pub present: bool,
+    /// Files known now.
+    pub files: u64,
+    /// Troubles since the last report.
+    pub issues: Vec<Issue>,
+}
+
+/// Makes the 16-byte id of a fact from its native ids; the same on every machine and in every version.
+#[must_use]
+pub fn fact_id(agent: Agent, kind: &str, parts: &[&str]) -> FactId {
+    let mut text = String::with_capacity(96);
+    text.push_str(agent.as_str());
+    text.push('\0');
+    text.push_str(kind);
+    for part in parts {
+        text.push('\0');
+        text.push_str(part);
+    }
+    FactId(xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
+}

@@ -1,0 +1,1 @@
+//! Where facts come from: transcripts and registries of each agent, processes, locks.

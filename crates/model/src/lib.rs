@@ -1,0 +1,12 @@
+//! Pure rules of Lamplight: facts, the fold, what a session is doing, what needs its person, prices and views.
+//!
+//! Start from [`event::Event`] (a fact), [`session::SessionState`] (what is folded from facts) and [`assess::assess`]
+//! (what that means at a given moment). Nothing here reads a file, a clock or JSON; the same input gives the same
+//! output, always.
+
+pub mod attention;
+pub mod event;
+pub mod ids;
+pub mod pricing;
+pub mod session;
+pub mod view;
