@@ -16,7 +16,7 @@ STATES = {
 }
 DETAILS = {"question", "plan", "elicitation"}
 # Rows of the driver and of the fake model; everything else is what the program under test reads, and proves nothing.
-CODEX_ROWS = {"driver", "model_request", "proc_start", "proc_end"}
+CODEX_ROWS = {"driver", "model_request", "proc_start", "proc_end", "exec_end"}
 
 
 def evidence(agent, folder):
