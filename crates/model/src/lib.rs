@@ -4,9 +4,13 @@
 //! (what that means at a given moment). Nothing here reads a file, a clock or JSON; the same input gives the same
 //! output, always.
 
+pub mod assess;
 pub mod attention;
 pub mod event;
+pub mod fold;
 pub mod ids;
+pub mod label;
 pub mod pricing;
+pub mod resume;
 pub mod session;
 pub mod view;

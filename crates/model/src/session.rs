@@ -370,6 +370,8 @@ pub struct Subagent {
     pub kind: Option<String>,
     /// Its task.
     pub description: Option<String>,
+    /// Calls without an answer, oldest first; at most 8 are kept.
+    pub open_calls: Vec<OpenCall>,
 }
 
 /// A process of a session, as its registry file or the process table says.
@@ -387,6 +389,8 @@ pub struct Process {
     pub status_since: Timestamp,
     /// Status before a dialog of the person's own was opened.
     pub before_dialog: Option<RegistryStatus>,
+    /// It was seen busy: a turn ran, whatever the transcript shows.
+    pub worked: bool,
     /// The registry file was removed.
     pub removed_at: Option<Timestamp>,
     /// The process ended.

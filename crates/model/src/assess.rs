@@ -1,0 +1,428 @@
+//! What the facts of a session mean at a given moment.
+//!
+//! The one place where sources are weighed against each other: the agent's live registry, validated against the
+//! process table, is believed before the transcript; silence is believed never (`ARCHITECTURE.md`, "Whom to believe").
+//! Pure: the moment is an argument, and `recheck_at` names the next moment at which the answer can change by itself.
+
+mod claude;
+mod codex;
+
+use crate::attention::{CauseKind, ClearedBy};
+use crate::event::{FailureClass, HiddenKind};
+use crate::ids::{Agent, Timestamp};
+use crate::session::{
+    EntryKind, Lifecycle, LivenessState, OpenCall, SessionState, Speaker, Subagent, Transcript, TurnState, WaitKind,
+};
+use crate::view::{Doing, Evidence, Liveness, WaitingFor};
+
+/// A removed registry file counts as an end only after this: `-p` deletes, re-creates and deletes it again at exit.
+pub const REMOVAL_SETTLE_MS: i64 = 300;
+/// How far the transcript may lag behind the registry: its writer flushes about every 100 ms, the registry follows the
+/// screen within 200 ms; measured up to 0.25 s apart.
+pub const TRANSCRIPT_LAG_MS: i64 = 450;
+/// A process that died while its registry file stands: an orderly exit removes the file first.
+pub const EXIT_SETTLE_MS: i64 = 300;
+/// Without any sign of a process or an end, a session stops being news after this.
+pub const NEWS_MS: i64 = 12 * 3_600_000;
+/// Activity up to this old is `active`.
+pub const ACTIVE_MS: i64 = 5 * 60_000;
+/// Where nothing but the transcript speaks, an open turn that wrote nothing for this long is `unknown`: mid-turn
+/// silences of 8 minutes are common (99th percentile 4), of 30 rare.
+pub const SILENCE_MS: i64 = 30 * 60_000;
+/// A subagent without an end whose file is older than this is no longer counted as running.
+pub const SUBAGENT_MS: i64 = 24 * 3_600_000;
+
+/// What the engine knows around a session that is not folded from its facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Circumstances {
+    /// Whose session it is.
+    pub agent: Agent,
+    /// The agent's live registry (or lock folder) is there and has been listed: absence in it means absence.
+    pub registry_listed: bool,
+    /// The idle window.
+    pub idle_window_ms: i64,
+}
+
+/// The meaning of a session's facts at a moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assessment {
+    /// What it is doing.
+    pub turn_state: TurnState,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// What it waits for.
+    pub waiting_for: Option<WaitingFor>,
+    /// Whether a process runs it.
+    pub liveness: Liveness,
+    /// A label of age.
+    pub lifecycle: Lifecycle,
+    /// Last activity, never later than `now`.
+    pub last_activity: Option<Timestamp>,
+    /// The running tool.
+    pub doing: Option<Doing>,
+    /// Facts behind the state, the believed one first.
+    pub evidence: Vec<Evidence>,
+    /// Why it needs its person, if it does.
+    pub need: Option<Need>,
+    /// What clears a need that no longer stands.
+    pub clears: ClearedBy,
+    /// Orderly end.
+    pub ended_at: Option<Timestamp>,
+    /// Pid of the live client.
+    pub pid: Option<u32>,
+    /// Subagents running now.
+    pub subagents_running: u32,
+    /// How it is driven.
+    pub entry: EntryKind,
+    /// Why it is never a row.
+    pub hidden: Option<HiddenKind>,
+    /// Next moment at which this can change without a new fact.
+    pub recheck_at: Option<Timestamp>,
+}
+
+/// Why a session needs its person. Two assessments with the same `anchor` speak of the same need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// Why; may become more exact while the need stands (a permission prompt that turns out to be a plan).
+    pub kind: CauseKind,
+    /// Since when.
+    pub since: Timestamp,
+    /// What raised it: stable over restarts and over late facts.
+    pub anchor: Anchor,
+    /// Source that raised it.
+    pub source: &'static str,
+}
+
+/// What raised a need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anchor {
+    /// Something blocks since this moment, by the agent's own clock.
+    Blocked(Timestamp),
+    /// The turn of this number is over.
+    Turn(u32),
+}
+
+impl SessionState {
+    /// The transcript that speaks for the session: the one with the latest record. Copies of it say the same.
+    #[must_use]
+    pub fn transcript(&self) -> Option<&Transcript> {
+        self.mains.values().max_by(|a, b| {
+            (a.last_at, a.turn.number, &a.cwd, &a.last_said).cmp(&(b.last_at, b.turn.number, &b.cwd, &b.last_said))
+        })
+    }
+
+    /// Whether a prompt, response or tool call was ever seen: a session without is a zombie of the views.
+    #[must_use]
+    pub fn has_signal(&self) -> bool {
+        self.tool_calls > 0
+            || self.prompts > 0
+            || self.usage.values().any(|m| !m.usage.is_zero())
+            || self.mains.values().any(|t| t.prompted || t.responded)
+    }
+}
+
+/// Says what the facts mean at `now`.
+#[must_use]
+pub fn assess(state: &SessionState, around: &Circumstances, now: Timestamp) -> Assessment {
+    let mut verdict = match around.agent {
+        Agent::ClaudeCode => claude::judge(state, around, now),
+        Agent::Codex => codex::judge(state, around, now),
+    };
+    let transcript = state.transcript();
+    let entry = verdict.entry.or(transcript.and_then(|t| t.entry)).unwrap_or(EntryKind::Interactive);
+    let hidden = verdict.hidden.or(transcript.and_then(|t| t.hidden));
+    let last_activity = last_activity(state, now);
+    let closed = state.closed_at.filter(|closed| last_activity.is_none_or(|last| last <= *closed));
+    if closed.is_some() && verdict.liveness.state != LivenessState::Alive {
+        verdict.turn_state = TurnState::Ended;
+        verdict.waiting_for = None;
+        verdict.since = closed;
+    }
+    let ended_at = closed.or(verdict.ended_at);
+    let lifecycle = match (closed, last_activity) {
+        (Some(_), _) => Lifecycle::Closed,
+        (None, Some(last)) => {
+            let age = now.since(last);
+            let (lifecycle, until) = if age <= ACTIVE_MS {
+                (Lifecycle::Active, Some(ACTIVE_MS))
+            } else if age <= around.idle_window_ms {
+                (Lifecycle::Idle, Some(around.idle_window_ms))
+            } else {
+                (Lifecycle::Stale, None)
+            };
+            if let Some(until) = until {
+                verdict.recheck(last.plus_ms(until + 1));
+            }
+            lifecycle
+        }
+        (None, None) => Lifecycle::Stale,
+    };
+    let need = need_of(&verdict, state, entry, hidden, closed.is_some());
+    let (need, clears) = expire(need, &mut verdict, last_activity, closed.is_some(), state, now);
+    let subagents_running = running_subagents(state, verdict.liveness.state, now);
+    Assessment {
+        turn_state: verdict.turn_state,
+        since: verdict.since,
+        waiting_for: verdict.waiting_for,
+        liveness: verdict.liveness,
+        lifecycle,
+        last_activity,
+        doing: verdict.doing,
+        evidence: verdict.evidence,
+        need,
+        clears,
+        ended_at,
+        pid: verdict.pid,
+        subagents_running,
+        entry,
+        hidden,
+        recheck_at: verdict.recheck_at.filter(|at| *at > now),
+    }
+}
+
+/// What one agent's rules say, before what all agents share.
+#[derive(Debug)]
+struct Verdict {
+    turn_state: TurnState,
+    since: Option<Timestamp>,
+    waiting_for: Option<WaitingFor>,
+    liveness: Liveness,
+    doing: Option<Doing>,
+    evidence: Vec<Evidence>,
+    blocked_since: Option<Timestamp>,
+    source: &'static str,
+    ended_at: Option<Timestamp>,
+    pid: Option<u32>,
+    entry: Option<EntryKind>,
+    hidden: Option<HiddenKind>,
+    superseded: bool,
+    recheck_at: Option<Timestamp>,
+}
+
+impl Verdict {
+    fn new(turn_state: TurnState, since: Option<Timestamp>, source: &'static str) -> Self {
+        Self {
+            turn_state,
+            since,
+            waiting_for: None,
+            liveness: Liveness { state: LivenessState::Unknown, source: None, observed_at_ms: None },
+            doing: None,
+            evidence: Vec::new(),
+            blocked_since: None,
+            source,
+            ended_at: None,
+            pid: None,
+            entry: None,
+            hidden: None,
+            superseded: false,
+            recheck_at: None,
+        }
+    }
+
+    fn recheck(&mut self, at: Timestamp) {
+        self.recheck_at = Some(self.recheck_at.map_or(at, |before| before.min(at)));
+    }
+
+    fn alive(&mut self, source: &str, at: Timestamp) {
+        self.liveness =
+            Liveness { state: LivenessState::Alive, source: Some(source.to_owned()), observed_at_ms: Some(at.0) };
+    }
+
+    fn dead(&mut self, source: &str, at: Timestamp) {
+        self.liveness =
+            Liveness { state: LivenessState::Dead, source: Some(source.to_owned()), observed_at_ms: Some(at.0) };
+    }
+
+    fn note(&mut self, source: &str, at: Timestamp, fact: String) {
+        self.evidence.push(Evidence { fact, source: source.to_owned(), at_ms: at.0 });
+    }
+}
+
+/// Last activity: records, subagents' records, changes of the live status. Never later than `now`.
+fn last_activity(state: &SessionState, now: Timestamp) -> Option<Timestamp> {
+    let records = state.mains.values().filter_map(|t| t.last_at);
+    let subagents = state.subagents.values().filter_map(|s| s.last_at);
+    let statuses = state.processes.values().map(|p| p.status_since);
+    records.chain(subagents).chain(statuses).max().map(|at| at.min(now))
+}
+
+/// Subagents whose work is not known to be over. Without a live session nothing of it runs.
+fn running_subagents(state: &SessionState, liveness: LivenessState, now: Timestamp) -> u32 {
+    if liveness == LivenessState::Dead {
+        return 0;
+    }
+    let running = state.subagents.values().filter(|s| is_running(s, now)).count();
+    u32::try_from(running).unwrap_or(u32::MAX)
+}
+
+fn is_running(s: &Subagent, now: Timestamp) -> bool {
+    !s.finished && s.last_at.is_some_and(|last| now.since(last) <= SUBAGENT_MS)
+}
+
+fn need_of(
+    v: &Verdict,
+    state: &SessionState,
+    entry: EntryKind,
+    hidden: Option<HiddenKind>,
+    closed: bool,
+) -> Option<Need> {
+    if hidden.is_some() || closed || v.superseded {
+        return None;
+    }
+    let transcript = state.transcript();
+    let number = transcript.map_or(0, |t| t.turn.number);
+    let turn = |kind, since: Option<Timestamp>| {
+        Some(Need { kind, since: since?, anchor: Anchor::Turn(number), source: v.source })
+    };
+    let blocked = |kind| {
+        let since = v.blocked_since.or(v.since)?;
+        Some(Need { kind, since, anchor: Anchor::Blocked(since), source: v.source })
+    };
+    let print = entry == EntryKind::Print;
+    match v.turn_state {
+        TurnState::AwaitingPermission => blocked(CauseKind::Permission),
+        TurnState::AwaitingAnswer => match v.waiting_for.as_ref().map(|w| w.kind) {
+            Some(WaitKind::Question) => blocked(CauseKind::Question),
+            Some(WaitKind::Plan) => blocked(CauseKind::Plan),
+            _ => blocked(CauseKind::Elicitation),
+        },
+        // A run without a person that ended normally is nobody's turn; one that failed is read where it was started.
+        _ if print => None,
+        TurnState::AwaitingReply => {
+            let agent_spoke = transcript
+                .and_then(|t| t.last_speaker)
+                .is_none_or(|(who, _)| who == Speaker::Assistant);
+            if agent_spoke { turn(CauseKind::Reply, v.since) } else { None }
+        }
+        TurnState::Interrupted => turn(CauseKind::Interrupted, v.since),
+        TurnState::Errored => {
+            let kind = match transcript.and_then(|t| t.turn.failure.as_ref()).map(|f| f.class) {
+                Some(FailureClass::SignIn) => CauseKind::SignIn,
+                Some(FailureClass::Limit) => CauseKind::Limit,
+                Some(FailureClass::Error) | None => CauseKind::Error,
+            };
+            turn(kind, v.since)
+        }
+        TurnState::Crashed => {
+            if transcript.is_some_and(|t| t.prompted) { turn(CauseKind::Crashed, v.since) } else { None }
+        }
+        TurnState::Starting
+        | TurnState::Working
+        | TurnState::Background
+        | TurnState::Ended
+        | TurnState::Unknown => None,
+    }
+}
+
+/// Drops a need that is no longer news, and says what would clear one that stood until now.
+fn expire(
+    need: Option<Need>,
+    v: &mut Verdict,
+    last_activity: Option<Timestamp>,
+    closed: bool,
+    state: &SessionState,
+    now: Timestamp,
+) -> (Option<Need>, ClearedBy) {
+    if let Some(need) = need {
+        if v.liveness.state == LivenessState::Alive {
+            return (Some(need), ClearedBy::Resolution);
+        }
+        let last = last_activity.unwrap_or(need.since).max(need.since);
+        if now.since(last) <= NEWS_MS {
+            v.recheck(last.plus_ms(NEWS_MS + 1));
+            return (Some(need), ClearedBy::Resolution);
+        }
+        return (None, ClearedBy::Expired);
+    }
+    let clears = if v.superseded {
+        ClearedBy::Superseded
+    } else if closed {
+        ClearedBy::Closed
+    } else if v.turn_state == TurnState::Ended {
+        ClearedBy::Ended
+    } else if state.transcript().and_then(|t| t.last_speaker).is_some_and(|(who, _)| who == Speaker::User) {
+        ClearedBy::Reply
+    } else {
+        ClearedBy::Resolution
+    };
+    (None, clears)
+}
+
+/// The call that asks: the oldest open one of the main thread that is not itself a delegation, else of a running
+/// subagent.
+fn asking_call<'a>(state: &'a SessionState, now: Timestamp) -> Option<&'a OpenCall> {
+    let own = state.transcript().into_iter().flat_map(|t| t.open_calls.iter());
+    own.filter(|c| !matches!(c.name.as_str(), "Agent" | "Task")).min_by_key(|c| c.at).or_else(|| {
+        state
+            .subagents
+            .values()
+            .filter(|s| is_running(s, now))
+            .flat_map(|s| s.open_calls.iter())
+            .max_by_key(|c| c.at)
+    })
+}
+
+fn waiting(kind: WaitKind, call: Option<&OpenCall>) -> WaitingFor {
+    let ask = call.and_then(|c| c.ask.as_ref());
+    WaitingFor {
+        kind,
+        tool: call.map(|c| c.name.clone()),
+        detail: ask.map(|a| a.text.clone()).or_else(|| call.and_then(|c| c.target.clone())),
+        options: ask.map(|a| a.options.clone()).unwrap_or_default(),
+        resets_at_ms: None,
+    }
+}
+
+/// What a turn that is over waits for.
+fn waiting_after(state: TurnState, t: Option<&Transcript>) -> Option<WaitingFor> {
+    let plain = |kind| WaitingFor { kind, tool: None, detail: None, options: Vec::new(), resets_at_ms: None };
+    match state {
+        TurnState::AwaitingReply => Some(plain(WaitKind::Reply)),
+        TurnState::Errored => {
+            let failure = t.and_then(|t| t.turn.failure.as_ref());
+            let kind = match failure.map(|f| f.class) {
+                Some(FailureClass::SignIn) => WaitKind::SignIn,
+                Some(FailureClass::Limit) => WaitKind::Limit,
+                Some(FailureClass::Error) | None => WaitKind::Error,
+            };
+            Some(WaitingFor {
+                detail: failure.map(|f| f.text.clone()),
+                resets_at_ms: failure.and_then(|f| f.resets_at).map(|at| at.0),
+                ..plain(kind)
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The running tool of a turn at work; `tool: None` while the model thinks.
+fn doing(t: Option<&Transcript>, since: Option<Timestamp>) -> Doing {
+    match t.and_then(|t| t.open_calls.last()) {
+        Some(call) => Doing {
+            tool: Some(call.name.clone()),
+            target: call.target.as_deref().map(|t| crate::fold::cut(t, 300)),
+            since_ms: Some(call.at.0),
+        },
+        None => Doing { tool: None, target: None, since_ms: since.map(|at| at.0) },
+    }
+}
+
+/// Notes what the transcript says, in words, with its age.
+fn note_transcript(v: &mut Verdict, t: &Transcript) {
+    use crate::session::Phase;
+    let at = t.turn.since;
+    match t.turn.phase {
+        Phase::None => {
+            if let Some(at) = t.first_at {
+                v.note("transcript", at, "No turn yet".to_owned());
+            }
+        }
+        Phase::Working => match t.open_calls.last() {
+            Some(call) => v.note("transcript", call.at, format!("{} call without a result", call.name)),
+            None => v.note("transcript", t.last_at.unwrap_or(at), "Turn open".to_owned()),
+        },
+        Phase::Ended => v.note("transcript", at, "The agent ended its turn".to_owned()),
+        Phase::Interrupted => v.note("transcript", at, "You interrupted the turn".to_owned()),
+        Phase::Failed => v.note("transcript", at, "An error ended the turn".to_owned()),
+    }
+}

@@ -1,0 +1,250 @@
+//! Claude Code: registry file and process first, then the transcript (`formats/claude-code.md`, "How to tell the
+//! state").
+
+use super::{
+    Circumstances, EXIT_SETTLE_MS, REMOVAL_SETTLE_MS, SILENCE_MS, TRANSCRIPT_LAG_MS, Verdict, asking_call, doing,
+    is_running, note_transcript, waiting, waiting_after,
+};
+use crate::event::HiddenKind;
+use crate::fold::has_background_subagent;
+use crate::ids::Timestamp;
+use crate::session::{
+    EntryKind, Phase, Process, RegistryStatus, SessionState, Transcript, TurnState, Validity, WaitKind,
+};
+
+pub(super) fn judge(state: &SessionState, around: &Circumstances, now: Timestamp) -> Verdict {
+    let transcript = state.transcript();
+    let mut v = match speaking_process(state, now) {
+        Some(process) => by_process(state, process, now),
+        None => without_process(state, around, now),
+    };
+    if let Some(t) = transcript {
+        note_transcript(&mut v, t);
+    }
+    if state.processes.values().any(|p| p.entry.spare) && transcript.is_none_or(|t| !t.prompted) {
+        v.hidden = Some(HiddenKind::Spare);
+    }
+    v
+}
+
+/// The live process that decides: one that waits before one that works before one that is idle; then the latest.
+fn speaking_process(state: &SessionState, now: Timestamp) -> Option<&Process> {
+    let urgency = |p: &Process| match p.entry.status {
+        Some(RegistryStatus::Waiting(_)) => 3,
+        Some(RegistryStatus::Busy) => 2,
+        Some(RegistryStatus::Shell) => 1,
+        _ => 0,
+    };
+    state
+        .processes
+        .values()
+        .filter(|p| is_alive(p, now))
+        .max_by_key(|p| (p.removed_at.is_none(), urgency(p), p.status_since, p.pid))
+}
+
+/// Alive, or not long enough gone to say how it ended.
+fn is_alive(p: &Process, now: Timestamp) -> bool {
+    p.validity == Validity::Valid
+        && p.moved_to.is_none()
+        && p.removed_at.is_none_or(|at| now.since(at) < REMOVAL_SETTLE_MS)
+        && (p.removed_at.is_some() || p.exited_at.is_none_or(|at| now.since(at) < EXIT_SETTLE_MS))
+}
+
+fn by_process(state: &SessionState, p: &Process, now: Timestamp) -> Verdict {
+    let t = state.transcript();
+    let mut v = match &p.entry.status {
+        None => Verdict::new(TurnState::Starting, Some(p.status_since), "registry"),
+        Some(RegistryStatus::Waiting(what)) if what == "dialog open" => {
+            // The person opened a dialog of their own: the agent asks nothing, whatever went before still holds.
+            status_verdict(state, p, p.before_dialog.as_ref().unwrap_or(&RegistryStatus::Idle), now)
+        }
+        Some(status) => status_verdict(state, p, status, now),
+    };
+    if let Some(at) = p.removed_at {
+        v.recheck(at.plus_ms(REMOVAL_SETTLE_MS));
+    } else if let Some(at) = p.exited_at {
+        v.recheck(at.plus_ms(EXIT_SETTLE_MS));
+    }
+    v.alive("registry", p.observed_at);
+    v.pid = Some(p.pid);
+    v.entry = Some(p.entry.kind);
+    let says = match &p.entry.status {
+        None => "Claude Code has not said a status yet".to_owned(),
+        Some(RegistryStatus::Idle) => "Claude Code says idle".to_owned(),
+        Some(RegistryStatus::Busy) => "Claude Code says busy".to_owned(),
+        Some(RegistryStatus::Shell) => "Claude Code says shell: a background shell runs".to_owned(),
+        Some(RegistryStatus::Waiting(what)) => format!("Claude Code says waiting: {what}"),
+        Some(RegistryStatus::Other(word)) => format!("Claude Code says {word}"),
+    };
+    let registry = crate::view::Evidence { fact: says, source: "registry".to_owned(), at_ms: p.status_since.0 };
+    v.evidence.insert(0, registry);
+    v.note("process", p.observed_at, format!("pid {} runs, started as recorded", p.pid));
+    if v.turn_state == TurnState::Working {
+        v.doing = Some(doing(t, v.since));
+    }
+    v
+}
+
+fn status_verdict(state: &SessionState, p: &Process, status: &RegistryStatus, now: Timestamp) -> Verdict {
+    let t = state.transcript();
+    match status {
+        RegistryStatus::Waiting(what) => {
+            let call = asking_call(state, now);
+            let ask = call.and_then(|c| c.ask.as_ref()).map(|a| a.kind);
+            let (turn_state, kind) = match (what.as_str(), ask) {
+                (_, Some(crate::event::AskKind::Plan)) => (TurnState::AwaitingAnswer, WaitKind::Plan),
+                ("input needed", Some(crate::event::AskKind::Question)) => {
+                    (TurnState::AwaitingAnswer, WaitKind::Question)
+                }
+                ("input needed", None) => (TurnState::AwaitingAnswer, WaitKind::Elicitation),
+                (_, _) => (TurnState::AwaitingPermission, WaitKind::Permission),
+            };
+            let mut v = Verdict::new(turn_state, Some(p.status_since), "registry");
+            let elicits = kind == WaitKind::Elicitation;
+            v.waiting_for = Some(waiting(kind, if elicits { None } else { call }));
+            v.blocked_since = Some(p.status_since);
+            v
+        }
+        RegistryStatus::Busy => {
+            let over = t.filter(|t| turn_is_over(t) && t.turn.since >= p.status_since);
+            if let Some(t) = over
+                && (has_background_subagent(t) || state.subagents.values().any(|s| is_running(s, now)))
+            {
+                return Verdict::new(TurnState::Background, Some(t.turn.since), "registry");
+            }
+            let began = t.filter(|t| t.turn.phase == Phase::Working).and_then(|t| t.turn.started_at);
+            Verdict::new(TurnState::Working, began.or(Some(p.status_since)), "registry")
+        }
+        RegistryStatus::Shell => {
+            let since = t.filter(|t| turn_is_over(t)).map_or(p.status_since, |t| t.turn.since);
+            Verdict::new(TurnState::Background, Some(since), "registry")
+        }
+        RegistryStatus::Idle | RegistryStatus::Other(_) => idle_verdict(t, p, now),
+    }
+}
+
+fn turn_is_over(t: &Transcript) -> bool {
+    matches!(t.turn.phase, Phase::Ended | Phase::Interrupted | Phase::Failed)
+}
+
+/// The registry says idle: how the turn ended stands in the transcript, which may lag behind it.
+fn idle_verdict(t: Option<&Transcript>, p: &Process, now: Timestamp) -> Verdict {
+    let Some(t) = t else {
+        // No transcript: nothing was asked yet, or the session is not persisted and a turn is over.
+        let state = if p.worked { TurnState::AwaitingReply } else { TurnState::Starting };
+        let mut v = Verdict::new(state, Some(p.status_since), "registry");
+        v.waiting_for = waiting_after(state, None);
+        return v;
+    };
+    let (turn_state, since) = match t.turn.phase {
+        Phase::None => (TurnState::Starting, p.status_since),
+        Phase::Ended => (TurnState::AwaitingReply, t.turn.since),
+        Phase::Interrupted => (TurnState::Interrupted, t.turn.since),
+        Phase::Failed => (TurnState::Errored, t.turn.since),
+        Phase::Working if now.since(p.status_since) < TRANSCRIPT_LAG_MS => {
+            let mut v = Verdict::new(TurnState::Working, t.turn.started_at, "registry");
+            v.recheck(p.status_since.plus_ms(TRANSCRIPT_LAG_MS));
+            return v;
+        }
+        Phase::Working if t.last_at.is_some_and(|last| last > p.status_since) => {
+            // A record newer than the status: the next turn's, whose status is on its way.
+            let last = t.last_at.unwrap_or(now);
+            if now.since(last) < TRANSCRIPT_LAG_MS {
+                let mut v = Verdict::new(TurnState::Working, t.turn.started_at, "transcript");
+                v.recheck(last.plus_ms(TRANSCRIPT_LAG_MS));
+                return v;
+            }
+            (TurnState::Interrupted, p.status_since)
+        }
+        // Esc before the first byte, and a refusal whose lines never came, leave no record of an end.
+        Phase::Working => (TurnState::Interrupted, p.status_since),
+    };
+    let mut v = Verdict::new(turn_state, Some(since), "registry");
+    v.waiting_for = waiting_after(turn_state, Some(t));
+    v
+}
+
+fn without_process(state: &SessionState, around: &Circumstances, now: Timestamp) -> Verdict {
+    let t = state.transcript();
+    let last = state.processes.values().max_by_key(|p| (p.validity == Validity::Valid, p.status_since, p.pid));
+    let Some(p) = last else { return by_transcript(t, around, now) };
+    let mut v = if let Some(successor) = &p.moved_to {
+        let mut v = Verdict::new(TurnState::Ended, Some(p.observed_at), "registry");
+        v.superseded = true;
+        v.ended_at = Some(p.observed_at);
+        v.dead("registry", p.observed_at);
+        v.note("registry", p.observed_at, format!("pid {} went on as {successor}", p.pid));
+        v
+    } else if let Some(at) = p.removed_at {
+        let revived = t.and_then(|t| t.last_at).is_some_and(|last| last > at.plus_ms(5_000));
+        if revived {
+            return by_transcript(t, around, now);
+        }
+        let mut v = Verdict::new(TurnState::Ended, Some(at), "registry");
+        v.ended_at = Some(at);
+        v.dead("registry", at);
+        v.note("registry", at, "Claude Code removed its registry file: an orderly end".to_owned());
+        v
+    } else if p.validity == Validity::Foreign {
+        let mut v = by_transcript(t, &Circumstances { registry_listed: false, ..around.clone() }, now);
+        v.note("registry", p.observed_at, "Its process runs in another container; nobody here can look".to_owned());
+        v
+    } else {
+        let at = p.exited_at.or_else(|| t.and_then(|t| t.last_at)).unwrap_or(p.status_since);
+        let mut v = Verdict::new(TurnState::Crashed, Some(at), "process");
+        v.dead("process", p.exited_at.unwrap_or(p.observed_at));
+        let how = if p.exited_at.is_some() { "ended" } else { "is gone or belongs to another program" };
+        v.note("process", at, format!("pid {} {how}, its registry file still stands", p.pid));
+        v
+    };
+    v.entry = Some(p.entry.kind);
+    v
+}
+
+/// No registry file speaks of it: the transcript, and what the absence of a file means.
+fn by_transcript(t: Option<&Transcript>, around: &Circumstances, now: Timestamp) -> Verdict {
+    let Some(t) = t else { return Verdict::new(TurnState::Unknown, None, "transcript") };
+    let last = t.last_at.unwrap_or(t.turn.since);
+    // Clients before 2 kept no registry; for later ones a killed client leaves its file behind, so that no file means
+    // an orderly end.
+    let has_registry = t.version.as_deref().and_then(major).is_some_and(|major| major >= 2);
+    if around.registry_listed && has_registry {
+        // A client starting or resuming writes its file within 0.4 s; until then the record is ahead of it.
+        if now.since(last) < 2_000 {
+            let mut v = open_or_over(t, now);
+            v.recheck(last.plus_ms(2_000));
+            return v;
+        }
+        let mut v = Verdict::new(TurnState::Ended, Some(last), "registry");
+        v.ended_at = Some(last);
+        v.dead("registry", now);
+        v.note("registry", now, "No registry file: no process runs it, and none was killed".to_owned());
+        return v;
+    }
+    open_or_over(t, now)
+}
+
+/// The transcript alone, liveness unknown.
+fn open_or_over(t: &Transcript, now: Timestamp) -> Verdict {
+    let last = t.last_at.unwrap_or(t.turn.since);
+    let state = match t.turn.phase {
+        Phase::None => TurnState::Unknown,
+        Phase::Working if now.since(last) <= SILENCE_MS => TurnState::Working,
+        Phase::Working => TurnState::Unknown,
+        Phase::Ended if t.entry == Some(EntryKind::Print) => TurnState::Ended,
+        Phase::Ended => TurnState::AwaitingReply,
+        Phase::Interrupted => TurnState::Interrupted,
+        Phase::Failed => TurnState::Errored,
+    };
+    let mut v = Verdict::new(state, Some(t.turn.since), "transcript");
+    v.waiting_for = waiting_after(state, Some(t));
+    if state == TurnState::Working {
+        v.doing = Some(doing(Some(t), t.turn.started_at));
+        v.recheck(last.plus_ms(SILENCE_MS + 1));
+    }
+    v
+}
+
+fn major(version: &str) -> Option<u32> {
+    version.split('.').next()?.parse().ok()
+}

@@ -1,0 +1,172 @@
+//! The command that takes the person back, and whether it is expected to work.
+
+use crate::ids::{Agent, SessionId, Timestamp};
+use crate::label::is_unsafe;
+use crate::session::ResumeState;
+use crate::view::Resume;
+
+/// What is known about the way back.
+#[derive(Debug, Clone, Copy)]
+pub struct WayBack<'a> {
+    /// Whose session.
+    pub agent: Agent,
+    /// Its id.
+    pub id: &'a SessionId,
+    /// Directory its transcript belongs to, from a transcript or a validated registry file.
+    pub directory: Option<&'a str>,
+    /// The directory exists; `None` when nobody could look.
+    pub directory_exists: Option<bool>,
+    /// The transcript exists.
+    pub transcript_exists: bool,
+    /// A process runs it now.
+    pub running: bool,
+    /// Folder of the agent's configuration, when it is not the one the agent uses by itself.
+    pub config_dir: Option<&'a str>,
+    /// Last activity.
+    pub last_activity: Option<Timestamp>,
+    /// Age from which a resume is stale.
+    pub max_age_ms: i64,
+    /// When the last resume failed.
+    pub failed_at: Option<Timestamp>,
+}
+
+/// Builds the command and says what to expect of it.
+#[must_use]
+pub fn resume(way: &WayBack<'_>, now: Timestamp) -> Resume {
+    let none = |state, reason: &str| Resume { command: None, state, reason: Some(reason.to_owned()) };
+    if !way.transcript_exists {
+        return none(
+            ResumeState::NoTranscript,
+            if way.running {
+                "Nothing was said yet; there is no transcript to resume."
+            } else {
+                "Its transcript was deleted; the agent cannot find the session any more."
+            },
+        );
+    }
+    let Some(directory) = way.directory else {
+        return none(ResumeState::Unsupported, "Its directory is not known.");
+    };
+    let odd = |path: &str| path.chars().any(is_unsafe);
+    if odd(directory) || way.config_dir.is_some_and(odd) {
+        return none(
+            ResumeState::Unsupported,
+            "Its path has control, newline or direction characters; a command with it would not be safe to paste.",
+        );
+    }
+    let mut command = format!("cd {} && ", quote(directory));
+    match way.agent {
+        Agent::ClaudeCode => {
+            if let Some(dir) = way.config_dir {
+                command.push_str(&format!("CLAUDE_CONFIG_DIR={} ", quote(dir)));
+            }
+            command.push_str(&format!("claude --resume {}", way.id));
+        }
+        Agent::Codex => {
+            if let Some(dir) = way.config_dir {
+                command.push_str(&format!("CODEX_HOME={} ", quote(dir)));
+            }
+            command.push_str(&format!("codex resume {}", way.id));
+        }
+    }
+    if way.directory_exists == Some(false) {
+        return Resume {
+            command: None,
+            state: ResumeState::NoDirectory,
+            reason: Some(format!("Its directory {directory} is gone.")),
+        };
+    }
+    let (state, reason) = if way.running {
+        (ResumeState::Running, Some("It runs already; resuming it again would branch its transcript.".to_owned()))
+    } else if let Some(failed) = way.failed_at.filter(|f| way.last_activity.is_none_or(|last| last <= *f)) {
+        let minutes = now.since(failed) / 60_000;
+        (ResumeState::Stale, Some(format!("The last resume failed {minutes} min ago: the agent did not find it.")))
+    } else {
+        match way.last_activity.map(|last| now.since(last)) {
+            Some(age) if age > way.max_age_ms => {
+                let days = age / 86_400_000;
+                let when = if days > 0 {
+                    format!("{days} day{} ago", if days == 1 { "" } else { "s" })
+                } else {
+                    format!("{} h ago", age / 3_600_000)
+                };
+                (ResumeState::Stale, Some(format!("Last used {when}; the agent may not find it.")))
+            }
+            _ => (ResumeState::Ready, None),
+        }
+    };
+    Resume { command: Some(command), state, reason }
+}
+
+/// Quotes for a POSIX shell: as it is when every character is plain, else in single quotes.
+#[must_use]
+pub fn quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ',' | ':' | '@' | '%');
+    if !text.is_empty() && text.chars().all(plain) && !text.starts_with('-') {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn way<'a>(id: &'a SessionId, directory: &'a str) -> WayBack<'a> {
+        WayBack {
+            agent: Agent::ClaudeCode,
+            id,
+            directory: Some(directory),
+            directory_exists: Some(true),
+            transcript_exists: true,
+            running: false,
+            config_dir: None,
+            last_activity: Some(Timestamp(0)),
+            max_age_ms: 86_400_000,
+            failed_at: None,
+        }
+    }
+
+    #[test]
+    fn commands_are_exact_and_quoted_x25() {
+        let id = SessionId::new("7c1e0b52").unwrap();
+        let now = Timestamp(1000);
+        let check = |directory: &str, want: &str| {
+            assert_eq!(resume(&way(&id, directory), now).command.as_deref(), Some(want));
+        };
+        check("/home/a/b", "cd /home/a/b && claude --resume 7c1e0b52");
+        check("/home/a b", "cd '/home/a b' && claude --resume 7c1e0b52");
+        check("/home/it's", r"cd '/home/it'\''s' && claude --resume 7c1e0b52");
+        check("/h/$(rm -rf ~)`x`", "cd '/h/$(rm -rf ~)`x`' && claude --resume 7c1e0b52");
+        check("/h/日本", "cd '/h/日本' && claude --resume 7c1e0b52");
+        check("-x", "cd '-x' && claude --resume 7c1e0b52");
+        let codex = WayBack { agent: Agent::Codex, ..way(&id, "/p") };
+        assert_eq!(resume(&codex, now).command.as_deref(), Some("cd /p && codex resume 7c1e0b52"));
+        let extra = WayBack { config_dir: Some("/x y"), ..way(&id, "/p") };
+        assert_eq!(
+            resume(&extra, now).command.as_deref(),
+            Some("cd /p && CLAUDE_CONFIG_DIR='/x y' claude --resume 7c1e0b52")
+        );
+    }
+
+    #[test]
+    fn unresumable_is_explained_x25_b77() {
+        let id = SessionId::new("7c1e0b52").unwrap();
+        let now = Timestamp(3 * 86_400_000);
+        for bad in ["/a\nrm -rf ~", "/a\u{202e}b", "/a\u{1b}[2J"] {
+            let got = resume(&way(&id, bad), now);
+            assert_eq!((got.command, got.state), (None, ResumeState::Unsupported), "{bad:?}");
+        }
+        let got = resume(&way(&id, "/p"), now);
+        assert_eq!(got.state, ResumeState::Stale);
+        assert_eq!(got.reason.as_deref(), Some("Last used 3 days ago; the agent may not find it."));
+        assert!(got.command.is_some(), "stale hides nothing");
+        let gone = WayBack { transcript_exists: false, ..way(&id, "/p") };
+        assert_eq!(resume(&gone, now).state, ResumeState::NoTranscript);
+        let moved = WayBack { directory_exists: Some(false), ..way(&id, "/p") };
+        assert_eq!(resume(&moved, now).state, ResumeState::NoDirectory);
+        let running = WayBack { running: true, ..way(&id, "/p") };
+        assert_eq!(resume(&running, now).state, ResumeState::Running);
+    }
+}
