@@ -27,12 +27,12 @@ pub fn alnum(rng: &mut Rng, prefix: &str, n: usize) -> String {
 
 /// A random UUID (version 4).
 pub fn uuid(rng: &mut Rng) -> String {
-    uuid_from((rng.next() & !0xf000) | 0x4000, rng.next())
+    uuid_from((rng.bits() & !0xf000) | 0x4000, rng.bits())
 }
 
 /// A time-ordered UUID (version 7), as Codex names threads and turns.
 pub fn uuid7(rng: &mut Rng, at_ms: u64) -> String {
-    uuid_from((at_ms << 16) | 0x7000 | rng.below(0x1000), rng.next())
+    uuid_from((at_ms << 16) | 0x7000 | rng.below(0x1000), rng.bits())
 }
 
 fn uuid_from(high: u64, low: u64) -> String {

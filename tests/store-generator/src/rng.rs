@@ -12,11 +12,11 @@ impl Rng {
 
     /// A source of its own for one session, so that a change in one session moves no other.
     pub fn fork(&mut self) -> Self {
-        Self(self.next())
+        Self(self.bits())
     }
 
     /// The next 64 random bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,7 +26,7 @@ impl Rng {
 
     /// A number below `n` (0 when `n` is 0).
     pub fn below(&mut self, n: u64) -> u64 {
-        if n == 0 { 0 } else { self.next() % n }
+        if n == 0 { 0 } else { self.bits() % n }
     }
 
     /// An index below `n` (0 when `n` is 0).
@@ -51,7 +51,7 @@ impl Rng {
 
     /// A number strictly between 0 and 1.
     pub fn unit(&mut self) -> f64 {
-        let bits = u32::try_from(self.next() >> 32).unwrap_or(u32::MAX);
+        let bits = u32::try_from(self.bits() >> 32).unwrap_or(u32::MAX);
         (f64::from(bits) + 0.5) / 4_294_967_296.0
     }
 

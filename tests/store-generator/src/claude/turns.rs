@@ -120,7 +120,7 @@ impl Transcript<'_> {
                 self.notification_turn(truth, spawn);
             }
         }
-        if self.context > CONTEXT_BEFORE_COMPACTION {
+        if self.context > CONTEXT_BEFORE_COMPACTION || (self.agent.is_none() && self.rng.chance(10)) {
             self.compact();
         }
         self.clock.pass(&mut self.rng, 3_000, 400_000);

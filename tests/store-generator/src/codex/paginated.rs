@@ -517,7 +517,7 @@ impl<'p> Rollout<'p> {
                 self.turn_complete(Some(text), "");
             }
         }
-        if self.context > 220_000 {
+        if self.context > 220_000 || self.rng.chance(15) {
             self.compact(truth);
         }
         self.clock.pass(&mut self.rng, 3_000, 400_000);
