@@ -1,0 +1,2 @@
+/** True in the builds that carry made-up sessions for tests. */
+declare const __FIXTURE__: boolean;

@@ -1,0 +1,203 @@
+// What a person does to a session: each action asks the host, says what happened, and can be undone where the engine can.
+import { getContext, setContext } from "svelte";
+import { toApiError, type CauseAction, type Client } from "./client";
+import { cleanLine } from "./clean";
+import { DAY, MINUTE, upcoming, wait } from "./format";
+import type { Router } from "./router.svelte";
+import { idOf, type LeftTree } from "./sections";
+import type { Store } from "./store.svelte";
+import type { Attention, SessionCard } from "./types";
+import { calling, snoozed } from "./words";
+
+export interface Toast {
+  id: number;
+  tone: "done" | "error";
+  text: string;
+  /** The exact bytes that were copied. */
+  command: string | null;
+  undo: boolean;
+}
+
+interface Undo {
+  text: string;
+  run: () => Promise<unknown>;
+}
+
+/** Undo steps kept: more than anybody remembers. */
+const UNDO_KEPT = 20;
+/** A resume older than this is worth a warning. */
+const OLD_MS = DAY;
+/** Longest name the engine keeps. */
+export const LABEL_MAX = 120;
+
+export class Actions {
+  toast = $state.raw<Toast | null>(null);
+  readonly client: Client;
+  readonly #store: Store;
+  readonly #router: Router;
+  readonly #undo: Undo[] = [];
+  #toasts = 0;
+
+  constructor(client: Client, store: Store, router: Router) {
+    this.client = client;
+    this.#store = store;
+    this.#router = router;
+  }
+
+  open(id: string): void {
+    this.#router.go({ page: "session", id });
+  }
+
+  async copyResume(card: SessionCard): Promise<void> {
+    if (card.resume.command === null) {
+      this.say("error", card.resume.reason === null ? "This session cannot be resumed." : `This session cannot be resumed: ${cleanLine(card.resume.reason)}`);
+      return;
+    }
+    await this.#attempt(async () => {
+      const { command } = await this.client.copyResume(idOf(card));
+      this.say("done", this.#copied(card), command);
+    });
+  }
+
+  async copyId(card: SessionCard): Promise<void> {
+    await this.#attempt(async () => {
+      await this.client.copyText(card.session_id);
+      this.say("done", "Session id copied", card.session_id);
+    });
+  }
+
+  async rename(card: SessionCard, typed: string): Promise<void> {
+    const label = cleanLine(typed).slice(0, LABEL_MAX).trim();
+    const wanted = label === "" ? null : label;
+    this.#store.renaming = null;
+    this.#store.unhold("rename");
+    if (wanted === card.label || (wanted === null && card.label_source !== "rename")) return;
+    const id = idOf(card);
+    const before = card.label_source === "rename" ? card.label : null;
+    await this.#attempt(async () => {
+      this.#store.relabel(await this.client.setLabel(id, wanted));
+      this.#push(`Name of “${wanted ?? cleanLine(card.label_default)}” put back`, async () => {
+        this.#store.relabel(await this.client.setLabel(id, before));
+      });
+    });
+  }
+
+  /** Puts the field where the name is. */
+  startRename(id: string): void {
+    this.#store.renaming = id;
+    this.#store.hold("rename");
+  }
+
+  cancelRename(): void {
+    this.#store.renaming = null;
+    this.#store.unhold("rename");
+  }
+
+  async snooze(card: SessionCard, until: number): Promise<void> {
+    const cause = calling(card, this.#store.clock.now());
+    if (cause === null) return;
+    await this.#onCause(cause, { type: "snooze", until_ms: until }, `Snoozed until ${upcoming(until, this.#store.clock.now())}`);
+  }
+
+  async handled(card: SessionCard): Promise<void> {
+    const cause = calling(card, this.#store.clock.now());
+    if (cause === null) return;
+    await this.#onCause(cause, { type: "dismiss" }, `“${cleanLine(card.label)}” marked as handled`);
+  }
+
+  async wake(card: SessionCard): Promise<void> {
+    const cause = snoozed(card, this.#store.clock.now());
+    if (cause === null) return;
+    await this.#attempt(() => this.client.setCause(cause.cause_id, { type: "restore" }));
+  }
+
+  async treeHandled(tree: LeftTree, name: string): Promise<void> {
+    await this.#attempt(async () => {
+      for (const id of tree.causeIds) await this.client.setCause(id, { type: "dismiss" });
+      this.#store.release();
+      this.#push(`“${name}” is back`, async () => {
+        for (const id of tree.causeIds) await this.client.setCause(id, { type: "restore" });
+      });
+      this.say("done", `“${name}” marked as handled`, null, true);
+    });
+  }
+
+  async close(card: SessionCard): Promise<void> {
+    await this.#attempt(async () => {
+      await this.client.closeSession(idOf(card));
+      this.#store.release();
+      this.say("done", `“${cleanLine(card.label)}” closed. It comes back by itself when it goes on.`);
+    });
+  }
+
+  async showFolder(card: SessionCard): Promise<void> {
+    await this.#attempt(() => this.client.openFolder(idOf(card)));
+  }
+
+  async undo(): Promise<void> {
+    const step = this.#undo.pop();
+    if (!step) return;
+    await this.#attempt(async () => {
+      await step.run();
+      this.#store.release();
+      this.say("done", step.text);
+    });
+  }
+
+  say(tone: Toast["tone"], text: string, command: string | null = null, undo = false): void {
+    this.#toasts += 1;
+    this.toast = { id: this.#toasts, tone, text, command, undo };
+  }
+
+  dismissToast(): void {
+    this.toast = null;
+  }
+
+  async #onCause(cause: Attention, action: CauseAction, done: string): Promise<void> {
+    await this.#attempt(async () => {
+      await this.client.setCause(cause.cause_id, action);
+      this.#store.release();
+      this.#push("Undone", () => this.client.setCause(cause.cause_id, { type: "restore" }));
+      this.say("done", done, null, true);
+    });
+  }
+
+  #push(text: string, run: Undo["run"]): void {
+    this.#undo.push({ text, run });
+    if (this.#undo.length > UNDO_KEPT) this.#undo.shift();
+  }
+
+  #copied(card: SessionCard): string {
+    const age = this.#store.clock.now() - (card.last_activity_at_ms ?? this.#store.clock.now());
+    if (card.resume.state === "running") return "Resume command copied. It still runs: resuming opens a second one.";
+    if (card.resume.state === "stale" || age > OLD_MS) return `Copied. Last used ${wait(age)} ago; the agent may not find it.`;
+    return "Resume command copied";
+  }
+
+  async #attempt(run: () => Promise<unknown>): Promise<void> {
+    try {
+      await run();
+    } catch (error) {
+      this.say("error", toApiError(error).message);
+    }
+  }
+}
+
+/** What the snooze menu offers. */
+export function snoozeChoices(now: number, tomorrow: number): { label: string; until: number }[] {
+  return [
+    { label: "15 minutes", until: now + 15 * MINUTE },
+    { label: "1 hour", until: now + 60 * MINUTE },
+    { label: `Until ${upcoming(tomorrow, now)}`, until: tomorrow },
+  ];
+}
+
+const KEY = Symbol("actions");
+
+export function provideActions(actions: Actions): void {
+  setContext(KEY, actions);
+}
+
+export function useActions(): Actions {
+  return getContext<Actions>(KEY);
+}

@@ -1,0 +1,165 @@
+// The host: what the screens can ask and do, once for the window (Tauri) and once for a browser (HTTP).
+// The only file that imports @tauri-apps/*.
+import { Channel, invoke, isTauri } from "@tauri-apps/api/core";
+import { listen } from "@tauri-apps/api/event";
+import { Feed } from "./feed";
+import { HttpClient } from "./http";
+import type { SessionCard, SessionDetail, SessionPage, Status, StreamMessage } from "./types";
+
+export interface ApiError {
+  code: string;
+  message: string;
+}
+
+export type Connection = "live" | "reconnecting" | "stale";
+
+export type CauseAction = { type: "dismiss" } | { type: "restore" } | { type: "snooze"; until_ms: number };
+
+/** What the shell asks of the window. */
+export interface ShellEvents {
+  openSession(id: string): void;
+  openNow(): void;
+  trayMissing(): void;
+}
+
+/** Sessions are named `agent:session_id` throughout. Every call rejects with an `ApiError`. */
+export interface Client {
+  /** What only the desktop shell can do. */
+  readonly can: { openFolder: boolean };
+  /** A snapshot first, then changes, until the returned function is called. A gap leads to a new snapshot by itself. */
+  subscribe(onMessage: (m: StreamMessage) => void, onState: (s: Connection, error?: ApiError) => void): () => void;
+  status(): Promise<Status>;
+  sessions(p: { before?: string; limit?: number; query?: string }): Promise<SessionPage>;
+  session(id: string): Promise<SessionDetail>;
+  /** `null` goes back to the name it would have by itself. */
+  setLabel(id: string, label: string | null): Promise<SessionCard>;
+  closeSession(id: string): Promise<{ closed: number }>;
+  setCause(causeId: string, action: CauseAction): Promise<void>;
+  /** Puts the command on the clipboard and returns the exact bytes. */
+  copyResume(id: string): Promise<{ command: string }>;
+  copyText(text: string): Promise<void>;
+  openFolder(id: string): Promise<void>;
+  /** Which session's page is open: notifications of it are withheld while the window has the focus. */
+  setOnScreen(id: string | null): void;
+  /** The first cards are on the screen; measured by the shell when asked to. */
+  firstCards(): void;
+  /** Requests of the shell: a notification or the tray was clicked. */
+  onShell(events: ShellEvents): () => void;
+}
+
+/** Whatever was thrown, as the two words of the contract. */
+export function toApiError(error: unknown): ApiError {
+  if (typeof error === "object" && error !== null && "code" in error && "message" in error) {
+    return { code: String(error.code), message: String(error.message) };
+  }
+  return { code: "internal", message: error instanceof Error ? error.message : String(error) };
+}
+
+const RETRY_MS = 1_000;
+const RETRY_MAX_MS = 15_000;
+/** Failed attempts after which what is on the screen counts as old. */
+const STALE_AFTER = 3;
+
+/** The desktop window. */
+export class TauriClient implements Client {
+  readonly can = { openFolder: true };
+
+  subscribe(onMessage: (m: StreamMessage) => void, onState: (s: Connection, error?: ApiError) => void): () => void {
+    let generation = 0;
+    let failures = 0;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const start = (): void => {
+      generation += 1;
+      const mine = generation;
+      const feed = new Feed();
+      const channel = new Channel<StreamMessage>();
+      channel.onmessage = (message) => {
+        if (mine !== generation) return;
+        const verdict = feed.judge(message);
+        if (verdict === "gap") {
+          onState("reconnecting");
+          start();
+        } else if (verdict === "apply") {
+          failures = 0;
+          onMessage(message);
+          if (message.type === "snapshot") onState("live");
+        }
+      };
+      invoke("subscribe", { channel }).catch((error: unknown) => {
+        if (mine !== generation) return;
+        failures += 1;
+        onState(failures >= STALE_AFTER ? "stale" : "reconnecting", toApiError(error));
+        timer = setTimeout(start, Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** (failures - 1)));
+      });
+    };
+    start();
+    return () => {
+      generation += 1;
+      clearTimeout(timer);
+    };
+  }
+
+  status(): Promise<Status> {
+    return invoke("status");
+  }
+  sessions(p: { before?: string; limit?: number; query?: string }): Promise<SessionPage> {
+    return invoke("sessions", { before: p.before ?? null, limit: p.limit ?? null, query: p.query ?? null });
+  }
+  session(id: string): Promise<SessionDetail> {
+    return invoke("session", { id });
+  }
+  setLabel(id: string, label: string | null): Promise<SessionCard> {
+    return invoke("set_label", { id, label });
+  }
+  closeSession(id: string): Promise<{ closed: number }> {
+    return invoke("close", { session_id: id, sessionId: id });
+  }
+  async setCause(causeId: string, action: CauseAction): Promise<void> {
+    await invoke("set_cause", { causeId, action });
+  }
+  copyResume(id: string): Promise<{ command: string }> {
+    return invoke("copy_resume", { id });
+  }
+  async copyText(text: string): Promise<void> {
+    await invoke("copy_text", { text });
+  }
+  async openFolder(id: string): Promise<void> {
+    await invoke("open_folder", { id });
+  }
+  setOnScreen(id: string | null): void {
+    // Losing it costs one notification too many, not a fact.
+    invoke("set_on_screen", { id }).catch(() => undefined);
+  }
+  firstCards(): void {
+    // A measurement only: a shell without it is not at fault.
+    invoke("first_cards").catch(() => undefined);
+  }
+  onShell(events: ShellEvents): () => void {
+    const stops = [
+      listen<string>("open-session", (e) => {
+        events.openSession(e.payload);
+      }),
+      listen("open-now", () => {
+        events.openNow();
+      }),
+      listen("tray-missing", () => {
+        events.trayMissing();
+      }),
+    ];
+    return () => {
+      for (const stop of stops) void stop.then((f) => { f(); });
+    };
+  }
+}
+
+/** The host this page runs in. */
+export async function connect(): Promise<Client> {
+  if (__FIXTURE__ || import.meta.env.DEV) {
+    const name = new URLSearchParams(location.search).get("fixture");
+    if (name !== null || __FIXTURE__) {
+      const { FixtureClient } = await import("../fixtures/client");
+      return new FixtureClient(name ?? "thirty");
+    }
+  }
+  return isTauri() ? new TauriClient() : HttpClient.fromPage();
+}

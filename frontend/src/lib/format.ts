@@ -1,0 +1,172 @@
+// Every number and time on the screen is written here, so that one thing has one look.
+
+/** No-break space: a number and its unit never part at a line end. */
+const NB = "\u00a0";
+export const NOT_KNOWN = "not known";
+
+export const SECOND = 1_000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+/** Two units at most: `8 s`, `12 min`, `3 h 20 min`, `2 d`. Never below zero. */
+export function wait(ms: number): string {
+  const t = Math.max(0, ms);
+  if (t < MINUTE) return `${String(Math.floor(t / SECOND))}${NB}s`;
+  if (t < HOUR) return `${String(Math.floor(t / MINUTE))}${NB}min`;
+  if (t < DAY) {
+    const minutes = Math.floor((t % HOUR) / MINUTE);
+    const hours = `${String(Math.floor(t / HOUR))}${NB}h`;
+    return minutes === 0 ? hours : `${hours}${NB}${String(minutes)}${NB}min`;
+  }
+  return `${number(Math.floor(t / DAY))}${NB}d`;
+}
+
+/** Milliseconds until `wait` reads differently: what a clock has to sleep. */
+export function nextWaitChange(ms: number): number {
+  const t = Math.max(0, ms);
+  const unit = t < MINUTE ? SECOND : t < DAY ? MINUTE : DAY;
+  return ms < 0 ? -ms + SECOND : unit - (t % unit);
+}
+
+/** 24 h clock by locale: `14:02`. */
+export function clockTime(ms: number): string {
+  return new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(ms);
+}
+
+/** With seconds: `14:02:31`. */
+export function exactTime(ms: number): string {
+  const f = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  return f.format(ms);
+}
+
+function startOfDay(ms: number): number {
+  const d = new Date(ms);
+  return new Date(d.getFullYear(), d.getMonth(), d.getDate()).getTime();
+}
+
+/** Today, Yesterday, `12 November`, with the year when it is another one. */
+export function day(ms: number, now: number): string {
+  const days = Math.round((startOfDay(now) - startOfDay(ms)) / DAY);
+  if (days === 0) return "Today";
+  if (days === 1) return "Yesterday";
+  const year = new Date(ms).getFullYear() === new Date(now).getFullYear() ? {} : ({ year: "numeric" } as const);
+  return new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", ...year }).format(ms);
+}
+
+/** A moment in full, for hover: `20 November 2026, 14:02:31`. */
+export function moment(ms: number): string {
+  return `${new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric" }).format(ms)}, ${exactTime(ms)}`;
+}
+
+/** A moment that lies ahead: `16:20` today, `tomorrow 08:00`, `22 November 08:00`. */
+export function upcoming(ms: number, now: number): string {
+  const days = Math.round((startOfDay(ms) - startOfDay(now)) / DAY);
+  if (days <= 0) return clockTime(ms);
+  if (days === 1) return `tomorrow${NB}${clockTime(ms)}`;
+  return `${new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long" }).format(ms)} ${clockTime(ms)}`;
+}
+
+const GROUPED = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+
+/** `1,204`. */
+export function number(n: number): string {
+  return GROUPED.format(n);
+}
+
+/** `640`, `640k`, `8.4M`, `1.2B`. */
+export function short(n: number): string {
+  if (n < 1_000) return String(Math.round(n));
+  if (n < 999_500) return `${String(Math.round(n / 1_000))}k`;
+  if (n < 999_500_000) return `${tenth(n / 1_000_000)}M`;
+  return `${tenth(n / 1_000_000_000)}B`;
+}
+
+function tenth(n: number): string {
+  return n >= 99.95 ? String(Math.round(n)) : n.toFixed(1).replace(/\.0$/, "");
+}
+
+/** `$0.41`, `$41.87`, `<$0.01`, `$1,204.00`; unknown money is said to be so, never zero. */
+export function money(usd: number | null): string {
+  if (usd === null || !Number.isFinite(usd)) return NOT_KNOWN;
+  if (usd > 0 && usd < 0.01) return "<$0.01";
+  return new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" }).format(Math.max(0, usd));
+}
+
+/** `71 %`, floor, so that 100 % means full. */
+export function percent(part: number, whole: number): string {
+  return `${String(percentOf(part, whole))}${NB}%`;
+}
+
+export function percentOf(part: number, whole: number): number {
+  return whole <= 0 ? 0 : Math.min(100, Math.max(0, Math.floor((part / whole) * 100)));
+}
+
+/** `640 MB`, decimal units as file managers count. */
+export function bytes(n: number): string {
+  if (n < 1_000) return `${String(n)}${NB}B`;
+  if (n < 1_000_000) return `${String(Math.round(n / 1_000))}${NB}KB`;
+  if (n < 1_000_000_000) return `${String(Math.round(n / 1_000_000))}${NB}MB`;
+  return `${(n / 1_000_000_000).toFixed(1)}${NB}GB`;
+}
+
+/** `1 file`, `4 files`. */
+export function count(n: number, one: string, many = `${one}s`): string {
+  return `${number(n)} ${n === 1 ? one : many}`;
+}
+
+/** Uncached and cached, in and out. */
+export function allTokens(t: { input: number; output: number; cache_write_5m: number; cache_write_1h: number; cache_read: number }): number {
+  return t.input + t.output + t.cache_write_5m + t.cache_write_1h + t.cache_read;
+}
+
+/** The home folder is `~`; everything else stays as it is. */
+export function tildePath(path: string): string {
+  return path.replace(/^(\/home\/[^/]+|\/Users\/[^/]+|\/root)(?=\/|$)/, "~");
+}
+
+/** Model names as people say them: `claude-opus-4-8-20260501` is `opus 4.8`. Unknown shapes stay as written. */
+export function modelName(model: string | null): string {
+  if (model === null) return `model ${NOT_KNOWN}`;
+  const m = /^claude-(?:([a-z]+)-(\d+)(?:-(\d{1,2}))?|(\d+)(?:-(\d{1,2}))?-([a-z]+))(?:-\d{8})?(?:\[[^\]]*\])?$/.exec(model);
+  if (!m) return model;
+  const family = m[1] ?? m[6] ?? "";
+  const major = m[2] ?? m[4] ?? "";
+  const minor = m[3] ?? m[5];
+  return `${family} ${minor === undefined ? major : `${major}.${minor}`}`;
+}
+
+const AGENTS: Record<string, { name: string; short: string; icon: string }> = {
+  "claude-code": { name: "Claude Code", short: "Claude", icon: "a-claude" },
+  codex: { name: "Codex", short: "Codex", icon: "a-codex" },
+  gemini: { name: "Gemini CLI", short: "Gemini", icon: "a-gemini" },
+  opencode: { name: "OpenCode", short: "OpenCode", icon: "a-opencode" },
+  otel: { name: "OpenTelemetry", short: "OTel", icon: "a-otel" },
+};
+
+/** How an agent is named and drawn; one that is not known keeps its own word. */
+export function agent(id: string): { name: string; short: string; icon: string } {
+  return AGENTS[id] ?? { name: id, short: id, icon: "terminal" };
+}
+
+/** How long a usage limit or a snooze still lasts, in words for a screen that is rarely looked at. */
+export function within(ms: number, now: number): string {
+  return `in ${wait(Math.max(MINUTE, ms - now))}`;
+}
+
+/** The last part of a path. */
+export function basename(path: string): string {
+  const parts = path.split(/[\\/]/).filter((p) => p !== "");
+  return parts.at(-1) ?? path;
+}
+
+/** Tomorrow at eight, local time, across changes of daylight saving. */
+export function tomorrowMorning(now: number): number {
+  const d = new Date(now);
+  return new Date(d.getFullYear(), d.getMonth(), d.getDate() + 1, 8).getTime();
+}
+
+/** Midnight before `now`, local time. */
+export function today(now: number): number {
+  return startOfDay(now);
+}

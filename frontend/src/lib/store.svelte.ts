@@ -1,0 +1,260 @@
+// Everything the screens show, and how it changes. Fed by the stream; read by components through context.
+import { getContext, setContext } from "svelte";
+import type { ApiError, Connection } from "./client";
+import { cleanLine } from "./clean";
+import type { Clock } from "./clock.svelte";
+import { today } from "./format";
+import { arrange, idOf, laneOf, nextTurn, projects, type Arrangement } from "./sections";
+import type { ImportProgress, SessionCard, SourceView, StreamMessage, Worktree } from "./types";
+import { calling, describe } from "./words";
+
+export const CHIPS = ["all", "needs", "working", "background", "quiet", "uncommitted"] as const;
+export type Chip = (typeof CHIPS)[number];
+
+const CHIP_KEY = "lamplight.chip";
+/** Above this many live sessions names take one line. */
+const DENSE_ABOVE = 30;
+/** How long the pointer has to rest before the list may move under it. */
+const REST_MS = 2_000;
+
+function savedChip(): Chip {
+  const saved = localStorage.getItem(CHIP_KEY);
+  return CHIPS.find((chip) => chip === saved) ?? "all";
+}
+
+/** A reason not to move anything: a hand is on it. */
+export type Hold = "pointer" | "menu" | "evidence" | "rename";
+
+export class Store {
+  readonly clock: Clock;
+
+  /** Live sessions by id. Replaced, never mutated, so a card that did not change is not drawn again. */
+  cards = $state.raw<ReadonlyMap<string, SessionCard>>(new Map());
+  worktrees = $state.raw<Worktree[]>([]);
+  sources = $state.raw<SourceView[]>([]);
+  archived = $state(0);
+  importing = $state.raw<ImportProgress | null>(null);
+  /** Whether a snapshot has arrived. */
+  loaded = $state(false);
+  /** When the last message of the engine arrived. */
+  heardAt = $state(0);
+  connection = $state<Connection>("reconnecting");
+  connectionError = $state.raw<ApiError | null>(null);
+  trayMissing = $state(false);
+
+  chip = $state<Chip>(savedChip());
+  project = $state<string | null>(null);
+  filter = $state("");
+  renaming = $state<string | null>(null);
+  /** Said once by a screen reader. */
+  announcement = $state("");
+
+  #moment = $state(0);
+  #frozen = $state.raw<Arrangement | null>(null);
+  readonly #holds = new Set<Hold>();
+  readonly #gone = new Map<string, SessionCard>();
+  readonly #announced = new Set<string>();
+  #rest: ReturnType<typeof setTimeout> | undefined;
+  #turn: ReturnType<typeof setTimeout> | undefined;
+
+  /** All sessions, whatever is filtered. */
+  readonly whole: Arrangement = $derived(arrange(this.cards.values(), this.worktrees, this.#moment, { project: null, filter: "" }));
+  readonly #narrowed: Arrangement = $derived(
+    this.project === null && this.filter.trim() === ""
+      ? this.whole
+      : arrange(this.cards.values(), this.worktrees, this.#moment, { project: this.project, filter: this.filter }),
+  );
+  /** What the list shows: as it stands, or as it stood when the hand came. */
+  readonly shown: Arrangement = $derived(this.#frozen ?? this.#narrowed);
+  /** Sessions that need their person and wait for the hand to leave before they appear. */
+  readonly arrivals: number = $derived.by(() => {
+    if (this.#frozen === null) return 0;
+    const there = new Set([...this.#frozen.blocked, ...this.#frozen.turn]);
+    return [...this.#narrowed.blocked, ...this.#narrowed.turn].filter((id) => !there.has(id)).length;
+  });
+  readonly counts: Record<Chip, number> = $derived.by(() => {
+    const a = this.#narrowed;
+    const quiet = a.quiet.reduce((n, group) => n + group.ids.length, 0);
+    const needs = a.blocked.length + a.turn.length;
+    return {
+      all: needs + a.working.length + a.background.length + quiet,
+      needs,
+      working: a.working.length,
+      background: a.background.length,
+      quiet,
+      uncommitted: a.trees.length,
+    };
+  });
+  readonly needs: number = $derived(this.whole.blocked.length + this.whole.turn.length);
+  readonly projects = $derived(projects(this.cards.values(), this.#moment));
+  readonly dense: boolean = $derived(this.cards.size > DENSE_ABOVE);
+  readonly failing: SourceView[] = $derived(this.sources.filter((s) => s.state === "degraded"));
+  /** List price of the sessions active today, and how many of them have no known price. */
+  readonly spent: { usd: number; unknown: number; sessions: number } = $derived.by(() => {
+    const from = today(this.clock.now());
+    const sum = { usd: 0, unknown: 0, sessions: 0 };
+    for (const card of this.cards.values()) {
+      if ((card.last_activity_at_ms ?? 0) < from) continue;
+      sum.sessions += 1;
+      if (card.cost_usd === null) sum.unknown += 1;
+      else sum.usd += card.cost_usd;
+    }
+    return sum;
+  });
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+    this.#moment = clock.now();
+  }
+
+  /** A session by id; one that left while the list was held is still there, as it was last seen. */
+  card(id: string): SessionCard | null {
+    return this.cards.get(id) ?? this.#gone.get(id) ?? null;
+  }
+
+  /** The moment the arrangement was made for: states are worded for the same one. */
+  get moment(): number {
+    return this.#moment;
+  }
+
+  apply(message: StreamMessage): void {
+    const now = this.clock.now();
+    if (message.type === "snapshot") {
+      this.cards = new Map(message.sessions.map((card) => [idOf(card), card]));
+      this.worktrees = message.worktrees;
+      this.sources = message.sources;
+      this.archived = message.archived;
+      this.importing = message.importing;
+      if (!this.loaded) for (const card of message.sessions) this.#remember(card, now);
+      this.loaded = true;
+    } else {
+      const cards = new Map(this.cards);
+      for (const id of message.removed) {
+        const card = cards.get(id);
+        if (card && this.#frozen !== null) this.#gone.set(id, card);
+        cards.delete(id);
+      }
+      for (const card of message.upserted) cards.set(idOf(card), card);
+      this.cards = cards;
+      this.worktrees = message.worktrees ?? this.worktrees;
+      this.sources = message.sources ?? this.sources;
+      this.archived = message.archived ?? this.archived;
+      this.importing = message.importing_done ? null : (message.importing ?? this.importing);
+    }
+    this.#moment = now;
+    this.heardAt = now;
+    this.#announceNew(message.type === "snapshot" ? message.sessions : message.upserted, now);
+    this.#sleepUntilNextTurn();
+  }
+
+  setConnection(state: Connection, error?: ApiError): void {
+    this.connection = state;
+    this.connectionError = state === "live" ? null : (error ?? null);
+  }
+
+  /** Puts a new name in place before the stream tells it. */
+  relabel(card: SessionCard): void {
+    const known = this.cards.get(idOf(card));
+    if (!known) return;
+    this.cards = new Map(this.cards).set(idOf(card), {
+      ...known,
+      label: card.label,
+      label_source: card.label_source,
+      label_default: card.label_default,
+    });
+  }
+
+  chooseChip(chip: Chip): void {
+    this.chip = chip;
+    localStorage.setItem(CHIP_KEY, chip);
+    this.release();
+  }
+
+  chooseProject(project: string | null): void {
+    this.project = this.project === project ? null : project;
+    this.release();
+  }
+
+  setFilter(text: string): void {
+    this.filter = text;
+    this.release();
+  }
+
+  /** Nothing is reordered from here on, until every hold is gone. Contents go on being true. */
+  hold(reason: Hold): void {
+    this.#holds.add(reason);
+    this.#frozen ??= this.#narrowed;
+  }
+
+  unhold(reason: Hold): void {
+    this.#holds.delete(reason);
+    if (this.#holds.size === 0) this.#thaw();
+  }
+
+  /** The person did something to the list: it may move at once. */
+  release(): void {
+    this.#holds.delete("pointer");
+    clearTimeout(this.#rest);
+    if (this.#holds.size === 0) this.#thaw();
+  }
+
+  /** The pointer aims at something in the list; a pointer that rests does not hold it for ever. */
+  pointerMoved(): void {
+    this.hold("pointer");
+    clearTimeout(this.#rest);
+    this.#rest = setTimeout(() => { this.unhold("pointer"); }, REST_MS);
+  }
+
+  pointerLeft(): void {
+    clearTimeout(this.#rest);
+    this.unhold("pointer");
+  }
+
+  /** Lets time pass: a snooze may have ended. */
+  retime(): void {
+    this.#moment = this.clock.now();
+    this.#announceNew([...this.cards.values()], this.#moment);
+    this.#sleepUntilNextTurn();
+  }
+
+  dispose(): void {
+    clearTimeout(this.#rest);
+    clearTimeout(this.#turn);
+  }
+
+  #thaw(): void {
+    this.#frozen = null;
+    this.#gone.clear();
+  }
+
+  #remember(card: SessionCard, now: number): boolean {
+    const cause = calling(card, now);
+    if (cause?.tier !== 1 || this.#announced.has(cause.cause_id)) return false;
+    this.#announced.add(cause.cause_id);
+    return true;
+  }
+
+  #announceNew(cards: SessionCard[], now: number): void {
+    const fresh = cards.filter((card) => laneOf(card, now) === "blocked" && this.#remember(card, now));
+    if (fresh.length === 0) return;
+    this.announcement = fresh.map((card) => `${cleanLine(card.label)}: ${describe(card, now).words}`).join(". ");
+  }
+
+  #sleepUntilNextTurn(): void {
+    clearTimeout(this.#turn);
+    const now = this.clock.now();
+    const next = nextTurn({ sessions: [...this.cards.values()] }, now);
+    // Longer sleeps than a day overflow the timer; the next message or the clock comes earlier anyway.
+    if (next !== null) this.#turn = setTimeout(() => { this.retime(); }, Math.min(next - now + 5, 86_400_000));
+  }
+}
+
+const KEY = Symbol("store");
+
+export function provideStore(store: Store): void {
+  setContext(KEY, store);
+}
+
+export function useStore(): Store {
+  return getContext<Store>(KEY);
+}

@@ -1,0 +1,20 @@
+// One door to the generated contract types.
+export type { Attention } from "./bindings/Attention";
+export type { CauseKind } from "./bindings/CauseKind";
+export type { CauseView } from "./bindings/CauseView";
+export type { ChangeSet } from "./bindings/ChangeSet";
+export type { Evidence } from "./bindings/Evidence";
+export type { FileTouched } from "./bindings/FileTouched";
+export type { GitView } from "./bindings/GitView";
+export type { ImportProgress } from "./bindings/ImportProgress";
+export type { MessageView } from "./bindings/MessageView";
+export type { ResumeState } from "./bindings/ResumeState";
+export type { SessionCard } from "./bindings/SessionCard";
+export type { SessionDetail } from "./bindings/SessionDetail";
+export type { SessionPage } from "./bindings/SessionPage";
+export type { SourceView } from "./bindings/SourceView";
+export type { Status } from "./bindings/Status";
+export type { StreamMessage } from "./bindings/StreamMessage";
+export type { TurnState } from "./bindings/TurnState";
+export type { WaitKind } from "./bindings/WaitKind";
+export type { Worktree } from "./bindings/Worktree";

@@ -1,0 +1,231 @@
+// The words a session is described with, from README's table. One function turns a card into what the screen says;
+// components only lay it out.
+import type { Attention, CauseKind, SessionCard, WaitKind } from "./types";
+import { clean, cleanLine, reveal } from "./clean";
+import { count, money, NOT_KNOWN, upcoming, within } from "./format";
+
+/** Which pair of colours a state has (`data-s`). */
+export type Tone = "blocked" | "turn" | "working" | "background" | "idle" | "error" | "risk";
+
+export interface Said {
+  /** Symbol of the state in the sprite. */
+  icon: string;
+  tone: Tone;
+  /** The state in words; the reason first. */
+  words: string;
+  /** What follows the words in grey: `resets 16:20`. */
+  after: string | null;
+  /** What is asked: a command, path or question. */
+  asked: string | null;
+  /** Whether `asked` is code: shown in mono, every hidden character revealed. */
+  code: boolean;
+  options: string[];
+}
+
+const TOOL_VERBS: [RegExp, string, string][] = [
+  [/^(bash|shell|exec|exec_command|local_shell|powershell|unified_exec)/i, "to run a command", "Running"],
+  [/^(edit|write|multiedit|notebookedit|apply_patch|str_replace)/i, "to edit a file", "Editing"],
+  [/^(webfetch|web_fetch|fetch)/i, "to fetch a page", "Fetching"],
+  [/^(websearch|web_search|grep|glob|search)/i, "to search", "Searching"],
+  [/^(read|notebookread|view|ls)/i, "to read a file", "Reading"],
+  [/^(task|agent|spawn_agent)/i, "to start a subagent", "Delegating"],
+];
+
+/** Permission to do what, by tool. */
+export function permissionFor(tool: string | null): string {
+  if (tool === null || tool === "") return "Waiting for your permission";
+  const known = TOOL_VERBS.find(([pattern]) => pattern.test(tool));
+  return `Permission ${known ? known[1] : `to use ${cleanLine(tool)}`}`;
+}
+
+/** What it does, by tool: `Running`, `Editing`, …; without a tool the model thinks. */
+export function doingVerb(tool: string | null): string {
+  if (tool === null || tool === "") return "Thinking";
+  const known = TOOL_VERBS.find(([pattern]) => pattern.test(tool));
+  if (known) return known[2];
+  if (/^compact/i.test(tool)) return "Compacting";
+  if (/^retry/i.test(tool)) return "Retrying";
+  return `Using ${toolName(tool)}`;
+}
+
+/** `mcp__linear__create_issue` reads `linear: create_issue`. */
+export function toolName(tool: string): string {
+  const m = /^mcp__(.+?)__(.+)$/.exec(tool);
+  return cleanLine(m ? `${m[1] ?? ""}: ${m[2] ?? ""}` : tool);
+}
+
+/** What the session waits for, by kind. */
+function waiting(kind: WaitKind, card: SessionCard, now: number): Said {
+  const w = card.waiting_for;
+  const detail = w?.detail ?? null;
+  const base = { after: null, asked: detail === null ? null : clean(detail), code: false, options: (w?.options ?? []).map(cleanLine) };
+  switch (kind) {
+    case "permission":
+      return {
+        ...base,
+        icon: "s-permission",
+        tone: "blocked",
+        words: permissionFor(w?.tool ?? null),
+        asked: detail === null ? null : reveal(detail),
+        code: true,
+      };
+    case "question":
+      return { ...base, icon: "s-question", tone: "blocked", words: "Asks you a question" };
+    case "plan":
+      return { ...base, icon: "s-plan", tone: "blocked", words: "Plan ready for approval" };
+    case "elicitation":
+      return { ...base, icon: "s-question", tone: "blocked", words: `${w?.tool ? toolName(w.tool) : "It"} asks for input` };
+    case "sign_in":
+      return { ...base, icon: "s-signin", tone: "blocked", words: "Needs you to sign in" };
+    case "limit": {
+      const at = w?.resets_at_ms ?? null;
+      const reset = at === null ? null : at > now ? `resets ${upcoming(at, now)}, ${within(at, now)}` : `reset at ${upcoming(at, now)}`;
+      return { ...base, icon: "s-limit", tone: "error", words: "Stopped by a usage limit", after: reset };
+    }
+    case "error":
+      return { ...base, icon: "s-error", tone: "error", words: "Stopped by an API error" };
+    case "reply":
+      return { ...base, icon: "s-reply", tone: "turn", words: "Awaiting your reply", asked: null, options: [] };
+  }
+}
+
+const WAIT_OF_CAUSE: Record<CauseKind, WaitKind | null> = {
+  permission: "permission",
+  question: "question",
+  plan: "plan",
+  elicitation: "elicitation",
+  sign_in: "sign_in",
+  limit: "limit",
+  error: "error",
+  reply: "reply",
+  interrupted: null,
+  crashed: null,
+  uncommitted: null,
+};
+
+/** The cause that calls for its person now: open, not put off, the most urgent one. */
+export function calling(card: SessionCard, now: number): Attention | null {
+  const open = card.attention === null ? card.causes : [card.attention, ...card.causes];
+  let best: Attention | null = null;
+  for (const cause of open) {
+    if (cause.snoozed_until_ms !== null && cause.snoozed_until_ms > now) continue;
+    if (best === null || cause.tier < best.tier) best = cause;
+  }
+  return best;
+}
+
+/** The cause that was put off, if one was. */
+export function snoozed(card: SessionCard, now: number): Attention | null {
+  const open = card.attention === null ? card.causes : [card.attention, ...card.causes];
+  return open.find((c) => c.snoozed_until_ms !== null && c.snoozed_until_ms > now) ?? null;
+}
+
+/** What the screen says of a session. */
+export function describe(card: SessionCard, now: number): Said {
+  const plain = { after: null, asked: null, code: false, options: [] };
+  const cause = calling(card, now);
+  switch (card.turn_state) {
+    case "starting":
+      return { ...plain, icon: "s-starting", tone: "working", words: "Starting" };
+    case "working": {
+      const target = card.doing?.target ?? null;
+      return {
+        ...plain,
+        icon: "s-working",
+        tone: "working",
+        words: doingVerb(card.doing?.tool ?? null),
+        asked: target === null ? null : reveal(target).replace(/\s+/g, " "),
+        code: true,
+      };
+    }
+    case "awaiting_permission":
+      return waiting(card.waiting_for?.kind ?? "permission", card, now);
+    case "awaiting_answer":
+      return waiting(card.waiting_for?.kind ?? "question", card, now);
+    case "awaiting_reply": {
+      const kind = cause === null ? null : WAIT_OF_CAUSE[cause.cause];
+      if (kind !== null) return waiting(kind, card, now);
+      return { ...plain, icon: "s-idle", tone: "idle", words: card.liveness.state === "dead" ? "Not running" : "Idle" };
+    }
+    case "background": {
+      const said = [];
+      if (card.subagents.running > 0) said.push(count(card.subagents.running, "subagent"));
+      return { ...plain, icon: "s-background", tone: "background", words: "In background", after: said.length > 0 ? said.join(", ") : null };
+    }
+    case "interrupted":
+      return { ...plain, icon: "s-interrupted", tone: cause !== null && cause.tier < 3 ? "turn" : "idle", words: "You interrupted it" };
+    case "errored":
+      return waiting(card.waiting_for?.kind === "limit" ? "limit" : "error", card, now);
+    case "ended":
+      return { ...plain, icon: "s-ended", tone: "idle", words: "Ended" };
+    case "crashed":
+      return {
+        ...plain,
+        icon: "s-crashed",
+        tone: cause !== null && cause.tier < 3 ? "error" : "idle",
+        words: "Process gone in mid-turn",
+      };
+    case "unknown":
+      return { ...plain, icon: "s-unknown", tone: "idle", words: "Not known" };
+  }
+}
+
+/** A whole question about where a name comes from, for its tooltip. */
+export function labelOrigin(card: SessionCard): string {
+  switch (card.label_source) {
+    case "config_exact":
+    case "config_prefix":
+      return "Named in your configuration";
+    case "rename":
+      return `Named by you in Lamplight. Before: “${cleanLine(card.label_default)}”`;
+    case "agent_user":
+      return "Named by you in the agent";
+    case "instance_id":
+      return "Named by service.instance.id";
+    case "agent_title":
+      return "Titled by the agent";
+    case "first_prompt":
+      return "Named from its first prompt";
+    case "short_id":
+      return "It has no name yet; this is the end of its id";
+  }
+}
+
+/** Words under a cost: where it comes from. */
+export function costOrigin(card: SessionCard): string {
+  if (card.cost_usd === null) return `Cost ${NOT_KNOWN}: a model in it has no known price`;
+  switch (card.cost_source) {
+    case "reported":
+      return `${money(card.cost_usd)} as the agent reported it`;
+    case "mixed":
+      return `${money(card.cost_usd)}, partly reported, partly list price`;
+    case "table":
+    case null:
+      return `${money(card.cost_usd)} at list price`;
+  }
+}
+
+/** What ends a state, for its evidence. */
+export function clears(kind: CauseKind): string {
+  switch (kind) {
+    case "permission":
+      return "Clears when it is allowed or refused, or when the process ends.";
+    case "question":
+    case "elicitation":
+      return "Clears when you answer, or when the process ends.";
+    case "plan":
+      return "Clears when you approve or refuse the plan, or when the process ends.";
+    case "sign_in":
+      return "Clears when you have signed in, or when the process ends.";
+    case "limit":
+      return "Clears when it goes on after the limit has reset, or when you end it.";
+    case "error":
+    case "interrupted":
+    case "reply":
+      return "Clears when you write to it, or when you end it.";
+    case "crashed":
+      return "Clears when it is resumed. A lost terminal does not clear it.";
+    case "uncommitted":
+      return "Clears when the work is committed or an agent works there again.";
+  }
+}
