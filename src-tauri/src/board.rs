@@ -1,0 +1,198 @@
+//! What the tray says, projected from the cards: what needs its person, what works, what lies uncommitted.
+
+use std::collections::HashMap;
+
+use lamplight_model::attention::{CauseKind, Tier};
+use lamplight_model::session::TurnState;
+use lamplight_model::view::{ChangeSet, SessionCard, Status, Worktree};
+
+/// The lamp's three shapes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Lamp {
+    /// Nothing works, nothing waits.
+    #[default]
+    Quiet,
+    /// At least one session works.
+    Working,
+    /// At least one session is blocked on its person, or it is their turn.
+    NeedsYou,
+}
+
+/// One session that needs its person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// `agent:session_id`.
+    pub id: String,
+    /// Its name.
+    pub label: String,
+    /// Why, in one word.
+    pub reason: &'static str,
+    /// The cause, for a snooze.
+    pub cause_id: String,
+    /// Since when, in milliseconds since the epoch.
+    pub since_ms: i64,
+    /// Whether a resume command can be copied.
+    pub has_resume: bool,
+}
+
+/// What the tray shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Blocked first, then your turn; the longest wait first in each.
+    pub needs: Vec<Need>,
+    /// Sessions at work.
+    pub working: usize,
+    /// Sessions whose turn is over while their shells or subagents run.
+    pub background: usize,
+    /// Worktrees with uncommitted work.
+    pub uncommitted: usize,
+}
+
+impl Summary {
+    /// Returns which lamp to show.
+    pub fn lamp(&self) -> Lamp {
+        match self {
+            Self { needs, .. } if !needs.is_empty() => Lamp::NeedsYou,
+            Self { working: 0, background: 0, .. } => Lamp::Quiet,
+            _ => Lamp::Working,
+        }
+    }
+
+    /// Returns the sentence that is also the window's headline.
+    pub fn headline(&self) -> String {
+        match self.needs.len() {
+            0 => "All clear".to_owned(),
+            1 => "1 session needs you".to_owned(),
+            n => format!("{n} sessions need you"),
+        }
+    }
+
+    /// Returns what goes on by itself, or `None` when nothing does.
+    pub fn at_work(&self) -> Option<String> {
+        match (self.working, self.background) {
+            (0, 0) => None,
+            (working, 0) => Some(format!("{working} working")),
+            (0, background) => Some(format!("{background} in background")),
+            (working, background) => Some(format!("{working} working, {background} in background")),
+        }
+    }
+
+    /// Returns what lies uncommitted, or `None` when nothing does.
+    pub fn at_risk(&self) -> Option<String> {
+        match self.uncommitted {
+            0 => None,
+            1 => Some("1 worktree uncommitted".to_owned()),
+            n => Some(format!("{n} worktrees uncommitted")),
+        }
+    }
+}
+
+/// The cards as last told by the engine.
+#[derive(Debug)]
+pub struct Board {
+    cards: HashMap<String, SessionCard>,
+    worktrees: Vec<Worktree>,
+}
+
+impl Board {
+    /// Starts from a snapshot.
+    pub fn from_snapshot(status: &Status) -> Self {
+        Self { cards: status.sessions.iter().map(|card| (id_of(card), card.clone())).collect(), worktrees: status.worktrees.clone() }
+    }
+
+    /// Applies a change.
+    pub fn apply(&mut self, change: &ChangeSet) {
+        for id in &change.removed {
+            self.cards.remove(id);
+        }
+        for card in &change.upserted {
+            self.cards.insert(id_of(card), card.clone());
+        }
+        if let Some(worktrees) = &change.worktrees {
+            self.worktrees.clone_from(worktrees);
+        }
+    }
+
+    /// Returns what the tray shows at this moment. `now_ms` decides which snoozes have run out.
+    pub fn summary(&self, now_ms: i64) -> Summary {
+        let mut needs: Vec<(Tier, Need)> = self.cards.values().filter_map(|card| need(card, now_ms)).collect();
+        needs.sort_by(|(tier_a, a), (tier_b, b)| tier_a.cmp(tier_b).then(a.since_ms.cmp(&b.since_ms)).then(a.id.cmp(&b.id)));
+        let count = |state: TurnState| self.cards.values().filter(|card| card.turn_state == state).count();
+        Summary {
+            needs: needs.into_iter().map(|(_, need)| need).collect(),
+            working: count(TurnState::Working),
+            background: count(TurnState::Background),
+            uncommitted: self.worktrees.len(),
+        }
+    }
+}
+
+/// Returns the id every command takes.
+fn id_of(card: &SessionCard) -> String {
+    format!("{}:{}", card.agent, card.session_id)
+}
+
+/// Returns the most urgent cause that calls: tier 1 or 2 and not put off.
+fn need(card: &SessionCard, now_ms: i64) -> Option<(Tier, Need)> {
+    let cause = card.causes.iter().find(|cause| cause.tier != Tier::AtRisk && cause.snoozed_until_ms.is_none_or(|until| until <= now_ms))?;
+    let need = Need {
+        id: id_of(card),
+        label: card.label.clone(),
+        reason: reason(cause.cause),
+        cause_id: cause.cause_id.clone(),
+        since_ms: cause.since_ms,
+        has_resume: card.resume.command.is_some(),
+    };
+    Some((cause.tier, need))
+}
+
+fn reason(kind: CauseKind) -> &'static str {
+    match kind {
+        CauseKind::Permission => "Permission",
+        CauseKind::Question => "Question",
+        CauseKind::Plan => "Plan",
+        CauseKind::Elicitation => "Input",
+        CauseKind::SignIn => "Sign-in",
+        CauseKind::Limit => "Limit",
+        CauseKind::Error => "Error",
+        CauseKind::Reply => "Reply",
+        CauseKind::Interrupted => "Interrupted",
+        CauseKind::Crashed => "Process gone",
+        CauseKind::Uncommitted => "Uncommitted",
+    }
+}
+
+/// Returns a wait in words: at most two units, never below zero.
+pub fn wait(ms: i64) -> String {
+    let seconds = ms.max(0) / 1000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match () {
+        () if minutes == 0 => format!("{seconds}\u{a0}s"),
+        () if hours == 0 => format!("{minutes}\u{a0}min"),
+        () if days == 0 && minutes % 60 == 0 => format!("{hours}\u{a0}h"),
+        () if days == 0 => format!("{hours}\u{a0}h {}\u{a0}min", minutes % 60),
+        () => format!("{days}\u{a0}d"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_words() {
+        for (ms, words) in [(-5, "0 s"), (8_400, "8 s"), (12 * 60_000, "12 min"), (3 * 3_600_000, "3 h"), (12_000_000, "3 h 20 min"), (200_000_000, "2 d")] {
+            assert_eq!(wait(ms).replace('\u{a0}', " "), words);
+        }
+    }
+
+    #[test]
+    fn the_lamp_and_its_sentence_follow_the_counts() {
+        let quiet = Summary::default();
+        assert_eq!((quiet.lamp(), quiet.headline(), quiet.at_work(), quiet.at_risk()), (Lamp::Quiet, "All clear".to_owned(), None, None));
+        let working = Summary { working: 4, background: 1, uncommitted: 3, ..Summary::default() };
+        assert_eq!(working.lamp(), Lamp::Working);
+        assert_eq!(working.at_work().as_deref(), Some("4 working, 1 in background"));
+        assert_eq!(working.at_risk().as_deref(), Some("3 worktrees uncommitted"));
+    }
+}

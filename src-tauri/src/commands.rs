@@ -1,0 +1,170 @@
+//! What the window may ask: rows of the contract passed on, and the few things only a desktop can do.
+
+use std::path::PathBuf;
+
+use lamplight_api::{ApiError, ErrorCode};
+use lamplight_model::view::{SessionDetail, StreamMessage};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tauri::ipc::{Channel, Invoke};
+use tauri::{AppHandle, Emitter as _, Manager as _, State, Wry};
+use tauri_plugin_clipboard_manager::ClipboardExt as _;
+use tauri_plugin_opener::OpenerExt as _;
+
+use crate::desk::{Desk, ShellInfo};
+use crate::feed::Feed;
+use crate::host::Host;
+use crate::trace::Started;
+use crate::window;
+
+/// Length of the tray's snooze.
+const SNOOZE_MS: i64 = 60 * 60 * 1000;
+
+/// Returns the commands, for the builder.
+pub fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + Sync + 'static {
+    tauri::generate_handler![
+        status,
+        sessions,
+        session,
+        set_label,
+        close,
+        set_cause,
+        subscribe,
+        copy_resume,
+        copy_text,
+        open_folder,
+        set_on_screen,
+        shell_info,
+        first_cards,
+    ]
+}
+
+#[tauri::command]
+async fn status(host: State<'_, Host>) -> Result<Value, ApiError> {
+    host.call("status", Value::Null).await
+}
+
+#[tauri::command]
+async fn sessions(host: State<'_, Host>, before: Option<String>, limit: Option<u32>, query: Option<String>) -> Result<Value, ApiError> {
+    host.call("sessions", json!({ "before": before, "limit": limit, "query": query })).await
+}
+
+#[tauri::command]
+async fn session(host: State<'_, Host>, id: String) -> Result<Value, ApiError> {
+    host.call("session", json!({ "id": id })).await
+}
+
+#[tauri::command]
+async fn set_label(host: State<'_, Host>, id: String, label: Option<String>) -> Result<Value, ApiError> {
+    host.call("set_label", json!({ "id": id, "label": label })).await
+}
+
+#[tauri::command(rename_all = "snake_case")]
+async fn close(host: State<'_, Host>, session_id: String) -> Result<Value, ApiError> {
+    host.call("close", json!({ "session_id": session_id })).await
+}
+
+#[tauri::command]
+async fn set_cause(host: State<'_, Host>, cause_id: String, action: Value) -> Result<Value, ApiError> {
+    host.call("set_cause", json!({ "causeId": cause_id, "action": action })).await
+}
+
+/// Sends a snapshot and every change after it, until the page goes away.
+#[tauri::command]
+async fn subscribe(app: AppHandle, host: State<'_, Host>, channel: Channel<StreamMessage>) -> Result<(), ApiError> {
+    app.state::<Feed>().start(host.engine().await?, channel);
+    if let Some(id) = app.state::<Desk>().take_open_next() {
+        app.emit(window::OPEN_SESSION, id).map_err(failed("tell the page what to open"))?;
+    }
+    Ok(())
+}
+
+/// The line that went to the clipboard.
+#[derive(Debug, Clone, Serialize)]
+struct Copied {
+    command: String,
+}
+
+#[tauri::command]
+async fn copy_resume(app: AppHandle, id: String) -> Result<Copied, ApiError> {
+    let resume = app.state::<Host>().call("resume", json!({ "id": id })).await?;
+    let Some(command) = resume.get("command").and_then(Value::as_str) else {
+        let reason = resume.get("reason").and_then(Value::as_str).unwrap_or("No safe command can be made.");
+        return Err(ApiError::new(ErrorCode::Conflict, format!("This session cannot be resumed: {reason}")));
+    };
+    write_clipboard(&app, command)?;
+    Ok(Copied { command: command.to_owned() })
+}
+
+#[tauri::command]
+async fn copy_text(app: AppHandle, text: String) -> Result<(), ApiError> {
+    write_clipboard(&app, &text)
+}
+
+/// Opens the session's working directory in the file manager. Nothing but an existing directory is ever opened: a path
+/// an agent wrote must not start a program.
+#[tauri::command]
+async fn open_folder(app: AppHandle, id: String) -> Result<(), ApiError> {
+    let detail = app.state::<Host>().call("session", json!({ "id": id })).await?;
+    let detail: SessionDetail = serde_json::from_value(detail).map_err(failed("read the session"))?;
+    let Some(cwd) = detail.card.cwd.map(PathBuf::from).filter(|path| path.is_absolute()) else {
+        return Err(ApiError::new(ErrorCode::Conflict, "The folder of this session is not known."));
+    };
+    let opener = app.clone();
+    app.state::<Host>()
+        .blocking(move || {
+            if !cwd.is_dir() {
+                return Err(ApiError::new(ErrorCode::Conflict, format!("{} is not there any more.", cwd.display())));
+            }
+            opener.opener().open_path(cwd.to_string_lossy(), None::<&str>).map_err(failed("open the folder"))
+        })
+        .await
+}
+
+#[tauri::command]
+fn set_on_screen(desk: State<'_, Desk>, id: Option<String>) {
+    desk.set_on_screen(id);
+}
+
+#[tauri::command]
+fn shell_info(desk: State<'_, Desk>) -> ShellInfo {
+    desk.info()
+}
+
+/// The page has drawn its first cards.
+#[tauri::command]
+fn first_cards(started: State<'_, Started>) {
+    started.report("first_cards");
+}
+
+/// Copies the resume command for tray and notifications, which have nobody to answer to.
+pub fn copy_resume_in_background(app: &AppHandle, id: String) {
+    let app = app.clone();
+    tauri::async_runtime::spawn(async move {
+        if let Err(error) = copy_resume(app.clone(), id.clone()).await {
+            tracing::warn!("{}", error.message);
+            // The reason is on the session's page.
+            window::show_session(&app, id);
+        }
+    });
+}
+
+/// Puts a cause off for an hour, for the tray.
+pub fn snooze_in_background(app: &AppHandle, cause_id: String) {
+    let app = app.clone();
+    tauri::async_runtime::spawn(async move {
+        let until_ms = lamplight_engine::clock::now().0 + SNOOZE_MS;
+        let params = json!({ "causeId": cause_id, "action": { "type": "snooze", "until_ms": until_ms } });
+        if let Err(error) = app.state::<Host>().call("set_cause", params).await {
+            tracing::warn!("{}", error.message);
+        }
+    });
+}
+
+fn write_clipboard(app: &AppHandle, text: &str) -> Result<(), ApiError> {
+    app.clipboard().write_text(text).map_err(failed("write to the clipboard"))
+}
+
+fn failed<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> ApiError {
+    move |error| ApiError::new(ErrorCode::Internal, format!("Cannot {doing}: {error}."))
+}

@@ -1,0 +1,144 @@
+//! The engine in this process and the questions asked of it.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use lamplight_api::serve::{ServeOptions, Served};
+use lamplight_api::{ApiError, ErrorCode, config_file, serve};
+use lamplight_engine::Engine;
+use serde_json::Value;
+use tauri::{AppHandle, Manager as _};
+use tauri_plugin_dialog::{DialogExt as _, MessageDialogKind};
+use tokio::sync::watch;
+
+/// Exit code when there is no engine to show.
+const FAILED: i32 = 1;
+
+/// The engine, once it has started, and the local server around it.
+pub struct Host {
+    /// Written once by the starting thread; everyone who asks before waits here.
+    engine: watch::Sender<Option<Engine>>,
+    /// Held while the server is put in at start and taken out at the end.
+    served: Mutex<Option<Served>>,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self { engine: watch::Sender::new(None), served: Mutex::new(None) }
+    }
+}
+
+impl Host {
+    /// Returns the engine, waiting for it if it is still starting.
+    ///
+    /// # Errors
+    /// `unavailable` when the app is ending.
+    pub async fn engine(&self) -> Result<Engine, ApiError> {
+        let mut started = self.engine.subscribe();
+        let engine = started.wait_for(Option::is_some).await.ok().and_then(|engine| engine.clone());
+        engine.ok_or_else(|| ApiError::new(ErrorCode::Unavailable, "Lamplight is ending."))
+    }
+
+    /// Runs one command of the contract.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub async fn call(&self, command: &'static str, params: Value) -> Result<Value, ApiError> {
+        let engine = self.engine().await?;
+        self.blocking(move || lamplight_api::call(&engine, command, params)).await
+    }
+
+    /// Runs something that reads the database, apart from the threads that draw and listen.
+    ///
+    /// # Errors
+    /// What it says, or `internal` when it ended in the middle.
+    pub async fn blocking<T: Send + 'static>(&self, act: impl FnOnce() -> Result<T, ApiError> + Send + 'static) -> Result<T, ApiError> {
+        let ended = |error: tauri::Error| ApiError::new(ErrorCode::Internal, format!("The command ended in the middle: {error}."));
+        tauri::async_runtime::spawn_blocking(act).await.map_err(ended)?
+    }
+
+    /// Ends in order: first nobody may ask, then what is known is flushed.
+    pub fn stop(&self) {
+        let served = self.served.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(served) = served {
+            served.shutdown();
+        }
+        let engine = self.engine.borrow().clone();
+        if let Some(engine) = engine {
+            engine.shutdown();
+        }
+    }
+}
+
+/// Starts engine and server beside the window, which is on its way to the screen meanwhile.
+pub fn start(app: &AppHandle) {
+    let app = app.clone();
+    std::thread::spawn(move || {
+        if let Err(reason) = start_engine(&app) {
+            give_up(&app, &reason);
+        }
+    });
+}
+
+fn start_engine(app: &AppHandle) -> Result<(), String> {
+    let config = config_file::load(&environment).map_err(|error| sentence(&error))?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let data_dir = config.data_dir.clone();
+    let engine = Engine::start(config).map_err(|error| sentence(&error))?;
+    let host = app.state::<Host>();
+    // The window is answered from here on; the server may take its time.
+    host.engine.send_replace(Some(engine.clone()));
+    match serve::spawn(engine, options(&data_dir)) {
+        Ok(served) => *host.served.lock().unwrap_or_else(PoisonError::into_inner) = Some(served),
+        // Window, tray and notifications need no server: only `lamp` and the browser do.
+        Err(error) => tracing::error!("no local server, `lamp` and the browser cannot reach this engine: {}", sentence(&error)),
+    }
+    Ok(())
+}
+
+fn options(data_dir: &Path) -> ServeOptions {
+    ServeOptions { http: None, explicit: false, data_dir: data_dir.to_owned(), ui: false }
+}
+
+/// Says why there is nothing to show, and ends. One engine holds a data directory; this app is not a client of another.
+fn give_up(app: &AppHandle, reason: &str) {
+    tracing::error!("{reason}");
+    app.dialog().message(reason).title("Lamplight cannot start").kind(MessageDialogKind::Error).blocking_show();
+    app.exit(FAILED);
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell is a host: it reads the environment and passes it on")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Joins an error and its causes.
+fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Returns when the process is asked to end.
+#[cfg(unix)]
+pub async fn termination() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Returns when the process is asked to end.
+#[cfg(not(unix))]
+pub async fn termination() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}

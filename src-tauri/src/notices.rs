@@ -1,0 +1,110 @@
+//! Notifications: shown, withdrawn and answered here; *when* one is due is the engine's decision.
+
+#[cfg_attr(target_os = "linux", path = "notices/linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "notices/other.rs")]
+mod platform;
+mod pause;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use lamplight_engine::{Engine, Notice};
+use tauri::{AppHandle, Builder, Manager as _, Wry};
+use tokio::sync::{mpsc, oneshot};
+
+pub use pause::{Pause, PauseChoice};
+
+use crate::desk::Desk;
+use crate::host::Host;
+
+/// Requests waiting for the server. The engine sends one per cause; when full, its thread waits here, not the engine.
+const QUEUE: usize = 64;
+/// How long the end of the app waits for the server to take notifications back.
+const FAREWELL: Duration = Duration::from_millis(500);
+/// Characters of a title, and of a body: servers cut on their own, but not all of them.
+const MAX_TITLE: usize = 120;
+const MAX_BODY: usize = 600;
+
+/// What the notification server is asked to do.
+#[derive(Debug)]
+enum Request {
+    /// Show this.
+    Show(Shown),
+    /// Take back what was shown for this cause: it is resolved.
+    Withdraw(String),
+    /// Take back everything, then answer: nobody will be there for its actions.
+    WithdrawAll(oneshot::Sender<()>),
+}
+
+/// One notification.
+#[derive(Debug, Clone)]
+struct Shown {
+    cause_id: String,
+    /// `agent:session_id`.
+    id: String,
+    title: String,
+    body: String,
+}
+
+/// The way to the task that talks to the server; empty before the start.
+#[derive(Default)]
+struct Outbox(Mutex<Option<mpsc::Sender<Request>>>);
+
+/// Prepares what the platform needs before the app is built.
+pub fn install(builder: Builder<Wry>) -> Builder<Wry> {
+    platform::install(builder).manage(Pause::default()).manage(Outbox::default())
+}
+
+/// Starts showing what the engine finds due.
+pub fn start(app: &AppHandle) {
+    let (sender, requests) = mpsc::channel(QUEUE);
+    *app.state::<Outbox>().0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
+    let app = app.clone();
+    tauri::async_runtime::spawn(async move {
+        // No engine: the app is ending, and says why.
+        let Ok(engine) = app.state::<Host>().engine().await else { return };
+        let (due, desk) = (engine.clone(), app.clone());
+        // The engine's receiver blocks, so it has a thread of its own; it ends with the engine.
+        std::thread::spawn(move || {
+            for notice in due.notices() {
+                let Some(request) = request(&desk, &due, notice) else { continue };
+                if sender.blocking_send(request).is_err() {
+                    return;
+                }
+            }
+        });
+        platform::run(&app, &engine, requests).await;
+    });
+}
+
+/// Takes back what is on the screen, as the last thing before the end.
+pub fn withdraw_all(app: &AppHandle) {
+    let sender = app.state::<Outbox>().0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(sender) = sender else { return };
+    tauri::async_runtime::block_on(async {
+        let (done, is_done) = oneshot::channel();
+        // Whether the queue is full or the server silent: the app ends all the same.
+        if sender.try_send(Request::WithdrawAll(done)).is_ok() && tokio::time::timeout(FAREWELL, is_done).await.is_err() {
+            tracing::warn!("the notification server did not take the notifications back in time");
+        }
+    });
+}
+
+/// Returns what to ask of the server, or `None` when the person need not be told.
+fn request(app: &AppHandle, engine: &Engine, notice: Notice) -> Option<Request> {
+    match notice {
+        Notice::Show { cause_id, id, .. } if app.state::<Desk>().looked_at().as_deref() == Some(id.as_str()) => {
+            // They have it before their eyes: that is being told.
+            engine.notified(&cause_id);
+            None
+        }
+        Notice::Show { .. } if app.state::<Pause>().is_on(lamplight_engine::clock::now().0) => None,
+        Notice::Show { cause_id, id, title, body, .. } => Some(Request::Show(Shown {
+            cause_id,
+            id,
+            title: crate::text::one_line(&title, MAX_TITLE),
+            body: crate::text::lines(&body, MAX_BODY),
+        })),
+        Notice::Withdraw { cause_id } => Some(Request::Withdraw(cause_id)),
+    }
+}

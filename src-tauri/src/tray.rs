@@ -1,0 +1,46 @@
+//! The lamp in the tray: three shapes, the count of what needs its person, and a menu that leads there.
+
+#[cfg(target_os = "linux")]
+mod icon;
+#[cfg_attr(target_os = "linux", path = "tray/linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "tray/other.rs")]
+mod platform;
+
+use lamplight_engine::Engine;
+use tauri::{AppHandle, Manager as _};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::board::{Board, Summary};
+use crate::host::Host;
+
+/// Starts the tray and keeps it up to date until the engine stops.
+pub fn start(app: &AppHandle) {
+    let app = app.clone();
+    tauri::async_runtime::spawn(async move {
+        let tray = platform::Tray::start(&app).await;
+        // No engine: the app is ending, and says why.
+        if let Ok(engine) = app.state::<Host>().engine().await {
+            follow(&engine, &tray).await;
+        }
+    });
+}
+
+async fn follow(engine: &Engine, tray: &platform::Tray) {
+    let mut shown = Summary::default();
+    loop {
+        let mut subscription = engine.subscribe();
+        let mut board = Board::from_snapshot(&subscription.snapshot);
+        loop {
+            let summary = board.summary(lamplight_engine::clock::now().0);
+            if summary != shown {
+                tray.show(summary.clone()).await;
+                shown = summary;
+            }
+            match subscription.changes.recv().await {
+                Ok(change) => board.apply(&change),
+                Err(RecvError::Lagged(_)) => break,
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+}
