@@ -1,0 +1,281 @@
+//! The command table: each operation is one row, used by the desktop shell, the HTTP host and `lamp` alike.
+
+use std::sync::Arc;
+
+use lamplight_engine::{CauseAction, Engine};
+use lamplight_model::view::{ImportTotals, Resume, SessionCard, SessionDetail, SessionPage, Status};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use crate::error::{ApiError, ErrorCode};
+
+/// Cards in a page unless asked otherwise.
+const DEFAULT_PAGE: u32 = 50;
+/// Most cards in a page: a page stays under a few megabytes of JSON.
+const MAX_PAGE: u32 = 500;
+
+/// How a command is reached over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Reads; parameters come from path and query.
+    Get,
+    /// Changes something; parameters come from path and JSON body.
+    Post,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Command {
+    /// Name, as `invoke` and [`call`] take it.
+    pub name: &'static str,
+    /// HTTP method.
+    pub verb: Verb,
+    /// HTTP path; parts in braces are parameters of that name.
+    pub path: &'static str,
+    /// Parameter that the whole body is, where it is not an object of parameters.
+    pub body_is: Option<&'static str>,
+    /// Name of the type of its parameters.
+    pub params: &'static str,
+    /// Name of the type of its answer.
+    pub output: &'static str,
+    run: fn(&Engine, Value) -> Result<Value, ApiError>,
+}
+
+impl Command {
+    /// Runs it. Blocks on SQLite: never call it on an async thread.
+    ///
+    /// # Errors
+    /// `bad_request` when `params` are not what the command takes, else what the command says.
+    pub fn run(&self, engine: &Engine, params: Value) -> Result<Value, ApiError> {
+        (self.run)(engine, params)
+    }
+}
+
+macro_rules! commands {
+    ($($name:ident($params:ty) -> $output:ty: $verb:ident $path:literal $(body is $body:literal)?;)+) => {
+        /// Every command there is.
+        pub const COMMANDS: &[Command] = &[$(Command {
+            name: stringify!($name),
+            verb: Verb::$verb,
+            path: $path,
+            body_is: commands!(@body $($body)?),
+            params: stringify!($params),
+            output: stringify!($output),
+            run: |engine, params| typed::<$params, $output>(engine, params, $name),
+        }),+];
+    };
+    (@body) => { None };
+    (@body $body:literal) => { Some($body) };
+}
+
+commands! {
+    status(NoParams) -> Arc<Status>: Get "/api/v1/status";
+    sessions(SessionsParams) -> SessionPage: Get "/api/v1/sessions";
+    session(IdParams) -> SessionDetail: Get "/api/v1/sessions/{id}";
+    resume(IdParams) -> Resume: Get "/api/v1/sessions/{id}/resume";
+    set_label(LabelParams) -> SessionCard: Post "/api/v1/sessions/{id}/label";
+    close(CloseParams) -> Closed: Post "/api/v1/sessions/close";
+    set_cause(CauseParams) -> Done: Post "/api/v1/causes/{causeId}" body is "action";
+    totals(NoParams) -> ImportTotals: Get "/api/v1/totals";
+    import(NoParams) -> ImportTotals: Post "/api/v1/import";
+}
+
+/// Runs the command called `command`. Blocks on SQLite: never call it on an async thread.
+///
+/// # Errors
+/// `not_found` when there is no such command, `bad_request` when `params` are not what it takes, else what it says.
+pub fn call(engine: &Engine, command: &str, params: Value) -> Result<Value, ApiError> {
+    let row = COMMANDS
+        .iter()
+        .find(|row| row.name == command)
+        .ok_or_else(|| ApiError::not_found(format!("There is no command {command:?}.")))?;
+    row.run(engine, params)
+}
+
+fn typed<P: DeserializeOwned, O: Serialize>(
+    engine: &Engine,
+    params: Value,
+    body: fn(&Engine, P) -> Result<O, ApiError>,
+) -> Result<Value, ApiError> {
+    // A command without parameters may be called with none at all.
+    let params = if params.is_null() { Value::Object(serde_json::Map::new()) } else { params };
+    let params = serde_json::from_value(params)
+        .map_err(|error| ApiError::bad_request(format!("The parameters cannot be used: {error}.")))?;
+    let output = body(engine, params)?;
+    serde_json::to_value(output).map_err(|error| {
+        ApiError::new(ErrorCode::Internal, format!("The answer cannot be written as JSON: {error}."))
+    })
+}
+
+/// A command that takes nothing.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub struct NoParams {}
+
+/// A page of the archive, or a search.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct SessionsParams {
+    /// Cursor of an earlier page; `null` for the first.
+    #[serde(default)]
+    pub before: Option<String>,
+    /// Cards wanted, 1 to 500; 50 when absent.
+    #[serde(default, deserialize_with = "number_or_digits")]
+    pub limit: Option<u32>,
+    /// Words to search for; `q` over HTTP.
+    #[serde(default, alias = "q")]
+    pub query: Option<String>,
+}
+
+/// One session.
+#[derive(Debug, Clone, Deserialize)]
+pub struct IdParams {
+    /// `agent:session_id`, or the bare id where only one agent uses it.
+    pub id: String,
+}
+
+/// A new name.
+#[derive(Debug, Clone, Deserialize)]
+pub struct LabelParams {
+    /// `agent:session_id`, or the bare id where only one agent uses it.
+    pub id: String,
+    /// The name; `null` or blank goes back to the default. Must be there, so that a misspelt key resets nothing.
+    #[serde(deserialize_with = "present_or_null")]
+    pub label: Option<String>,
+}
+
+/// Sessions to close; one of the two is needed.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct CloseParams {
+    /// `agent:session_id` or the bare id.
+    #[serde(default)]
+    pub session_id: Option<String>,
+    /// `service.instance.id`.
+    #[serde(default)]
+    pub instance_id: Option<String>,
+}
+
+/// What to do with a cause.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CauseParams {
+    /// The cause's id, from a card.
+    #[serde(rename = "causeId")]
+    pub cause_id: String,
+    /// Dismiss, restore or snooze it.
+    pub action: CauseAction,
+}
+
+/// How many sessions were closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// Number of sessions.
+    pub closed: u64,
+}
+
+/// It was done and there is nothing to say; `{}` on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {}
+
+/// Returns everything the screen needs at once, from memory.
+///
+/// # Errors
+/// None today; the table's shape asks for a result.
+pub fn status(engine: &Engine, _: NoParams) -> Result<Arc<Status>, ApiError> {
+    Ok(engine.status())
+}
+
+/// Returns a page of all sessions, last activity first, or of those that match.
+///
+/// # Errors
+/// What the engine says, for example about a cursor that is none.
+pub fn sessions(engine: &Engine, params: SessionsParams) -> Result<SessionPage, ApiError> {
+    let limit = params.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    let query = params.query.as_deref().map(str::trim).filter(|q| !q.is_empty());
+    let before = params.before.as_deref().filter(|b| !b.is_empty());
+    Ok(engine.sessions(query, before, limit)?)
+}
+
+/// Returns one session in full.
+///
+/// # Errors
+/// `not_found`, `ambiguous`, or what the engine says.
+pub fn session(engine: &Engine, params: IdParams) -> Result<SessionDetail, ApiError> {
+    let key = engine.find(&params.id)?;
+    engine.session(&key)?.ok_or_else(|| ApiError::not_found("No session has this id."))
+}
+
+/// Returns the command that takes the person back, its state and the reason.
+///
+/// # Errors
+/// `not_found`, `ambiguous`, or what the engine says.
+pub fn resume(engine: &Engine, params: IdParams) -> Result<Resume, ApiError> {
+    Ok(session(engine, params)?.card.resume)
+}
+
+/// Renames a session and returns its card.
+///
+/// # Errors
+/// `not_found`, `ambiguous`, or what the engine says.
+pub fn set_label(engine: &Engine, params: LabelParams) -> Result<SessionCard, ApiError> {
+    let key = engine.find(&params.id)?;
+    Ok(engine.set_label(&key, params.label.as_deref())?)
+}
+
+/// Closes sessions by id or by service instance.
+///
+/// # Errors
+/// `bad_request` when neither is given, else what the engine says.
+pub fn close(engine: &Engine, params: CloseParams) -> Result<Closed, ApiError> {
+    if params.session_id.is_none() && params.instance_id.is_none() {
+        return Err(ApiError::bad_request("Nothing to close: give session_id or instance_id."));
+    }
+    Ok(Closed { closed: engine.close(params.session_id.as_deref(), params.instance_id.as_deref())? })
+}
+
+/// Dismisses, restores or snoozes a cause.
+///
+/// # Errors
+/// `not_found` when no cause has this id, else what the engine says.
+pub fn set_cause(engine: &Engine, params: CauseParams) -> Result<Done, ApiError> {
+    engine.set_cause(&params.cause_id, params.action)?;
+    Ok(Done {})
+}
+
+/// Returns the totals of the database.
+///
+/// # Errors
+/// What the engine says.
+pub fn totals(engine: &Engine, _: NoParams) -> Result<ImportTotals, ApiError> {
+    Ok(engine.totals()?)
+}
+
+/// Reads what is new on disk and returns the totals after it.
+///
+/// # Errors
+/// What the engine says.
+pub fn import(engine: &Engine, _: NoParams) -> Result<ImportTotals, ApiError> {
+    Ok(engine.rescan()?)
+}
+
+/// Accepts `20` as a query string carries it beside `20` as JSON does.
+fn number_or_digits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Number(u32),
+        Digits(String),
+    }
+    match Option::<Either>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Either::Number(n)) => Ok(Some(n)),
+        Some(Either::Digits(text)) if text.is_empty() => Ok(None),
+        Some(Either::Digits(text)) => text
+            .parse()
+            .map(Some)
+            .map_err(|_| serde::de::Error::custom(format!("{text:?} is not a number of sessions"))),
+    }
+}
+
+/// Reads an optional value whose key must be there.
+fn present_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Option::<String>::deserialize(deserializer)
+}

@@ -1,0 +1,281 @@
+//! The settings file as written, with a warning for everything in it that means nothing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use lamplight_model::ids::Agent;
+use lamplight_model::pricing::Price;
+use toml_edit::{Document, Item, TableLike, Value};
+
+use super::hint::nearest;
+
+/// Settings as written; `None` and empty mean "not set".
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RawConfig {
+    /// `[sessions] idle_minutes`.
+    pub idle_minutes: Option<u32>,
+    /// `[sessions] resume_max_hours`.
+    pub resume_max_hours: Option<u32>,
+    /// `[session_labels]`: id or prefix to label.
+    pub session_labels: BTreeMap<String, String>,
+    /// `[agents.<name>] project`, by name.
+    pub projects: BTreeMap<String, String>,
+    /// `[[roots]]`.
+    pub roots: Vec<RawRoot>,
+    /// `[prices."<model>"]`.
+    pub prices: Vec<Price>,
+    /// `[store] durable`.
+    pub durable: Option<bool>,
+}
+
+/// One entry of `[[roots]]`; the path may begin with `~`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawRoot {
+    /// Whose folder.
+    pub agent: Agent,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// A settings file that was understood, and what in it was not.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    pub(super) config: RawConfig,
+    /// One sentence each, beginning with the line.
+    pub(super) warnings: Vec<String>,
+}
+
+/// The text is no TOML.
+#[derive(Debug)]
+pub(super) struct SyntaxError {
+    pub(super) line: usize,
+    pub(super) message: String,
+}
+
+const SECTIONS: &[&str] = &["sessions", "session_labels", "agents", "roots", "prices", "store"];
+const PRICE_KEYS: &[&str] = &["input", "output", "cache_write_5m", "cache_write_1h", "cache_read"];
+
+impl RawConfig {
+    /// Reads TOML; everything that is not understood becomes a warning with its line.
+    pub(super) fn parse(text: &str) -> Result<Parsed, SyntaxError> {
+        let document = Document::parse(text).map_err(|error| SyntaxError {
+            line: error.span().map_or(1, |span| line_of(text, span.start)),
+            message: error.message().trim_end().replace('\n', "; "),
+        })?;
+        let mut reader = Reader { text, parsed: Parsed::default() };
+        reader.document(document.as_table());
+        Ok(reader.parsed)
+    }
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    parsed: Parsed,
+}
+
+impl Reader<'_> {
+    fn document(&mut self, root: &dyn TableLike) {
+        for (key, item) in root.iter() {
+            match key {
+                "sessions" => self.sessions(root, item),
+                "session_labels" => {
+                    self.each(root, key, item, |reader, labels, id, item| {
+                        if let Some(label) = reader.text_value(labels, id, item) {
+                            reader.parsed.config.session_labels.insert(id.to_owned(), label);
+                        }
+                    });
+                }
+                "agents" => {
+                    self.each(root, key, item, |reader, agents, name, item| reader.agent(agents, name, item));
+                }
+                "roots" => self.roots(root, item),
+                "prices" => {
+                    self.each(root, key, item, |reader, prices, model, item| {
+                        reader.price(prices, model, item)
+                    });
+                }
+                "store" => self.each(root, key, item, |reader, store, key, item| match key {
+                    "durable" => reader.parsed.config.durable = reader.bool_value(store, key, item),
+                    _ => reader.unknown(store, key, &["durable"]),
+                }),
+                _ => self.unknown(root, key, SECTIONS),
+            }
+        }
+    }
+
+    fn sessions(&mut self, root: &dyn TableLike, item: &Item) {
+        self.each(root, "sessions", item, |reader, sessions, key, item| match key {
+            // A month: beyond it "stale" would mean nothing.
+            "idle_minutes" => {
+                reader.parsed.config.idle_minutes = reader.whole(sessions, key, item, 1, 43_200)
+            }
+            // Ten years, as good as never.
+            "resume_max_hours" => {
+                reader.parsed.config.resume_max_hours = reader.whole(sessions, key, item, 1, 87_600);
+            }
+            _ => reader.unknown(sessions, key, &["idle_minutes", "resume_max_hours"]),
+        });
+    }
+
+    fn agent(&mut self, agents: &dyn TableLike, name: &str, item: &Item) {
+        self.each(agents, name, item, |reader, agent, key, item| match key {
+            "project" => {
+                if let Some(project) = reader.text_value(agent, key, item) {
+                    reader.parsed.config.projects.insert(name.to_owned(), project);
+                }
+            }
+            _ => reader.unknown(agent, key, &["project"]),
+        });
+    }
+
+    fn roots(&mut self, root: &dyn TableLike, item: &Item) {
+        let entries: Vec<&dyn TableLike> = match item {
+            Item::ArrayOfTables(tables) => tables.iter().map(|table| table as &dyn TableLike).collect(),
+            Item::Value(Value::Array(array)) if array.iter().all(Value::is_inline_table) => array
+                .iter()
+                .filter_map(|value| value.as_inline_table().map(|t| t as &dyn TableLike))
+                .collect(),
+            _ => {
+                return self.warn(
+                    root,
+                    "roots",
+                    "must be written as [[roots]], once per folder; it is ignored",
+                );
+            }
+        };
+        for entry in entries {
+            let (mut agent, mut path) = (None, None);
+            for (key, item) in entry.iter() {
+                match key {
+                    "agent" => agent = self.agent_word(entry, item),
+                    "path" => path = self.text_value(entry, key, item).map(PathBuf::from),
+                    _ => self.unknown(entry, key, &["agent", "path"]),
+                }
+            }
+            match (agent, path) {
+                (Some(agent), Some(path)) => self.parsed.config.roots.push(RawRoot { agent, path }),
+                _ => self.warn(root, "roots", "an entry needs both agent and path; it is ignored"),
+            }
+        }
+    }
+
+    fn agent_word(&mut self, entry: &dyn TableLike, item: &Item) -> Option<Agent> {
+        let word = self.text_value(entry, "agent", item)?;
+        let agent = Agent::from_word(&word);
+        if agent.is_none() {
+            let known = Agent::ALL.map(Agent::as_str).join(", ");
+            self.warn(entry, "agent", &format!("{word:?} is no agent; it is one of {known}"));
+        }
+        agent
+    }
+
+    fn price(&mut self, prices: &dyn TableLike, model: &str, item: &Item) {
+        let mut amounts = BTreeMap::new();
+        self.each(prices, model, item, |reader, price, key, item| {
+            match PRICE_KEYS.iter().find(|k| **k == key) {
+                Some(known) => {
+                    if let Some(amount) = reader.amount(price, key, item) {
+                        amounts.insert(*known, amount);
+                    }
+                }
+                None => reader.unknown(price, key, PRICE_KEYS),
+            }
+        });
+        let (Some(input), Some(output)) = (amounts.get("input").copied(), amounts.get("output").copied())
+        else {
+            return self.warn(
+                prices,
+                model,
+                "a price needs input and output (US dollars per million tokens); it is ignored",
+            );
+        };
+        // Anthropic's published multiples of the input price; Codex has no cache writes, and its reads are set apart.
+        let or = |key: &str, multiple: f64| amounts.get(key).copied().unwrap_or(input * multiple);
+        self.parsed.config.prices.push(super::price::configured(
+            model,
+            input,
+            output,
+            or("cache_write_5m", 1.25),
+            or("cache_write_1h", 2.0),
+            or("cache_read", 0.1),
+        ));
+    }
+
+    /// Calls `body` for each key of a section, or warns that it is no section.
+    fn each(
+        &mut self,
+        parent: &dyn TableLike,
+        name: &str,
+        item: &Item,
+        mut body: impl FnMut(&mut Self, &dyn TableLike, &str, &Item),
+    ) {
+        let Some(table) = item.as_table_like() else {
+            return self.warn(parent, name, "must be a section; it is ignored");
+        };
+        for (key, item) in table.iter() {
+            body(self, table, key, item);
+        }
+    }
+
+    fn text_value(&mut self, table: &dyn TableLike, key: &str, item: &Item) -> Option<String> {
+        let text = item.as_str().map(str::trim).filter(|text| !text.is_empty()).map(ToOwned::to_owned);
+        if text.is_none() {
+            self.warn(table, key, "must be a text in quotes, not empty; it is ignored");
+        }
+        text
+    }
+
+    fn bool_value(&mut self, table: &dyn TableLike, key: &str, item: &Item) -> Option<bool> {
+        let value = item.as_bool();
+        if value.is_none() {
+            self.warn(table, key, "must be true or false; it has its default");
+        }
+        value
+    }
+
+    fn whole(&mut self, table: &dyn TableLike, key: &str, item: &Item, least: u32, most: u32) -> Option<u32> {
+        let value =
+            item.as_integer().and_then(|n| u32::try_from(n).ok()).filter(|n| (least..=most).contains(n));
+        if value.is_none() {
+            self.warn(
+                table,
+                key,
+                &format!("must be a whole number from {least} to {most}; it has its default"),
+            );
+        }
+        value
+    }
+
+    fn amount(&mut self, table: &dyn TableLike, key: &str, item: &Item) -> Option<f64> {
+        // Whole amounts go through i32, which f64 holds exactly; no price is near its limit.
+        let whole = item.as_integer().and_then(|n| i32::try_from(n).ok()).map(f64::from);
+        let amount = item.as_float().or(whole).filter(|amount| amount.is_finite() && *amount >= 0.0);
+        if amount.is_none() {
+            self.warn(
+                table,
+                key,
+                "must be a number of US dollars per million tokens, 0 or more; it is ignored",
+            );
+        }
+        amount
+    }
+
+    fn unknown(&mut self, table: &dyn TableLike, key: &str, known: &[&str]) {
+        let hint = match nearest(key, known) {
+            Some(word) => format!("did you mean {word}?"),
+            None => format!("known here: {}", known.join(", ")),
+        };
+        self.warn(table, key, &format!("is not a setting; {hint}"));
+    }
+
+    fn warn(&mut self, table: &dyn TableLike, key: &str, what: &str) {
+        let at = table.get_key_value(key).and_then(|(key, item)| key.span().or_else(|| item.span()));
+        let line = at.map_or(1, |span| line_of(self.text, span.start));
+        self.parsed.warnings.push(format!("line {line}: {key} {what}"));
+    }
+}
+
+/// Line of a byte, from 1.
+fn line_of(text: &str, byte: usize) -> usize {
+    text.bytes().take(byte).filter(|b| *b == b'\n').count() + 1
+}

@@ -1,0 +1,164 @@
+use std::collections::BTreeMap;
+
+use super::*;
+
+fn env(pairs: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> {
+    let table: BTreeMap<String, String> =
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    move |name| table.get(name).cloned()
+}
+
+/// Loads `text` as the settings file of a person whose home is `/home/dev`.
+fn check(text: &str) -> Config {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    let mut config = load(&env(&[
+        ("HOME", "/home/dev"),
+        ("LAMPLIGHT_DATA", "/data"),
+        ("LAMPLIGHT_CONFIG", path.to_str().unwrap()),
+    ]))
+    .unwrap();
+    let prefix = format!("{}: ", path.display());
+    for warning in &mut config.warnings {
+        *warning = warning.strip_prefix(&prefix).unwrap().to_owned();
+    }
+    config
+}
+
+fn paths(config: &Config) -> Vec<String> {
+    config.roots.iter().map(|root| format!("{} {}", root.agent, root.path.display())).collect()
+}
+
+#[test]
+fn without_a_file_everything_has_its_default() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().to_str().unwrap();
+    let config = load(&env(&[("HOME", home)])).unwrap();
+    assert_eq!(config.warnings, Vec::<String>::new());
+    assert_eq!((config.idle_minutes, config.resume_max_hours, config.durable), (240, 24, false));
+    assert_eq!(paths(&config), [format!("claude-code {home}/.claude"), format!("codex {home}/.codex")]);
+    if cfg!(target_os = "linux") {
+        assert_eq!(config.data_dir, Path::new(home).join(".local/share/lamplight"));
+    }
+}
+
+#[test]
+fn the_environment_names_the_roots_and_an_empty_variable_is_none() {
+    let config = load(&env(&[
+        ("HOME", ""),
+        ("CLAUDE_CONFIG_DIR", "/elsewhere/claude"),
+        ("CODEX_HOME", ""),
+        ("LAMPLIGHT_DATA", "/data"),
+    ]))
+    .unwrap();
+    assert_eq!(paths(&config), ["claude-code /elsewhere/claude"]);
+    assert_eq!(config.warnings, ["HOME is not set: codex sessions are not read; set HOME or CODEX_HOME"]);
+}
+
+#[test]
+fn without_a_home_and_a_data_folder_it_says_what_to_set() {
+    let error = load(&env(&[])).unwrap_err();
+    assert!(matches!(error, ConfigError::NoDataDir));
+    assert!(error.to_string().contains("Set HOME, or LAMPLIGHT_DATA"));
+}
+
+#[test]
+fn every_setting_arrives() {
+    let config = check(
+        r#"
+[sessions]
+idle_minutes = 90
+resume_max_hours = 72
+[session_labels]
+"bb0d985f" = "checkout"
+[agents.codex]
+project = "tools"
+[[roots]]
+agent = "codex"
+path = "~/other/.codex"
+[[roots]]
+agent = "claude-code"
+path = "/home/dev/.claude"
+[prices."local-*"]
+input = 0
+output = 0.5
+[store]
+durable = true
+"#,
+    );
+    assert_eq!(config.warnings, Vec::<String>::new());
+    assert_eq!((config.idle_minutes, config.resume_max_hours, config.durable), (90, 72, true));
+    assert_eq!(config.session_labels["bb0d985f"], "checkout");
+    assert_eq!(config.projects["codex"], "tools");
+    assert_eq!(config.prices.iter().map(|p| p.model.as_str()).collect::<Vec<_>>(), ["local-*"]);
+    assert_eq!(
+        paths(&config),
+        ["claude-code /home/dev/.claude", "codex /home/dev/.codex", "codex /home/dev/other/.codex"],
+        "a root that is watched anyway is not watched twice"
+    );
+}
+
+#[test]
+fn what_means_nothing_is_said_with_its_line_and_stops_nothing() {
+    for (text, warning) in [
+        ("[session]\nidle_minutes = 1", "line 1: session is not a setting; did you mean sessions?"),
+        ("\n[sessions]\nidle_minute = 1", "line 3: idle_minute is not a setting; did you mean idle_minutes?"),
+        ("[store]\nfoo = 1", "line 2: foo is not a setting; known here: durable"),
+        (
+            "[sessions]\nidle_minutes = 0",
+            "line 2: idle_minutes must be a whole number from 1 to 43200; it has its default",
+        ),
+        (
+            "[sessions]\nidle_minutes = \"4h\"",
+            "line 2: idle_minutes must be a whole number from 1 to 43200; it has its default",
+        ),
+        ("sessions = 4", "line 1: sessions must be a section; it is ignored"),
+        ("[session_labels]\nabc = 4", "line 2: abc must be a text in quotes, not empty; it is ignored"),
+        ("[store]\ndurable = \"yes\"", "line 2: durable must be true or false; it has its default"),
+        ("[[roots]]\nagent = \"codex\"", "line 1: roots an entry needs both agent and path; it is ignored"),
+        (
+            "[prices.x]\ninput = -1\noutput = 1",
+            "line 2: input must be a number of US dollars per million tokens, 0 or more; it is ignored",
+        ),
+    ] {
+        let config = check(text);
+        assert_eq!(config.warnings.first().map(String::as_str), Some(warning), "{text}");
+        assert_eq!((config.idle_minutes, config.durable, config.prices.len()), (240, false, 0), "{text}");
+    }
+    let config = check("[[roots]]\nagent = \"cobex\"\npath = \"/x\"\n[sessions]\nidle_minutes = 7");
+    assert_eq!(config.warnings[0], "line 2: agent \"cobex\" is no agent; it is one of claude-code, codex");
+    assert_eq!(config.idle_minutes, 7, "the rest of the file counts");
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_an_error_with_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, "[sessions]\nidle_minutes = = 3\n").unwrap();
+    let error =
+        load(&env(&[("HOME", "/home/dev"), ("LAMPLIGHT_CONFIG", path.to_str().unwrap())])).unwrap_err();
+    assert!(matches!(error, ConfigError::Syntax { line: 2, .. }), "{error:?}");
+}
+
+#[test]
+fn a_named_file_that_is_missing_is_said() {
+    let config = load(&env(&[("HOME", "/home/dev"), ("LAMPLIGHT_CONFIG", "/nowhere/config.toml")])).unwrap();
+    assert_eq!(
+        config.warnings,
+        ["/nowhere/config.toml: there is no such file; every setting has its default"]
+    );
+}
+
+#[test]
+fn the_example_file_holds_every_setting_and_is_understood() {
+    let example = include_str!("../../../../config.example.toml");
+    assert_eq!(check(example).warnings, Vec::<String>::new());
+    // Its settings are commented out; with the marks removed each must be known, so that the example cannot rot.
+    let uncommented: String =
+        example.lines().map(|line| format!("{}\n", line.strip_prefix("#: ").unwrap_or(line))).collect();
+    let config = check(&uncommented);
+    assert_eq!(config.warnings, Vec::<String>::new());
+    assert!(!config.session_labels.is_empty() && !config.projects.is_empty() && !config.prices.is_empty());
+    assert!(config.roots.len() > 2 && config.durable);
+}

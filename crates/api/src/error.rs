@@ -1,0 +1,97 @@
+//! What every consumer is told when a command fails.
+
+use lamplight_engine::{EngineError, FindError};
+use serde::{Deserialize, Serialize};
+
+/// A failed command: a word to branch on and a sentence to show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// What a program branches on.
+    pub code: ErrorCode,
+    /// What is wrong, then what to do; never matched on.
+    pub message: String,
+}
+
+/// Kinds of failure somebody branches on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// Nothing has this id, or there is no such route.
+    NotFound,
+    /// A bare id that more than one agent uses.
+    Ambiguous,
+    /// The parameters cannot be used.
+    BadRequest,
+    /// The token is missing or wrong.
+    Unauthorized,
+    /// The caller's host or origin is not the listener's own.
+    Forbidden,
+    /// It contradicts the present state.
+    Conflict,
+    /// The engine could not do it; the message says why.
+    Internal,
+    /// The engine is stopping or does not answer.
+    Unavailable,
+}
+
+impl ApiError {
+    /// Makes an error of `code` with a sentence.
+    #[must_use]
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// The parameters cannot be used.
+    #[must_use]
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::BadRequest, message)
+    }
+
+    /// Nothing has this id.
+    #[must_use]
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::NotFound, message)
+    }
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        let code = match error {
+            EngineError::NotFound => ErrorCode::NotFound,
+            _ => ErrorCode::Internal,
+        };
+        Self::new(code, sentence(&error))
+    }
+}
+
+impl From<FindError> for ApiError {
+    fn from(error: FindError) -> Self {
+        match error {
+            FindError::NotFound => Self::not_found("No session has this id."),
+            FindError::Ambiguous(keys) => {
+                let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+                Self::new(
+                    ErrorCode::Ambiguous,
+                    format!("More than one session has this id; name one in full: {}.", keys.join(", ")),
+                )
+            }
+            FindError::Engine(error) => error.into(),
+        }
+    }
+}
+
+/// Joins an error and its causes, so that the reason reaches the reader.
+pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
