@@ -155,7 +155,8 @@ class Stream:
 
     def close(self):
         try:
-            self.connection.sock.shutdown(socket.SHUT_RDWR)  # wakes the reading thread
+            if self.connection.sock:
+                self.connection.sock.shutdown(socket.SHUT_RDWR)  # wakes the reading thread
         except OSError:
             pass  # the other side was faster
         self.connection.close()

@@ -121,6 +121,55 @@ fn a_store_holds_the_cases_that_readers_get_wrong() {
     assert!(files(home.path()).iter().any(|(path, bytes)| path.contains("projects") && bytes.is_empty()));
 }
 
+/// A Codex fork names its parent's length at a turn's end; a reader follows it with a seek.
+#[test]
+fn a_codex_fork_points_at_the_end_of_a_line_of_its_parent() {
+    for spaced in [false, true] {
+        let home = tempfile::tempdir().unwrap();
+        generate(&Request { files: 200, spaced, ..request(home.path(), 4, &[Family::Codex]) }).unwrap();
+        let rollouts = files(home.path());
+        let mut forks = 0;
+        for (_, bytes) in rollouts.iter().filter(|(path, _)| path.contains("rollout-")) {
+            let base = &first_record(bytes)["payload"]["history_base"];
+            let Some(parent) = base["thread_id"].as_str() else { continue };
+            let end = usize::try_from(base["end_byte_offset"].as_u64().unwrap()).unwrap();
+            let (_, parent) = rollouts.iter().find(|(path, _)| path.contains(parent)).unwrap();
+            let before = parent[..end].strip_suffix(b"\n").unwrap();
+            let last = before.rsplit(|byte| *byte == b'\n').next().unwrap();
+            let last: Value = serde_json::from_slice(last).unwrap();
+            assert_eq!(
+                last["ordinal"].as_u64().unwrap() + 1,
+                base["end_ordinal_exclusive"].as_u64().unwrap()
+            );
+            forks += 1;
+        }
+        assert!(forks > 0, "no fork among 200 rollouts");
+    }
+}
+
+/// Importers clamp the future; a store is not the place to find out by accident.
+#[test]
+fn no_record_is_later_than_the_end_of_time() {
+    let home = tempfile::tempdir().unwrap();
+    let until_ms = 1_700_000_000_000;
+    generate(&Request { until_ms, ..request(home.path(), 8, &all_families()) }).unwrap();
+    let end = "2023-11-14T22:13:20.000Z";
+    for (path, bytes) in files(home.path()) {
+        for line in String::from_utf8(bytes).unwrap().lines().filter(|_| path.contains("projects/")) {
+            let record: Value = serde_json::from_str(line).unwrap();
+            assert!(
+                record["timestamp"].as_str().unwrap_or_default() <= end,
+                "{path}: {}",
+                record["timestamp"]
+            );
+        }
+    }
+}
+
+fn first_record(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes.split(|byte| *byte == b'\n').next().unwrap()).unwrap()
+}
+
 fn some_line(home: &Path) -> String {
     let (_, bytes) = files(home).into_iter().find(|(path, _)| path.contains("rollout-")).unwrap();
     String::from_utf8(bytes).unwrap().lines().next().unwrap().to_owned()
