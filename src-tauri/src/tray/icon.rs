@@ -1,4 +1,4 @@
-//! The lamp's pixels, in every size a panel asks for, with the count cut into the lower right corner.
+//! The lamp's pixels, in every size a panel asks for, with the count in the upper right corner, where the lamp is not.
 
 use std::sync::LazyLock;
 
@@ -94,19 +94,19 @@ fn glyph(count: usize) -> Option<Glyph> {
     if count == 0 { None } else { Some(DIGITS.get(count).copied().unwrap_or(MANY)) }
 }
 
-/// Clears a corner of the drawing and writes the glyph into it, so that it reads on the lamp's own light too.
+/// Clears the corner and writes the glyph into it, so that no part of the shade runs into it.
 fn with_glyph(drawing: &Pixels, glyph: Glyph, ink: [u8; 4]) -> Pixels {
     let Pixels { size, mut rgba } = drawing.clone();
-    // At 16 px the glyph is 3 by 5; from 22 px on it is doubled, at 48 px tripled: about a third of the height.
-    let scale = if size < 22 { 1 } else if size < 48 { 2 } else { 3 };
+    // At 16 px the glyph is 3 by 5; from 22 px on it is doubled, at 48 px four times as large: nearly half the height.
+    let scale = if size < 22 { 1 } else if size < 48 { 2 } else { 4 };
     let (width, height) = (GLYPH_WIDTH * scale, GLYPH_HEIGHT * scale);
-    let Some((left, top)) = size.checked_sub(width).zip(size.checked_sub(height)) else { return drawing.clone() };
+    let Some(left) = size.checked_sub(width) else { return drawing.clone() };
     let mut put = |x: usize, y: usize, colour: [u8; 4]| {
         if let Some(pixel) = rgba.get_mut((y * size + x) * 4..).and_then(|rest| rest.get_mut(..4)) {
             pixel.copy_from_slice(&colour);
         }
     };
-    for y in top.saturating_sub(1)..size {
+    for y in 0..=height {
         for x in left.saturating_sub(1)..size {
             put(x, y, [0; 4]);
         }
@@ -115,7 +115,7 @@ fn with_glyph(drawing: &Pixels, glyph: Glyph, ink: [u8; 4]) -> Pixels {
         for column in (0..GLYPH_WIDTH).filter(|column| bits & (0b100 >> column) != 0) {
             for y in 0..scale {
                 for x in 0..scale {
-                    put(left + column * scale + x, top + row * scale + y, ink);
+                    put(left + column * scale + x, row * scale + y, ink);
                 }
             }
         }
