@@ -43,6 +43,9 @@ pub struct Price {
 }
 
 impl Price {
+    /// Day from which a price holds that was given without one.
+    pub const ALWAYS: NaiveDate = NaiveDate::MIN;
+
     /// Returns what makes the price unusable, for the warning about a user's settings; such a price is left out of the
     /// table.
     #[must_use]

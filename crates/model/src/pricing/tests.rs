@@ -196,6 +196,15 @@ fn own_prices_win_from_their_day_on() {
 }
 
 #[test]
+fn an_own_price_without_a_day_always_holds() {
+    let price = Price { valid_from: Price::ALWAYS, ..own("gpt-5.6-sol", "2026-01-01", 1.0) };
+    let table = PriceTable::builtin().with_overrides(&[price]);
+    for at in [Timestamp(0), day("2026-07-20"), now()] {
+        assert_eq!(table.price("gpt-5.6-sol", at).map(|p| p.input), Some(1.0), "{at:?}");
+    }
+}
+
+#[test]
 fn of_own_prices_the_most_exact_wins() {
     let table = PriceTable::builtin().with_overrides(&[
         own("*", "2026-01-01", 1.0),
