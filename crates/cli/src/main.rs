@@ -1,2 +1,79 @@
-//! `lamp`.
-fn main() {}
+//! `lamp`: Lamplight from a terminal.
+//!
+//! Start from [`args`] (what can be asked) and [`reach`] (who answers: a running engine through its socket, or this
+//! process for one pass). Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 nothing matches. What was asked for goes to
+//! standard output; progress, warnings and errors go to standard error. No rule about sessions lives here.
+
+mod args;
+mod client;
+mod import;
+mod output;
+mod plain;
+mod reach;
+mod rename;
+mod resume;
+mod serve;
+mod status;
+mod watch;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use lamplight_api::config_file;
+use lamplight_engine::config::Config;
+
+use args::{Args, Task};
+
+/// Nothing has the id that was asked for: exit code 3.
+#[derive(Debug)]
+struct NothingMatches(String);
+
+impl std::fmt::Display for NothingMatches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NothingMatches {}
+
+fn main() -> ExitCode {
+    match run(Args::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough (`lamp status | head`).
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            if error.is::<NothingMatches>() { ExitCode::from(3) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    match task {
+        Task::Status(args) if args.watch => watch::run(&load_config(None)?, args.json),
+        Task::Status(args) => status::run(&load_config(None)?, args.json),
+        Task::Import(args) => import::run(&load_config(None)?, args.json),
+        Task::Serve(args) => serve::run(load_config(args.data.as_deref())?, &args),
+        Task::Rename(args) => rename::run(&load_config(None)?, &args),
+        Task::Resume(args) => resume::run(&load_config(None)?, &args.id),
+    }
+}
+
+/// Reads settings and environment and says what in them was not understood; `data` replaces `LAMPLIGHT_DATA`.
+fn load_config(data: Option<&str>) -> anyhow::Result<Config> {
+    let config = config_file::load(&|name| match (name, data) {
+        ("LAMPLIGHT_DATA", Some(dir)) => Some(dir.to_owned()),
+        _ => environment(name),
+    })?;
+    for warning in &config.warnings {
+        output::warning(warning);
+    }
+    Ok(config)
+}
+
+/// Reads one variable; one that is no UTF-8 counts as not set.
+#[expect(clippy::disallowed_methods, reason = "this is a host: the one place that reads the environment")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

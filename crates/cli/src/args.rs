@@ -1,0 +1,121 @@
+//! What can be asked.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use clap::{Parser, Subcommand};
+
+/// Says which coding-agent session needs you, and takes you back to it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lamp",
+    version,
+    after_help = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 nothing matches."
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) task: Task,
+}
+
+/// The commands of `lamp`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Show which sessions need you, work, or are quiet
+    Status(StatusArgs),
+    /// Read what agents have written and print the totals
+    Import(ImportArgs),
+    /// Keep the light on: watch, and serve the control socket and loopback HTTP
+    Serve(ServeArgs),
+    /// Give a session another name
+    Rename(RenameArgs),
+    /// Print the command that takes you back to a session
+    Resume(ResumeArgs),
+}
+
+/// Arguments of `lamp status`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Go on showing changes; with --json, one object per line
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+/// Arguments of `lamp import`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImportArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `lamp serve`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeArgs {
+    /// Loopback address for HTTP; port 0 takes any free one [default: 127.0.0.1:4318, or a free port if that is taken]
+    #[arg(long, value_name = "ADDR", value_parser = loopback_address)]
+    pub(crate) http: Option<SocketAddr>,
+    /// Loopback address for OTLP over gRPC
+    #[arg(long, value_name = "ADDR", value_parser = loopback_address)]
+    pub(crate) grpc: Option<SocketAddr>,
+    /// Folder for the database, socket and token [default: LAMPLIGHT_DATA, else the platform's data folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<String>,
+    /// Serve the browser UI and print its address
+    #[arg(long)]
+    pub(crate) ui: bool,
+}
+
+/// Arguments of `lamp rename`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RenameArgs {
+    /// The session: agent:session_id, or the bare id
+    pub(crate) id: String,
+    /// Its new name
+    #[arg(required_unless_present = "reset")]
+    pub(crate) label: Option<String>,
+    /// Go back to the name it had by itself
+    #[arg(long, conflicts_with = "label")]
+    pub(crate) reset: bool,
+}
+
+/// Arguments of `lamp resume`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ResumeArgs {
+    /// The session: agent:session_id, or the bare id
+    pub(crate) id: String,
+}
+
+/// Reads `127.0.0.1:4318`, `[::1]:4318` or `localhost:4318`.
+fn loopback_address(text: &str) -> Result<SocketAddr, String> {
+    let parsed = match text.strip_prefix("localhost:") {
+        Some(port) => port.parse().ok().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        None => text.parse().ok(),
+    };
+    let addr = parsed.ok_or("not an address; write it as 127.0.0.1:4318")?;
+    if addr.ip().is_loopback() {
+        Ok(addr)
+    } else {
+        Err("not a loopback address: Lamplight is reachable from this machine only; use 127.0.0.1".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn only_loopback_addresses_are_taken() {
+        assert_eq!(loopback_address("localhost:0"), Ok("127.0.0.1:0".parse().unwrap()));
+        assert_eq!(loopback_address("[::1]:80"), Ok("[::1]:80".parse().unwrap()));
+        for bad in ["0.0.0.0:80", "4318", "localhost", "localhost:x", "example.com:80", ""] {
+            assert!(loopback_address(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! `lamp serve`.
+
+use std::path::Path;
+
+use lamplight_api::serve::{ServeOptions, spawn};
+use lamplight_engine::Engine;
+use lamplight_engine::config::Config;
+use serde::Serialize;
+
+use crate::args::ServeArgs;
+use crate::{output, reach};
+
+/// The line that says it is ready; scripts wait for it.
+#[derive(Serialize)]
+struct Ready<'a> {
+    http: String,
+    grpc: Option<String>,
+    token_file: &'a Path,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ui: Option<&'a str>,
+}
+
+/// Runs an engine and serves it until told to stop.
+pub(crate) fn run(config: Config, args: &ServeArgs) -> anyhow::Result<()> {
+    let runtime = reach::runtime()?;
+    let inside = runtime.enter();
+    // Before anything is started: a signal that comes early must still find us able to stop in order.
+    let stop = reach::told_to_stop()?;
+    drop(inside);
+    if args.grpc.is_some() {
+        output::note(
+            "note: OTLP over gRPC is not part of this version; nothing listens on the address given with --grpc",
+        );
+    }
+    let engine = Engine::start(config.clone()).map_err(|error| reach::start_failure(error, &config))?;
+    let options = ServeOptions {
+        http: args.http,
+        explicit: args.http.is_some(),
+        data_dir: config.data_dir,
+        ui: args.ui,
+    };
+    let served = match spawn(engine.clone(), options) {
+        Ok(served) => served,
+        Err(error) => {
+            engine.shutdown();
+            return Err(error.into());
+        }
+    };
+    if let Some(taken) = served.moved_from {
+        output::warning(&format!(
+            "{taken} is taken by another program; listening on {} instead. Sessions are watched all the same; \
+             telemetry sent to {taken} does not arrive here.",
+            served.http
+        ));
+    }
+    let printed = output::print_json(&Ready {
+        http: served.http.to_string(),
+        grpc: None,
+        token_file: &served.token_file,
+        ui: served.ui_url.as_deref(),
+    });
+    // A closed standard output is no reason to stop serving.
+    if let Err(error) = &printed
+        && !output::is_closed_pipe(error)
+    {
+        output::error(error);
+    }
+    runtime.block_on(stop);
+    served.shutdown();
+    engine.shutdown();
+    Ok(())
+}

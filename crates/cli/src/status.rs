@@ -1,0 +1,251 @@
+//! `lamp status`: what needs you first.
+
+use std::io::IsTerminal;
+
+use lamplight_engine::config::Config;
+use lamplight_engine::run_once;
+use lamplight_model::attention::Tier;
+use lamplight_model::session::TurnState;
+use lamplight_model::view::{Attention, SessionCard, SourceHealth, SourceView, Status, Worktree};
+use serde_json::json;
+
+use crate::import::progress_line;
+use crate::output::Progress;
+use crate::plain::{cut, pad, plain, width};
+use crate::words::{count, span, state};
+use crate::{environment, output, reach};
+
+/// Widest column of names; longer ones are cut, so that the states stay in one column.
+const NAME_COLUMNS: usize = 32;
+/// Narrowest terminal lines are cut to; below it they may as well wrap.
+const LEAST_COLUMNS: usize = 40;
+
+pub(crate) fn run(config: &Config, as_json: bool) -> anyhow::Result<()> {
+    let status: Status = reach::ask(config, "status", &json!({}), |config| {
+        let mut progress = Progress::new();
+        let (_, status) = run_once(config, |at| progress.show(&progress_line(&at)))?;
+        Ok(status)
+    })?;
+    if as_json {
+        output::print_json(&status)
+    } else {
+        output::print(&text(&status, status.at_ms, Look::of_stdout()))
+    }
+}
+
+/// How the text may look.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    /// Colours may be used.
+    pub(crate) colour: bool,
+    /// Columns lines are cut to; `None` where nobody looks at them on a terminal.
+    pub(crate) columns: Option<usize>,
+}
+
+impl Look {
+    /// Colours and cutting only on a terminal; no colours where `NO_COLOR` is set or the terminal is dumb.
+    pub(crate) fn of_stdout() -> Self {
+        let is_terminal = std::io::stdout().is_terminal();
+        let refused = environment("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || environment("TERM").is_some_and(|value| value == "dumb");
+        let columns =
+            terminal_size::terminal_size().map(|(terminal_size::Width(columns), _)| usize::from(columns));
+        Self {
+            colour: is_terminal && !refused,
+            columns: columns.filter(|_| is_terminal).map(|c| c.max(LEAST_COLUMNS)),
+        }
+    }
+}
+
+/// Writes the status for a person, as of `now_ms`.
+pub(crate) fn text(status: &Status, now_ms: i64, look: Look) -> String {
+    let mut page = Page { out: String::new(), look, now_ms };
+    let calling = |card: &SessionCard| card.attention.clone().filter(|cause| is_calling(cause, now_ms));
+    let mut blocked: Vec<(i64, &SessionCard)> = Vec::new();
+    let mut your_turn: Vec<(i64, &SessionCard)> = Vec::new();
+    let mut working: Vec<(i64, &SessionCard)> = Vec::new();
+    let mut quiet: Vec<(i64, &SessionCard)> = Vec::new();
+    for card in &status.sessions {
+        let is_busy =
+            matches!(card.turn_state, TurnState::Starting | TurnState::Working | TurnState::Background);
+        match calling(card).map(|cause| (cause.tier, cause.since_ms)) {
+            Some((Tier::Blocked, since)) => blocked.push((since, card)),
+            Some((Tier::YourTurn, since)) => your_turn.push((since, card)),
+            Some((Tier::AtRisk, _)) | None if is_busy => working.push((since_of(card), card)),
+            Some((Tier::AtRisk, _)) | None => quiet.push((since_of(card), card)),
+        }
+    }
+    blocked.sort_by_key(|(since, _)| *since);
+    your_turn.sort_by_key(|(since, _)| *since);
+    // In background last: nobody is waiting for the end of a turn there.
+    working.sort_by_key(|(since, card)| (card.turn_state == TurnState::Background, *since));
+    quiet.sort_by_key(|(since, _)| std::cmp::Reverse(*since));
+
+    page.headline(status, blocked.iter().chain(&your_turn).map(|(since, _)| *since));
+    page.section("Blocked on you", &blocked, Colour::Urgent);
+    page.section("Your turn", &your_turn, Colour::Turn);
+    page.worktrees(&status.worktrees);
+    page.section("Working", &working, Colour::None);
+    page.section("Quiet", &quiet, Colour::Dim);
+    page.footer(status);
+    page.out
+}
+
+fn is_calling(cause: &Attention, now_ms: i64) -> bool {
+    cause.snoozed_until_ms.is_none_or(|until| until <= now_ms)
+}
+
+fn since_of(card: &SessionCard) -> i64 {
+    card.turn_state_since_ms.or(card.last_activity_at_ms).unwrap_or(0)
+}
+
+#[derive(Clone, Copy)]
+enum Colour {
+    None,
+    Bold,
+    Dim,
+    Urgent,
+    Turn,
+}
+
+struct Page {
+    out: String,
+    look: Look,
+    now_ms: i64,
+}
+
+impl Page {
+    fn headline(&mut self, status: &Status, waits: impl Iterator<Item = i64>) {
+        let waits: Vec<i64> = waits.collect();
+        let headline = match (waits.len(), status.sessions.is_empty()) {
+            (0, true) => {
+                "No session is open right now. Start an agent in any terminal and it appears here.".to_owned()
+            }
+            (0, false) => "All clear".to_owned(),
+            (1, _) => "1 session needs you".to_owned(),
+            (n, _) => format!("{n} sessions need you"),
+        };
+        let longest = waits.into_iter().min();
+        let line = match longest {
+            Some(since) => format!("{headline}, waiting for {}", span(self.now_ms.saturating_sub(since))),
+            None => headline,
+        };
+        self.line(&line, Colour::Bold);
+        if let Some(importing) = &status.importing {
+            self.line(&progress_line(importing), Colour::Dim);
+        }
+    }
+
+    fn section(&mut self, title: &str, cards: &[(i64, &SessionCard)], colour: Colour) {
+        if cards.is_empty() {
+            return;
+        }
+        self.title(title);
+        let names: Vec<String> =
+            cards.iter().map(|(_, card)| cut(&plain(&card.label), NAME_COLUMNS)).collect();
+        let columns = names.iter().map(|name| width(name)).max().unwrap_or(0);
+        for ((since, card), name) in cards.iter().zip(&names) {
+            let state = state(card);
+            let mut words = state.words;
+            if let Some(detail) = state.detail {
+                words = format!("{words}: {detail}");
+            }
+            let resets = card.waiting_for.as_ref().and_then(|waiting| waiting.resets_at_ms);
+            if let Some(left) = resets.map(|at| at.saturating_sub(self.now_ms)).filter(|left| *left > 0) {
+                words = format!("{words}, resets in {}", span(left));
+            }
+            self.line(&format!("  {}  {words}", pad(name, columns)), colour);
+            self.line(&format!("  {}  {}", " ".repeat(columns), self.facts(card, *since)), Colour::Dim);
+        }
+    }
+
+    /// How long, where, who: the second line of a session.
+    fn facts(&self, card: &SessionCard, since: i64) -> String {
+        let mut facts = Vec::new();
+        if since > 0 {
+            facts.push(span(self.now_ms.saturating_sub(since)));
+        }
+        facts.extend([&card.project, &card.branch].into_iter().flatten().map(|text| plain(text)));
+        facts.extend(card.model.as_deref().map(plain));
+        if let Some(files) = card.git.as_ref().and_then(|git| git.dirty_files).filter(|files| *files > 0) {
+            facts.push(files_changed(files));
+        }
+        facts.push(format!("{}:{}", plain(&card.agent), plain(&card.session_id)));
+        facts.join(" · ")
+    }
+
+    fn worktrees(&mut self, worktrees: &[Worktree]) {
+        let left: Vec<&Worktree> = worktrees.iter().filter(|worktree| dirty_files(worktree) > 0).collect();
+        if left.is_empty() {
+            return;
+        }
+        self.title("Left uncommitted");
+        for worktree in left {
+            self.line(
+                &format!("  {}: {}", plain(&worktree.root), files_changed(dirty_files(worktree))),
+                Colour::None,
+            );
+        }
+    }
+
+    fn footer(&mut self, status: &Status) {
+        let troubled: Vec<&SourceView> =
+            status.sources.iter().filter(|source| source.state == SourceHealth::Degraded).collect();
+        if status.archived > 0 || !troubled.is_empty() {
+            self.out.push('\n');
+        }
+        if status.archived > 0 {
+            let sessions = if status.archived == 1 { "session" } else { "sessions" };
+            self.line(&format!("Archive: {} {sessions}", count(status.archived)), Colour::Dim);
+        }
+        for source in troubled {
+            let why = source
+                .issues
+                .first()
+                .map_or_else(|| "works in part".to_owned(), |issue| plain(&issue.message));
+            self.line(&format!("{} ({}): {why}", plain(&source.name), plain(&source.path)), Colour::Turn);
+        }
+    }
+
+    fn title(&mut self, title: &str) {
+        self.out.push('\n');
+        self.line(title, Colour::Bold);
+    }
+
+    fn line(&mut self, line: &str, colour: Colour) {
+        let line = match self.look.columns {
+            Some(columns) => cut(line, columns),
+            None => line.to_owned(),
+        };
+        let code = match colour {
+            _ if !self.look.colour => None,
+            Colour::None => None,
+            Colour::Bold => Some("1"),
+            Colour::Dim => Some("2"),
+            Colour::Urgent => Some("31"),
+            Colour::Turn => Some("33"),
+        };
+        match code {
+            Some(code) => self.out.push_str(&format!("\x1b[{code}m{line}\x1b[0m\n")),
+            None => self.out.push_str(&format!("{line}\n")),
+        }
+    }
+}
+
+fn dirty_files(worktree: &Worktree) -> u32 {
+    [worktree.staged, worktree.unstaged, worktree.untracked, worktree.conflicted]
+        .into_iter()
+        .flatten()
+        .fold(0, u32::saturating_add)
+}
+
+fn files_changed(files: u32) -> String {
+    if files == 1 {
+        "1 file changed".to_owned()
+    } else {
+        format!("{} files changed", count(u64::from(files)))
+    }
+}
+
+#[cfg(test)]
+mod tests;
