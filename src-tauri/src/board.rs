@@ -97,7 +97,10 @@ pub struct Board {
 impl Board {
     /// Starts from a snapshot.
     pub fn from_snapshot(status: &Status) -> Self {
-        Self { cards: status.sessions.iter().map(|card| (id_of(card), card.clone())).collect(), worktrees: status.worktrees.clone() }
+        Self {
+            cards: status.sessions.iter().map(|card| (id_of(card), card.clone())).collect(),
+            worktrees: status.worktrees.clone(),
+        }
     }
 
     /// Applies a change.
@@ -115,8 +118,11 @@ impl Board {
 
     /// Returns what the tray shows at this moment. `now_ms` decides which snoozes have run out.
     pub fn summary(&self, now_ms: i64) -> Summary {
-        let mut needs: Vec<(Tier, Need)> = self.cards.values().filter_map(|card| need(card, now_ms)).collect();
-        needs.sort_by(|(tier_a, a), (tier_b, b)| tier_a.cmp(tier_b).then(a.since_ms.cmp(&b.since_ms)).then(a.id.cmp(&b.id)));
+        let mut needs: Vec<(Tier, Need)> =
+            self.cards.values().filter_map(|card| need(card, now_ms)).collect();
+        needs.sort_by(|(tier_a, a), (tier_b, b)| {
+            tier_a.cmp(tier_b).then(a.since_ms.cmp(&b.since_ms)).then(a.id.cmp(&b.id))
+        });
         let count = |state: TurnState| self.cards.values().filter(|card| card.turn_state == state).count();
         Summary {
             needs: needs.into_iter().map(|(_, need)| need).collect(),
@@ -134,7 +140,9 @@ fn id_of(card: &SessionCard) -> String {
 
 /// Returns the most urgent cause that calls: tier 1 or 2 and not put off.
 fn need(card: &SessionCard, now_ms: i64) -> Option<(Tier, Need)> {
-    let cause = card.causes.iter().find(|cause| cause.tier != Tier::AtRisk && cause.snoozed_until_ms.is_none_or(|until| until <= now_ms))?;
+    let cause = card.causes.iter().find(|cause| {
+        cause.tier != Tier::AtRisk && cause.snoozed_until_ms.is_none_or(|until| until <= now_ms)
+    })?;
     let need = Need {
         id: id_of(card),
         label: card.label.clone(),
@@ -181,7 +189,14 @@ mod tests {
 
     #[test]
     fn waits_are_words() {
-        for (ms, words) in [(-5, "0 s"), (8_400, "8 s"), (12 * 60_000, "12 min"), (3 * 3_600_000, "3 h"), (12_000_000, "3 h 20 min"), (200_000_000, "2 d")] {
+        for (ms, words) in [
+            (-5, "0 s"),
+            (8_400, "8 s"),
+            (12 * 60_000, "12 min"),
+            (3 * 3_600_000, "3 h"),
+            (12_000_000, "3 h 20 min"),
+            (200_000_000, "2 d"),
+        ] {
             assert_eq!(wait(ms).replace('\u{a0}', " "), words);
         }
     }
@@ -189,7 +204,10 @@ mod tests {
     #[test]
     fn the_lamp_and_its_sentence_follow_the_counts() {
         let quiet = Summary::default();
-        assert_eq!((quiet.lamp(), quiet.headline(), quiet.at_work(), quiet.at_risk()), (Lamp::Quiet, "All clear".to_owned(), None, None));
+        assert_eq!(
+            (quiet.lamp(), quiet.headline(), quiet.at_work(), quiet.at_risk()),
+            (Lamp::Quiet, "All clear".to_owned(), None, None)
+        );
         let working = Summary { working: 4, background: 1, uncommitted: 3, ..Summary::default() };
         assert_eq!(working.lamp(), Lamp::Working);
         assert_eq!(working.at_work().as_deref(), Some("4 working, 1 in background"));

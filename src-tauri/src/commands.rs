@@ -11,7 +11,7 @@ use tauri::{AppHandle, Emitter as _, Manager as _, State, Wry};
 use tauri_plugin_clipboard_manager::ClipboardExt as _;
 use tauri_plugin_opener::OpenerExt as _;
 
-use crate::desk::{Desk, ShellInfo};
+use crate::desk::{self, Desk, ShellInfo};
 use crate::feed::Feed;
 use crate::host::Host;
 use crate::trace::Started;
@@ -45,7 +45,12 @@ async fn status(host: State<'_, Host>) -> Result<Value, ApiError> {
 }
 
 #[tauri::command]
-async fn sessions(host: State<'_, Host>, before: Option<String>, limit: Option<u32>, query: Option<String>) -> Result<Value, ApiError> {
+async fn sessions(
+    host: State<'_, Host>,
+    before: Option<String>,
+    limit: Option<u32>,
+    query: Option<String>,
+) -> Result<Value, ApiError> {
     host.call("sessions", json!({ "before": before, "limit": limit, "query": query })).await
 }
 
@@ -71,7 +76,11 @@ async fn set_cause(host: State<'_, Host>, cause_id: String, action: Value) -> Re
 
 /// Sends a snapshot and every change after it, until the page goes away.
 #[tauri::command]
-async fn subscribe(app: AppHandle, host: State<'_, Host>, channel: Channel<StreamMessage>) -> Result<(), ApiError> {
+async fn subscribe(
+    app: AppHandle,
+    host: State<'_, Host>,
+    channel: Channel<StreamMessage>,
+) -> Result<(), ApiError> {
     app.state::<Feed>().start(host.engine().await?, channel);
     if let Some(id) = app.state::<Desk>().take_open_next() {
         app.emit(window::OPEN_SESSION, id).map_err(failed("tell the page what to open"))?;
@@ -114,7 +123,10 @@ async fn open_folder(app: AppHandle, id: String) -> Result<(), ApiError> {
     app.state::<Host>()
         .blocking(move || {
             if !cwd.is_dir() {
-                return Err(ApiError::new(ErrorCode::Conflict, format!("{} is not there any more.", cwd.display())));
+                return Err(ApiError::new(
+                    ErrorCode::Conflict,
+                    format!("{} is not there any more.", cwd.display()),
+                ));
             }
             opener.opener().open_path(cwd.to_string_lossy(), None::<&str>).map_err(failed("open the folder"))
         })
@@ -122,8 +134,8 @@ async fn open_folder(app: AppHandle, id: String) -> Result<(), ApiError> {
 }
 
 #[tauri::command]
-fn set_on_screen(desk: State<'_, Desk>, id: Option<String>) {
-    desk.set_on_screen(id);
+fn set_on_screen(app: AppHandle, id: Option<String>) {
+    desk::set_on_screen(&app, id);
 }
 
 #[tauri::command]

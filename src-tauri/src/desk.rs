@@ -5,6 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use tauri::{AppHandle, Emitter as _, Manager as _};
 
+use crate::host::Host;
+
 /// Event of the page: the facts of [`ShellInfo`] changed.
 const SHELL_CHANGED: &str = "shell-info";
 
@@ -59,16 +61,6 @@ impl Desk {
         self.info().closing_quits
     }
 
-    /// Notes that the window gained or lost the focus.
-    pub fn set_focused(&self, is_focused: bool) {
-        self.facts().is_focused = is_focused;
-    }
-
-    /// Notes whose page is on screen.
-    pub fn set_on_screen(&self, id: Option<String>) {
-        self.facts().on_screen = id;
-    }
-
     /// Keeps a session for the page that is being built.
     pub fn open_next(&self, id: String) {
         self.facts().open_next = Some(id);
@@ -79,17 +71,41 @@ impl Desk {
         self.facts().open_next.take()
     }
 
-    /// Notes that there is no window.
-    pub fn window_gone(&self) {
-        let mut facts = self.facts();
-        facts.is_focused = false;
-        facts.on_screen = None;
-    }
-
     /// Returns the session the person looks at right now, as `agent:session_id`.
-    pub fn looked_at(&self) -> Option<String> {
+    fn looked_at(&self) -> Option<String> {
         let facts = self.facts();
         facts.on_screen.clone().filter(|_| facts.is_focused)
+    }
+}
+
+/// Notes that the window gained or lost the focus.
+pub fn set_focused(app: &AppHandle, is_focused: bool) {
+    attend(app, |facts| facts.is_focused = is_focused);
+}
+
+/// Notes whose page is on screen, `None` for none.
+pub fn set_on_screen(app: &AppHandle, id: Option<String>) {
+    attend(app, |facts| facts.on_screen = id);
+}
+
+/// Notes that there is no window.
+pub fn window_gone(app: &AppHandle) {
+    attend(app, |facts| {
+        facts.is_focused = false;
+        facts.on_screen = None;
+    });
+}
+
+/// Tells the engine whom the person looks at: nobody is notified of what is before their eyes.
+fn attend(app: &AppHandle, change: impl FnOnce(&mut Facts)) {
+    let desk = app.state::<Desk>();
+    let before = desk.looked_at();
+    change(&mut desk.facts());
+    let looked_at = desk.looked_at();
+    if before != looked_at
+        && let Some(engine) = app.state::<Host>().started()
+    {
+        engine.attend(looked_at);
     }
 }
 

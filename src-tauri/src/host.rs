@@ -39,6 +39,11 @@ impl Host {
         engine.ok_or_else(|| ApiError::new(ErrorCode::Unavailable, "Lamplight is ending."))
     }
 
+    /// Returns the engine if it has started already.
+    pub fn started(&self) -> Option<Engine> {
+        self.engine.borrow().clone()
+    }
+
     /// Runs one command of the contract.
     ///
     /// # Errors
@@ -52,8 +57,13 @@ impl Host {
     ///
     /// # Errors
     /// What it says, or `internal` when it ended in the middle.
-    pub async fn blocking<T: Send + 'static>(&self, act: impl FnOnce() -> Result<T, ApiError> + Send + 'static) -> Result<T, ApiError> {
-        let ended = |error: tauri::Error| ApiError::new(ErrorCode::Internal, format!("The command ended in the middle: {error}."));
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        act: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let ended = |error: tauri::Error| {
+            ApiError::new(ErrorCode::Internal, format!("The command ended in the middle: {error}."))
+        };
         tauri::async_runtime::spawn_blocking(act).await.map_err(ended)?
     }
 
@@ -63,8 +73,7 @@ impl Host {
         if let Some(served) = served {
             served.shutdown();
         }
-        let engine = self.engine.borrow().clone();
-        if let Some(engine) = engine {
+        if let Some(engine) = self.started() {
             engine.shutdown();
         }
     }
@@ -93,7 +102,10 @@ fn start_engine(app: &AppHandle) -> Result<(), String> {
     match serve::spawn(engine, options(&data_dir)) {
         Ok(served) => *host.served.lock().unwrap_or_else(PoisonError::into_inner) = Some(served),
         // Window, tray and notifications need no server: only `lamp` and the browser do.
-        Err(error) => tracing::error!("no local server, `lamp` and the browser cannot reach this engine: {}", sentence(&error)),
+        Err(error) => tracing::error!(
+            "no local server, `lamp` and the browser cannot reach this engine: {}",
+            sentence(&error)
+        ),
     }
     Ok(())
 }
@@ -105,11 +117,18 @@ fn options(data_dir: &Path) -> ServeOptions {
 /// Says why there is nothing to show, and ends. One engine holds a data directory; this app is not a client of another.
 fn give_up(app: &AppHandle, reason: &str) {
     tracing::error!("{reason}");
-    app.dialog().message(reason).title("Lamplight cannot start").kind(MessageDialogKind::Error).blocking_show();
+    app.dialog()
+        .message(reason)
+        .title("Lamplight cannot start")
+        .kind(MessageDialogKind::Error)
+        .blocking_show();
     app.exit(FAILED);
 }
 
-#[expect(clippy::disallowed_methods, reason = "the shell is a host: it reads the environment and passes it on")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the shell is a host: it reads the environment and passes it on"
+)]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

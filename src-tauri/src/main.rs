@@ -77,13 +77,17 @@ fn run(started: trace::Started) -> anyhow::Result<()> {
 
 fn on_event(app: &AppHandle, event: RunEvent) {
     match event {
-        RunEvent::WindowEvent { event: WindowEvent::Focused(is_focused), .. } => app.state::<desk::Desk>().set_focused(is_focused),
+        RunEvent::WindowEvent { event: WindowEvent::Focused(is_focused), .. } => {
+            desk::set_focused(app, is_focused)
+        }
         RunEvent::WindowEvent { event: WindowEvent::Destroyed, .. } => {
             app.state::<feed::Feed>().stop();
-            app.state::<desk::Desk>().window_gone();
+            desk::window_gone(app);
         }
         // No code: the last window closed. The lamp stays lit as long as the tray leads back to it.
-        RunEvent::ExitRequested { code: None, api, .. } if !app.state::<desk::Desk>().closing_quits() => api.prevent_exit(),
+        RunEvent::ExitRequested { code: None, api, .. } if !app.state::<desk::Desk>().closing_quits() => {
+            api.prevent_exit()
+        }
         RunEvent::Exit => {
             notices::withdraw_all(app);
             app.state::<host::Host>().stop();

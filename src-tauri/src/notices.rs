@@ -1,21 +1,21 @@
 //! Notifications: shown, withdrawn and answered here; *when* one is due is the engine's decision.
 
+pub mod pause;
 #[cfg_attr(target_os = "linux", path = "notices/linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "notices/other.rs")]
 mod platform;
-mod pause;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use lamplight_engine::{Engine, Notice};
+use lamplight_engine::Notice;
 use tauri::{AppHandle, Builder, Manager as _, Wry};
 use tokio::sync::{mpsc, oneshot};
 
-pub use pause::{Pause, PauseChoice};
+use pause::Pause;
 
-use crate::desk::Desk;
 use crate::host::Host;
+use crate::text;
 
 /// Requests waiting for the server. The engine sends one per cause; when full, its thread waits here, not the engine.
 const QUEUE: usize = 64;
@@ -39,11 +39,13 @@ enum Request {
 /// One notification.
 #[derive(Debug, Clone)]
 struct Shown {
-    cause_id: String,
-    /// `agent:session_id`.
-    id: String,
+    /// Causes it speaks of that still stand; when none is left it is taken back.
+    cause_ids: Vec<String>,
+    /// `agent:session_id`; `None` when it speaks of several.
+    session: Option<String>,
     title: String,
     body: String,
+    has_resume: bool,
 }
 
 /// The way to the task that talks to the server; empty before the start.
@@ -63,17 +65,15 @@ pub fn start(app: &AppHandle) {
     tauri::async_runtime::spawn(async move {
         // No engine: the app is ending, and says why.
         let Ok(engine) = app.state::<Host>().engine().await else { return };
-        let (due, desk) = (engine.clone(), app.clone());
         // The engine's receiver blocks, so it has a thread of its own; it ends with the engine.
         std::thread::spawn(move || {
-            for notice in due.notices() {
-                let Some(request) = request(&desk, &due, notice) else { continue };
-                if sender.blocking_send(request).is_err() {
+            for notice in engine.notices() {
+                if sender.blocking_send(request(notice)).is_err() {
                     return;
                 }
             }
         });
-        platform::run(&app, &engine, requests).await;
+        platform::run(&app, requests).await;
     });
 }
 
@@ -84,27 +84,23 @@ pub fn withdraw_all(app: &AppHandle) {
     tauri::async_runtime::block_on(async {
         let (done, is_done) = oneshot::channel();
         // Whether the queue is full or the server silent: the app ends all the same.
-        if sender.try_send(Request::WithdrawAll(done)).is_ok() && tokio::time::timeout(FAREWELL, is_done).await.is_err() {
+        if sender.try_send(Request::WithdrawAll(done)).is_ok()
+            && tokio::time::timeout(FAREWELL, is_done).await.is_err()
+        {
             tracing::warn!("the notification server did not take the notifications back in time");
         }
     });
 }
 
-/// Returns what to ask of the server, or `None` when the person need not be told.
-fn request(app: &AppHandle, engine: &Engine, notice: Notice) -> Option<Request> {
+fn request(notice: Notice) -> Request {
     match notice {
-        Notice::Show { cause_id, id, .. } if app.state::<Desk>().looked_at().as_deref() == Some(id.as_str()) => {
-            // They have it before their eyes: that is being told.
-            engine.notified(&cause_id);
-            None
-        }
-        Notice::Show { .. } if app.state::<Pause>().is_on(lamplight_engine::clock::now().0) => None,
-        Notice::Show { cause_id, id, title, body, .. } => Some(Request::Show(Shown {
-            cause_id,
-            id,
-            title: crate::text::one_line(&title, MAX_TITLE),
-            body: crate::text::lines(&body, MAX_BODY),
-        })),
-        Notice::Withdraw { cause_id } => Some(Request::Withdraw(cause_id)),
+        Notice::Show { cause_ids, session, title, body, resume, tier: _ } => Request::Show(Shown {
+            cause_ids,
+            session,
+            title: text::one_line(&title, MAX_TITLE),
+            body: text::lines(&body, MAX_BODY),
+            has_resume: resume.is_some(),
+        }),
+        Notice::Withdraw { cause_id } => Request::Withdraw(cause_id),
     }
 }

@@ -1,8 +1,13 @@
 //! Text of agents on its way to a tray or a notification server: both draw what they are given.
 
+use lamplight_model::label::is_unsafe;
+
 /// Returns the text without control and direction-changing characters, on one line, cut to `max` characters.
 pub fn one_line(text: &str, max: usize) -> String {
-    cut(text.split_whitespace().map(visible).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "), max)
+    cut(
+        text.split_whitespace().map(visible).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "),
+        max,
+    )
 }
 
 /// Returns the text without control and direction-changing characters; line breaks stay.
@@ -21,12 +26,7 @@ pub fn escape_access_key(text: &str) -> String {
 }
 
 fn visible(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() && !is_direction_mark(*c)).collect()
-}
-
-/// Characters that reorder or hide what stands around them (Unicode Bidi controls, line and paragraph separators).
-fn is_direction_mark(c: char) -> bool {
-    matches!(c, '\u{061c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    text.chars().filter(|c| !is_unsafe(*c)).collect()
 }
 
 fn cut(text: String, max: usize) -> String {

@@ -3,7 +3,9 @@
 use tauri::plugin::TauriPlugin;
 use tauri::webview::NewWindowResponse;
 use tauri::window::Color;
-use tauri::{AppHandle, Emitter as _, Manager as _, Theme, Url, WebviewUrl, WebviewWindow, WebviewWindowBuilder, Wry};
+use tauri::{
+    AppHandle, Emitter as _, Manager as _, Theme, Url, WebviewUrl, WebviewWindow, WebviewWindowBuilder, Wry,
+};
 use tauri_plugin_window_state::StateFlags;
 
 use crate::desk::Desk;
@@ -28,7 +30,9 @@ const DAY: Color = Color(0xf6, 0xf5, 0xf2, 0xff);
 
 /// Remembers size and place. Never whether it was visible: a start shows the window unless told otherwise.
 pub fn remember_place() -> TauriPlugin<Wry> {
-    tauri_plugin_window_state::Builder::new().with_state_flags(StateFlags::SIZE | StateFlags::POSITION | StateFlags::MAXIMIZED).build()
+    tauri_plugin_window_state::Builder::new()
+        .with_state_flags(StateFlags::SIZE | StateFlags::POSITION | StateFlags::MAXIMIZED)
+        .build()
 }
 
 /// Builds the window.

@@ -9,7 +9,11 @@ use tauri::{WebviewUrl, WebviewWindowBuilder};
 
 const EMPTY_PAGE: &str = "data:text/html,<!doctype html><title>bare</title><body></body>";
 
-#[expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a line for the benchmark, which compares with its own wall clock")]
+#[expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a line for the benchmark, which compares with its own wall clock"
+)]
 fn main() -> anyhow::Result<()> {
     let started = Instant::now();
     tauri::Builder::default()
@@ -20,8 +24,12 @@ fn main() -> anyhow::Result<()> {
                 .min_inner_size(340.0, 480.0)
                 .on_page_load(move |_window, page| {
                     if page.event() == PageLoadEvent::Finished {
-                        let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-                        println!("{{\"event\":\"page_loaded\",\"at_ms\":{at_ms},\"since_main_ms\":{}}}", started.elapsed().as_millis());
+                        let at_ms =
+                            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+                        println!(
+                            "{{\"event\":\"page_loaded\",\"at_ms\":{at_ms},\"since_main_ms\":{}}}",
+                            started.elapsed().as_millis()
+                        );
                     }
                 })
                 .build()?;

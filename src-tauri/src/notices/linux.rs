@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use futures_util::StreamExt as _;
-use lamplight_engine::Engine;
 use tauri::image::Image;
 use tauri::{AppHandle, Builder, Wry};
 use tokio::sync::mpsc::Receiver;
@@ -58,7 +57,7 @@ pub fn install(builder: Builder<Wry>) -> Builder<Wry> {
 }
 
 /// Shows and withdraws as asked, and does what the person chooses on a notification, until the sender is gone.
-pub async fn run(app: &AppHandle, engine: &Engine, mut requests: Receiver<Request>) {
+pub async fn run(app: &AppHandle, mut requests: Receiver<Request>) {
     let server = match connect().await {
         Ok(server) => server,
         Err(error) => return without_bus(app, requests, &error).await,
@@ -75,7 +74,6 @@ pub async fn run(app: &AppHandle, engine: &Engine, mut requests: Receiver<Reques
                 Some(Request::Show(notice)) => match show(&server, &notice).await {
                     Ok(id) => {
                         desk::set_notifications(app, true);
-                        engine.notified(&notice.cause_id);
                         shown.insert(id, notice);
                     }
                     Err(error) => {
@@ -85,7 +83,7 @@ pub async fn run(app: &AppHandle, engine: &Engine, mut requests: Receiver<Reques
                         }
                     }
                 },
-                Some(Request::Withdraw(cause_id)) => withdraw(&server, &mut shown, |notice| notice.cause_id == cause_id).await,
+                Some(Request::Withdraw(cause_id)) => withdraw(&server, &mut shown, |id| *id == cause_id).await,
                 Some(Request::WithdrawAll(done)) => {
                     withdraw(&server, &mut shown, |_| true).await;
                     // The one who waited may have stopped waiting.
@@ -113,7 +111,9 @@ async fn connect() -> zbus::Result<NotificationsProxy<'static>> {
     NotificationsProxy::builder(&bus).cache_properties(zbus::proxy::CacheProperties::No).build().await
 }
 
-async fn listen(server: &NotificationsProxy<'static>) -> zbus::Result<(ActionInvokedStream, NotificationClosedStream)> {
+async fn listen(
+    server: &NotificationsProxy<'static>,
+) -> zbus::Result<(ActionInvokedStream, NotificationClosedStream)> {
     Ok((server.receive_action_invoked().await?, server.receive_notification_closed().await?))
 }
 
@@ -134,8 +134,13 @@ async fn show(server: &NotificationsProxy<'_>, notice: &Shown) -> zbus::Result<u
     let capabilities = server.get_capabilities().await?;
     let has = |name: &str| capabilities.iter().any(|capability| capability == name);
     let body = if has("body-markup") { text::escape_markup(&notice.body) } else { notice.body.clone() };
-    let actions: &[&str] = if has("actions") { &[DEFAULT, "Open", OPEN, "Open", COPY, "Copy resume"] } else { &[] };
-    let mut hints = HashMap::from([("desktop-entry", Value::from(DESKTOP_ENTRY)), ("urgency", Value::from(NORMAL))]);
+    let actions: &[&str] = match (has("actions"), notice.has_resume) {
+        (true, true) => &[DEFAULT, "Open", OPEN, "Open", COPY, "Copy resume"],
+        (true, false) => &[DEFAULT, "Open", OPEN, "Open"],
+        (false, _) => &[],
+    };
+    let mut hints =
+        HashMap::from([("desktop-entry", Value::from(DESKTOP_ENTRY)), ("urgency", Value::from(NORMAL))]);
     if let Some(image) = app_image() {
         hints.insert("image-data", image);
     }
@@ -144,13 +149,21 @@ async fn show(server: &NotificationsProxy<'_>, notice: &Shown) -> zbus::Result<u
 
 /// Returns the app's icon as the interface carries pixels: width, height, bytes a row, alpha, bits, channels, data.
 fn app_image() -> Option<Value<'static>> {
-    let icon = Image::from_bytes(include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/icons/app-64.png"))).ok()?;
+    let icon =
+        Image::from_bytes(include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/icons/app-64.png"))).ok()?;
     let (width, height) = (i32::try_from(icon.width()).ok()?, i32::try_from(icon.height()).ok()?);
     Some(Value::from((width, height, width * 4, true, 8_i32, 4_i32, icon.rgba().to_vec())))
 }
 
-async fn withdraw(server: &NotificationsProxy<'_>, shown: &mut HashMap<u32, Shown>, is_due: impl Fn(&Shown) -> bool) {
-    let due: Vec<u32> = shown.iter().filter(|(_, notice)| is_due(notice)).map(|(id, _)| *id).collect();
+/// Strikes out causes, and takes back the notifications that have none left.
+async fn withdraw(
+    server: &NotificationsProxy<'_>,
+    shown: &mut HashMap<u32, Shown>,
+    is_gone: impl Fn(&String) -> bool,
+) {
+    shown.values_mut().for_each(|notice| notice.cause_ids.retain(|id| !is_gone(id)));
+    let due: Vec<u32> =
+        shown.iter().filter(|(_, notice)| notice.cause_ids.is_empty()).map(|(id, _)| *id).collect();
     for id in due {
         shown.remove(&id);
         // A server that says it has no such notification has it off the screen, which is what was wanted.
@@ -161,9 +174,12 @@ async fn withdraw(server: &NotificationsProxy<'_>, shown: &mut HashMap<u32, Show
 }
 
 fn act(app: &AppHandle, notice: &Shown, action: &str) {
-    match action {
-        DEFAULT | OPEN => window::show_session(app, notice.id.clone()),
-        COPY => commands::copy_resume_in_background(app, notice.id.clone()),
-        other => tracing::warn!("the notification server sent an action that was not offered: {other:?}"),
+    match (action, &notice.session) {
+        (DEFAULT | OPEN, Some(id)) => window::show_session(app, id.clone()),
+        (DEFAULT | OPEN, None) => window::show_now(app),
+        (COPY, Some(id)) => commands::copy_resume_in_background(app, id.clone()),
+        (other, _) => {
+            tracing::warn!("the notification server sent an action that was not offered: {other:?}")
+        }
     }
 }

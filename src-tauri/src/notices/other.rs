@@ -1,6 +1,5 @@
 //! The system's own notifications, through the plugin: shown, without actions or withdrawal.
 
-use lamplight_engine::Engine;
 use tauri::{AppHandle, Builder, Wry};
 use tauri_plugin_notification::NotificationExt as _;
 use tokio::sync::mpsc::Receiver;
@@ -14,19 +13,18 @@ pub fn install(builder: Builder<Wry>) -> Builder<Wry> {
 }
 
 /// Shows as asked until the sender is gone. The plugin cannot take a notification back.
-pub async fn run(app: &AppHandle, engine: &Engine, mut requests: Receiver<Request>) {
+pub async fn run(app: &AppHandle, mut requests: Receiver<Request>) {
     while let Some(request) = requests.recv().await {
         match request {
-            Request::Show(notice) => match app.notification().builder().title(&notice.title).body(&notice.body).show() {
-                Ok(()) => {
-                    desk::set_notifications(app, true);
-                    engine.notified(&notice.cause_id);
+            Request::Show(notice) => {
+                match app.notification().builder().title(&notice.title).body(&notice.body).show() {
+                    Ok(()) => desk::set_notifications(app, true),
+                    Err(error) => {
+                        desk::set_notifications(app, false);
+                        tracing::warn!("cannot show a notification: {error}");
+                    }
                 }
-                Err(error) => {
-                    desk::set_notifications(app, false);
-                    tracing::warn!("cannot show a notification: {error}");
-                }
-            },
+            }
             Request::Withdraw(_) => {}
             // The one who waited may have stopped waiting.
             Request::WithdrawAll(done) => drop(done.send(())),

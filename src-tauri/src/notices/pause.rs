@@ -1,8 +1,14 @@
 //! The person's own quiet: chosen in the tray, ends by itself, forgotten when the app ends.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{Days, Local, NaiveTime, TimeZone as _};
+use lamplight_engine::clock;
+use tauri::async_runtime::JoinHandle;
+use tauri::{AppHandle, Manager as _};
+
+use crate::host::Host;
 
 /// How long notifications stay away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +37,16 @@ impl PauseChoice {
         }
     }
 
-    /// Returns the end, in milliseconds since the epoch; `i64::MAX` for no end.
-    fn until(self, now_ms: i64) -> i64 {
+    /// Returns how long it is from now, `None` for no end.
+    fn duration(self, now_ms: i64) -> Option<Duration> {
         match self {
-            Self::HalfHour => now_ms + 30 * 60_000,
-            Self::TwoHours => now_ms + 120 * 60_000,
-            Self::Tomorrow => tomorrow_morning(now_ms).unwrap_or(now_ms + 12 * 3_600_000),
-            Self::Open => i64::MAX,
+            Self::HalfHour => Some(Duration::from_secs(30 * 60)),
+            Self::TwoHours => Some(Duration::from_secs(120 * 60)),
+            Self::Tomorrow => {
+                let until = tomorrow_morning(now_ms).unwrap_or(now_ms + 12 * 3_600_000);
+                Some(Duration::from_millis(u64::try_from(until - now_ms).unwrap_or(0)))
+            }
+            Self::Open => None,
         }
     }
 }
@@ -50,27 +59,53 @@ fn tomorrow_morning(now_ms: i64) -> Option<i64> {
 }
 
 /// The pause that was chosen, if any.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Pause {
-    /// Held for single reads and writes.
-    chosen: Mutex<Option<(PauseChoice, i64)>>,
+    /// Held while a choice is exchanged. The task ends the pause when its time has come.
+    chosen: Mutex<Option<(PauseChoice, JoinHandle<()>)>>,
 }
 
 impl Pause {
-    /// Chooses a pause from now on, or none.
-    pub fn choose(&self, choice: Option<PauseChoice>, now_ms: i64) {
-        *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = choice.map(|choice| (choice, choice.until(now_ms)));
+    fn exchange(&self, next: Option<(PauseChoice, JoinHandle<()>)>) {
+        let last = std::mem::replace(&mut *self.chosen.lock().unwrap_or_else(PoisonError::into_inner), next);
+        if let Some((_, end)) = last {
+            end.abort();
+        }
     }
 
-    /// Returns the choice that still holds.
-    pub fn chosen(&self, now_ms: i64) -> Option<PauseChoice> {
-        let chosen = *self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
-        chosen.filter(|(_, until)| now_ms < *until).map(|(choice, _)| choice)
+    /// Returns the choice that holds.
+    pub fn chosen(&self) -> Option<PauseChoice> {
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(choice, _)| *choice)
     }
+}
 
-    /// Returns whether notifications stay away.
-    pub fn is_on(&self, now_ms: i64) -> bool {
-        self.chosen(now_ms).is_some()
+/// Keeps notifications away from now on.
+pub fn begin(app: &AppHandle, choice: PauseChoice) {
+    let ending = app.clone();
+    let end = tauri::async_runtime::spawn(async move {
+        set_engine(&ending, true).await;
+        match choice.duration(clock::now().0) {
+            Some(duration) => tokio::time::sleep(duration).await,
+            None => std::future::pending().await,
+        }
+        set_engine(&ending, false).await;
+        // Last: exchanging ends this very task.
+        ending.state::<Pause>().exchange(None);
+    });
+    app.state::<Pause>().exchange(Some((choice, end)));
+}
+
+/// Lets notifications come again.
+pub fn end(app: &AppHandle) {
+    app.state::<Pause>().exchange(None);
+    let app = app.clone();
+    tauri::async_runtime::spawn(async move { set_engine(&app, false).await });
+}
+
+async fn set_engine(app: &AppHandle, is_paused: bool) {
+    // No engine: the app is ending, and says why.
+    if let Ok(engine) = app.state::<Host>().engine().await {
+        engine.pause(is_paused);
     }
 }
 
@@ -79,24 +114,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_ends_by_itself_and_can_be_ended() {
-        let (pause, noon) = (Pause::default(), 1_795_176_000_000);
-        assert!(!pause.is_on(noon));
-        pause.choose(Some(PauseChoice::HalfHour), noon);
-        assert_eq!(pause.chosen(noon + 29 * 60_000), Some(PauseChoice::HalfHour));
-        assert!(!pause.is_on(noon + 30 * 60_000));
-        pause.choose(Some(PauseChoice::Open), noon);
-        assert!(pause.is_on(i64::MAX - 1));
-        pause.choose(None, noon);
-        assert!(!pause.is_on(noon));
+    fn tomorrow_is_between_seven_and_thirty_three_hours_away() {
+        for hour in 0..48 {
+            let away = PauseChoice::Tomorrow
+                .duration(1_795_176_000_000 + hour * 3_600_000)
+                .map_or(0, |d| d.as_secs() / 3600);
+            assert!((6..=33).contains(&away), "{away} h at hour {hour}");
+        }
     }
 
     #[test]
-    fn tomorrow_is_between_one_and_thirty_three_hours_away() {
-        for hour in 0..48 {
-            let now = 1_795_176_000_000 + hour * 3_600_000;
-            let away = PauseChoice::Tomorrow.until(now) - now;
-            assert!((3_600_000..=33 * 3_600_000).contains(&away), "{away} ms at hour {hour}");
-        }
+    fn only_the_open_pause_has_no_end() {
+        let endless: Vec<PauseChoice> =
+            PauseChoice::ALL.into_iter().filter(|choice| choice.duration(0).is_none()).collect();
+        assert_eq!(endless, [PauseChoice::Open]);
     }
 }

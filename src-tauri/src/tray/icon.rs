@@ -38,7 +38,10 @@ pub fn lamp(lamp: Lamp, panel: Panel, count: usize) -> Vec<Pixels> {
         Panel::Dark => [0xff, 0xff, 0xff, 0xff],
         Panel::Light => [0x1d, 0x1b, 0x18, 0xff],
     };
-    drawings.iter().map(|drawing| glyph(count).map_or_else(|| drawing.clone(), |glyph| with_glyph(drawing, glyph, ink))).collect()
+    drawings
+        .iter()
+        .map(|drawing| glyph(count).map_or_else(|| drawing.clone(), |glyph| with_glyph(drawing, glyph, ink)))
+        .collect()
 }
 
 macro_rules! drawings {
@@ -68,7 +71,10 @@ drawings! {
 
 fn decode(png: &[u8]) -> Pixels {
     let image = Image::from_bytes(png).expect("BUG: icons are PNG files of this repository");
-    Pixels { size: usize::try_from(image.width()).expect("BUG: an icon's width fits"), rgba: image.rgba().to_vec() }
+    Pixels {
+        size: usize::try_from(image.width()).expect("BUG: an icon's width fits"),
+        rgba: image.rgba().to_vec(),
+    }
 }
 
 /// Three columns by five rows, a row in the low three bits, the left column highest.
@@ -98,7 +104,13 @@ fn glyph(count: usize) -> Option<Glyph> {
 fn with_glyph(drawing: &Pixels, glyph: Glyph, ink: [u8; 4]) -> Pixels {
     let Pixels { size, mut rgba } = drawing.clone();
     // At 16 px the glyph is 3 by 5; from 22 px on it is doubled, at 48 px four times as large: nearly half the height.
-    let scale = if size < 22 { 1 } else if size < 48 { 2 } else { 4 };
+    let scale = if size < 22 {
+        1
+    } else if size < 48 {
+        2
+    } else {
+        4
+    };
     let (width, height) = (GLYPH_WIDTH * scale, GLYPH_HEIGHT * scale);
     let Some(left) = size.checked_sub(width) else { return drawing.clone() };
     let mut put = |x: usize, y: usize, colour: [u8; 4]| {

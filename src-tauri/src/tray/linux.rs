@@ -7,7 +7,7 @@ use tauri::{AppHandle, Manager as _};
 use tauri_plugin_autostart::ManagerExt as _;
 
 use crate::board::{Lamp, Need, Summary, wait};
-use crate::notices::{Pause, PauseChoice};
+use crate::notices::pause::{self, Pause, PauseChoice};
 use crate::tray::icon::{self, Panel};
 use crate::{commands, desk, text, window};
 
@@ -66,7 +66,10 @@ impl ksni::Tray for Item {
     }
 
     fn icon_pixmap(&self) -> Vec<Icon> {
-        icon::lamp(self.summary.lamp(), self.panel, self.summary.needs.len()).into_iter().filter_map(argb).collect()
+        icon::lamp(self.summary.lamp(), self.panel, self.summary.needs.len())
+            .into_iter()
+            .filter_map(argb)
+            .collect()
     }
 
     fn attention_icon_pixmap(&self) -> Vec<Icon> {
@@ -74,7 +77,8 @@ impl ksni::Tray for Item {
     }
 
     fn tool_tip(&self) -> ToolTip {
-        let lines: Vec<String> = [self.summary.at_work(), self.summary.at_risk()].into_iter().flatten().collect();
+        let lines: Vec<String> =
+            [self.summary.at_work(), self.summary.at_risk()].into_iter().flatten().collect();
         ToolTip { title: self.title(), description: lines.join("\n"), ..ToolTip::default() }
     }
 
@@ -102,7 +106,8 @@ impl ksni::Tray for Item {
             items.push(action(format!("{more} more"), |item| window::show_now(&item.app)));
         }
         items.push(MenuItem::Separator);
-        let facts: Vec<MenuItem<Self>> = [self.summary.at_work(), self.summary.at_risk()].into_iter().flatten().map(note).collect();
+        let facts: Vec<MenuItem<Self>> =
+            [self.summary.at_work(), self.summary.at_risk()].into_iter().flatten().map(note).collect();
         if !facts.is_empty() {
             items.extend(facts);
             items.push(MenuItem::Separator);
@@ -134,12 +139,16 @@ fn need_menu(need: &Need, now_ms: i64) -> MenuItem<Item> {
             StandardItem {
                 label: "Copy resume command".to_owned(),
                 enabled: need.has_resume,
-                activate: Box::new(move |item: &mut Item| commands::copy_resume_in_background(&item.app, copy.clone())),
+                activate: Box::new(move |item: &mut Item| {
+                    commands::copy_resume_in_background(&item.app, copy.clone())
+                }),
                 ..StandardItem::default()
             }
             .into(),
             MenuItem::Separator,
-            action("Snooze 1 h".to_owned(), move |item| commands::snooze_in_background(&item.app, snooze.clone())),
+            action("Snooze 1 h".to_owned(), move |item| {
+                commands::snooze_in_background(&item.app, snooze.clone())
+            }),
         ],
         ..SubMenu::default()
     }
@@ -147,15 +156,14 @@ fn need_menu(need: &Need, now_ms: i64) -> MenuItem<Item> {
 }
 
 fn pause_menu(app: &AppHandle) -> MenuItem<Item> {
-    let pause = app.state::<Pause>();
-    let chosen = pause.chosen(clock::now().0);
+    let chosen = app.state::<Pause>().chosen();
     let mut submenu: Vec<MenuItem<Item>> = PauseChoice::ALL
         .into_iter()
         .map(|choice| {
             CheckmarkItem {
                 label: choice.label().to_owned(),
                 checked: chosen == Some(choice),
-                activate: Box::new(move |item: &mut Item| item.app.state::<Pause>().choose(Some(choice), clock::now().0)),
+                activate: Box::new(move |item: &mut Item| pause::begin(&item.app, choice)),
                 ..CheckmarkItem::default()
             }
             .into()
@@ -163,7 +171,7 @@ fn pause_menu(app: &AppHandle) -> MenuItem<Item> {
         .collect();
     if chosen.is_some() {
         submenu.push(MenuItem::Separator);
-        submenu.push(action("Turn them on".to_owned(), |item| item.app.state::<Pause>().choose(None, clock::now().0)));
+        submenu.push(action("Turn them on".to_owned(), |item| pause::end(&item.app)));
     }
     SubMenu { label: "Pause notifications".to_owned(), submenu, ..SubMenu::default() }.into()
 }
@@ -196,10 +204,14 @@ fn argb(pixels: icon::Pixels) -> Option<Icon> {
 
 /// Returns what the panel is drawn in. The interface does not tell; GNOME's bar is dark in both of its schemes and the
 /// panels of Xfce, Cinnamon and MATE are unless changed, so only a desktop whose panel follows the scheme is asked.
-#[expect(clippy::disallowed_methods, reason = "the shell is a host: which desktop this is stands in the environment only")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the shell is a host: which desktop this is stands in the environment only"
+)]
 async fn panel() -> Panel {
     let desktop = std::env::var("XDG_CURRENT_DESKTOP").unwrap_or_default();
-    let follows_scheme = desktop.split(':').any(|name| name.eq_ignore_ascii_case("KDE") || name.eq_ignore_ascii_case("LXQt"));
+    let follows_scheme =
+        desktop.split(':').any(|name| name.eq_ignore_ascii_case("KDE") || name.eq_ignore_ascii_case("LXQt"));
     if follows_scheme && !prefers_dark().await.unwrap_or(false) { Panel::Light } else { Panel::Dark }
 }
 
@@ -208,7 +220,13 @@ async fn prefers_dark() -> zbus::Result<bool> {
     let bus = zbus::Connection::session().await?;
     let portal = "org.freedesktop.portal.Desktop";
     let answer = bus
-        .call_method(Some(portal), "/org/freedesktop/portal/desktop", Some("org.freedesktop.portal.Settings"), "Read", &("org.freedesktop.appearance", "color-scheme"))
+        .call_method(
+            Some(portal),
+            "/org/freedesktop/portal/desktop",
+            Some("org.freedesktop.portal.Settings"),
+            "Read",
+            &("org.freedesktop.appearance", "color-scheme"),
+        )
         .await?;
     // A variant in a variant.
     let body = answer.body();

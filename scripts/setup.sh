@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs what a Debian or Ubuntu machine lacks for building and testing Lamplight. Does nothing when all is there.
+#   scripts/setup.sh build   what `make run` and `make release` need
+#   scripts/setup.sh test    that, and what the browser and window suites need
+set -euo pipefail
+
+# To build: compiler, WebKitGTK with its headers, and what Tauri's libraries link against.
+build=(build-essential curl pkg-config libwebkit2gtk-4.1-dev nodejs npm)
+
+# To test: a screen, a window manager, a notification daemon, a panel with a tray, the driver of the webview, and what
+# looks at them: busctl (systemd) at the bus, xclip at the clipboard, xdotool and xprop at windows, import at the screen.
+test=(webkit2gtk-driver xvfb openbox dunst dbus dbus-x11 xfce4-panel xfconf systemd xclip xdotool x11-utils imagemagick
+  chromium git python3 fonts-noto-core fonts-dejavu-core)
+
+case "${1:-test}" in
+  build) wanted=("${build[@]}") ;;
+  test) wanted=("${build[@]}" "${test[@]}") ;;
+  *) echo "usage: scripts/setup.sh build|test" >&2; exit 2 ;;
+esac
+
+# Node from elsewhere (nvm, NodeSource, an image) is as good as Debian's, if it is new enough.
+if command -v node > /dev/null && command -v npm > /dev/null && [ "$(node -p 'process.versions.node.split(".")[0] >= 20')" = true ]; then
+  wanted=($(printf '%s\n' "${wanted[@]}" | grep -vx -e nodejs -e npm))
+fi
+
+if command -v dpkg > /dev/null; then
+  missing=()
+  for package in "${wanted[@]}"; do
+    dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  if [ "${#missing[@]}" -gt 0 ]; then
+    echo "Installing: ${missing[*]}"
+    as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+      command -v sudo > /dev/null || { echo "These packages are missing and there is no sudo. As root: apt-get install ${missing[*]}" >&2; exit 1; }
+      as_root=(sudo)
+    fi
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  fi
+elif [ "$(uname)" = Linux ]; then
+  echo "Not a Debian system: install the equivalents of ${wanted[*]} by hand." >&2
+fi
+
+command -v cargo > /dev/null || { echo "Rust is missing: install it with rustup (https://rustup.rs), then run this again." >&2; exit 1; }
+command -v npm > /dev/null || { echo "Node.js 20 or newer is missing." >&2; exit 1; }
