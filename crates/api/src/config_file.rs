@@ -10,10 +10,10 @@ mod raw;
 
 use std::path::{Path, PathBuf};
 
-use lamplight_engine::config::{Config, Root};
+use lamplight_engine::config::{Config, Notify, Root};
 use lamplight_model::ids::Agent;
 
-pub use raw::RawConfig;
+pub use raw::{RawConfig, RawNotify, RawRoot};
 
 /// Time after which a session counts as stale, in minutes, unless configured.
 pub const DEFAULT_IDLE_MINUTES: u32 = 240;
@@ -93,9 +93,20 @@ pub fn load(env: Env<'_>) -> Result<Config, ConfigError> {
         session_labels: raw.session_labels,
         projects: raw.projects,
         prices: raw.prices,
+        notify: notify(raw.notify),
         durable: raw.durable.unwrap_or(false),
         warnings,
     })
+}
+
+fn notify(raw: RawNotify) -> Notify {
+    let unset = Notify::default();
+    Notify {
+        enabled: raw.enabled.unwrap_or(unset.enabled),
+        previews: raw.previews.unwrap_or(unset.previews),
+        quiet: raw.quiet.or(unset.quiet),
+        muted: raw.muted,
+    }
 }
 
 /// Returns where the settings file is, or would be: `LAMPLIGHT_CONFIG`, else `config.toml` in the platform's
@@ -168,7 +179,7 @@ fn roots(
         [(Agent::ClaudeCode, "CLAUDE_CONFIG_DIR", ".claude"), (Agent::Codex, "CODEX_HOME", ".codex")]
     {
         match set(variable).map(PathBuf::from).or_else(|| Some(home?.join(folder))) {
-            Some(path) => roots.push(Root { agent, path: absolute(path)? }),
+            Some(path) => roots.push(Root { agent, path: absolute(path)?, is_default: true }),
             None => warnings
                 .push(format!("HOME is not set: {agent} sessions are not read; set HOME or {variable}")),
         }
@@ -183,8 +194,8 @@ fn roots(
             }
             (Err(_), _) => extra.path.clone(),
         };
-        let root = Root { agent: extra.agent, path: absolute(path)? };
-        if !roots.contains(&root) {
+        let root = Root { agent: extra.agent, path: absolute(path)?, is_default: false };
+        if !roots.iter().any(|known| known.agent == root.agent && known.path == root.path) {
             roots.push(root);
         }
     }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use lamplight_model::attention::CauseKind;
 use lamplight_model::ids::Agent;
 use lamplight_model::pricing::Price;
 use toml_edit::{Document, Item, TableLike, Value};
 
 use super::hint::nearest;
+use super::price::{PRICE_KEYS, configured};
 
 /// Settings as written; `None` and empty mean "not set".
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,6 +26,8 @@ pub struct RawConfig {
     pub roots: Vec<RawRoot>,
     /// `[prices."<model>"]`.
     pub prices: Vec<Price>,
+    /// `[notify]`.
+    pub notify: RawNotify,
     /// `[store] durable`.
     pub durable: Option<bool>,
 }
@@ -35,6 +39,19 @@ pub struct RawRoot {
     pub agent: Agent,
     /// Where it is.
     pub path: PathBuf,
+}
+
+/// `[notify]` as written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RawNotify {
+    /// `enabled`.
+    pub enabled: Option<bool>,
+    /// `previews`.
+    pub previews: Option<bool>,
+    /// `quiet`: from and to, in minutes since midnight.
+    pub quiet: Option<(u32, u32)>,
+    /// `muted`.
+    pub muted: Vec<CauseKind>,
 }
 
 /// A settings file that was understood, and what in it was not.
@@ -52,8 +69,8 @@ pub(super) struct SyntaxError {
     pub(super) message: String,
 }
 
-const SECTIONS: &[&str] = &["sessions", "session_labels", "agents", "roots", "prices", "store"];
-const PRICE_KEYS: &[&str] = &["input", "output", "cache_write_5m", "cache_write_1h", "cache_read"];
+const SECTIONS: &[&str] = &["sessions", "session_labels", "agents", "roots", "prices", "notify", "store"];
+const NOTIFY_KEYS: &[&str] = &["enabled", "previews", "quiet", "muted"];
 
 impl RawConfig {
     /// Reads TOML; everything that is not understood becomes a warning with its line.
@@ -94,6 +111,7 @@ impl Reader<'_> {
                         reader.price(prices, model, item)
                     });
                 }
+                "notify" => self.notify(root, item),
                 "store" => self.each(root, key, item, |reader, store, key, item| match key {
                     "durable" => reader.parsed.config.durable = reader.bool_value(store, key, item),
                     _ => reader.unknown(store, key, &["durable"]),
@@ -181,24 +199,75 @@ impl Reader<'_> {
                 None => reader.unknown(price, key, PRICE_KEYS),
             }
         });
-        let (Some(input), Some(output)) = (amounts.get("input").copied(), amounts.get("output").copied())
-        else {
-            return self.warn(
-                prices,
-                model,
-                "a price needs input and output (US dollars per million tokens); it is ignored",
-            );
+        match configured(model, &amounts) {
+            Ok(price) => self.parsed.config.prices.push(price),
+            Err(problem) => self.warn(prices, model, &format!("is ignored: {problem}")),
+        }
+    }
+
+    fn notify(&mut self, root: &dyn TableLike, item: &Item) {
+        self.each(root, "notify", item, |reader, notify, key, item| match key {
+            "enabled" => reader.parsed.config.notify.enabled = reader.bool_value(notify, key, item),
+            "previews" => reader.parsed.config.notify.previews = reader.bool_value(notify, key, item),
+            "quiet" => reader.quiet(notify, item),
+            "muted" => reader.muted(notify, item),
+            _ => reader.unknown(notify, key, NOTIFY_KEYS),
+        });
+    }
+
+    fn quiet(&mut self, notify: &dyn TableLike, item: &Item) {
+        let (mut from, mut to) = (None, None);
+        self.each(notify, "quiet", item, |reader, quiet, key, item| match key {
+            "from" => from = reader.time_of_day(quiet, key, item),
+            "to" => to = reader.time_of_day(quiet, key, item),
+            _ => reader.unknown(quiet, key, &["from", "to"]),
+        });
+        match (from, to) {
+            (Some(from), Some(to)) if from != to => self.parsed.config.notify.quiet = Some((from, to)),
+            _ => self.warn(notify, "quiet", "needs two different times, from and to; it is ignored"),
+        }
+    }
+
+    fn muted(&mut self, notify: &dyn TableLike, item: &Item) {
+        let Some(words) = item.as_array() else {
+            return self.warn(notify, "muted", "must be a list of reasons in quotes; it is ignored");
         };
-        // Anthropic's published multiples of the input price; Codex has no cache writes, and its reads are set apart.
-        let or = |key: &str, multiple: f64| amounts.get(key).copied().unwrap_or(input * multiple);
-        self.parsed.config.prices.push(super::price::configured(
-            model,
-            input,
-            output,
-            or("cache_write_5m", 1.25),
-            or("cache_write_1h", 2.0),
-            or("cache_read", 0.1),
-        ));
+        for word in words {
+            match word.as_str().and_then(CauseKind::from_word) {
+                Some(kind) => self.parsed.config.notify.muted.push(kind),
+                None => {
+                    let written = word.to_string();
+                    self.warn(
+                        notify,
+                        "muted",
+                        &format!(
+                            "holds {}, which is no reason to notify; known are permission, question, plan, elicitation, \
+                             sign_in, limit, error, reply, interrupted, crashed, uncommitted",
+                            written.trim()
+                        ),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Reads `"22:30"` or a TOML local time as minutes since midnight.
+    fn time_of_day(&mut self, table: &dyn TableLike, key: &str, item: &Item) -> Option<u32> {
+        let written = item
+            .as_datetime()
+            .and_then(|at| at.time)
+            .map(|time| (u32::from(time.hour), u32::from(time.minute)));
+        let minutes = item
+            .as_str()
+            .and_then(|text| text.split_once(':'))
+            .and_then(|(hour, minute)| Some((hour.parse().ok()?, minute.parse().ok()?)))
+            .or(written)
+            .filter(|(hour, minute): &(u32, u32)| *hour < 24 && *minute < 60)
+            .map(|(hour, minute)| hour * 60 + minute);
+        if minutes.is_none() {
+            self.warn(table, key, "must be a time of day as \"22:30\"; it is ignored");
+        }
+        minutes
     }
 
     /// Calls `body` for each key of a section, or warns that it is no section.

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use lamplight_model::attention::CauseKind;
+
 use super::*;
 
 fn env(pairs: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> {
@@ -83,6 +85,11 @@ path = "/home/dev/.claude"
 [prices."local-*"]
 input = 0
 output = 0.5
+[notify]
+enabled = false
+previews = false
+quiet = { from = "22:30", to = 07:00:00 }
+muted = ["reply", "uncommitted"]
 [store]
 durable = true
 "#,
@@ -91,7 +98,21 @@ durable = true
     assert_eq!((config.idle_minutes, config.resume_max_hours, config.durable), (90, 72, true));
     assert_eq!(config.session_labels["bb0d985f"], "checkout");
     assert_eq!(config.projects["codex"], "tools");
-    assert_eq!(config.prices.iter().map(|p| p.model.as_str()).collect::<Vec<_>>(), ["local-*"]);
+    let [price] = &config.prices[..] else { panic!("{:?}", config.prices) };
+    assert_eq!(
+        (price.model.as_str(), price.input, price.output, price.cache_read),
+        ("local-*", 0.0, 0.5, 0.0)
+    );
+    assert_eq!(
+        config.notify,
+        Notify {
+            enabled: false,
+            previews: false,
+            quiet: Some((22 * 60 + 30, 7 * 60)),
+            muted: vec![CauseKind::Reply, CauseKind::Uncommitted]
+        }
+    );
+    assert_eq!(config.roots.iter().map(|root| root.is_default).collect::<Vec<_>>(), [true, true, false]);
     assert_eq!(
         paths(&config),
         ["claude-code /home/dev/.claude", "codex /home/dev/.codex", "codex /home/dev/other/.codex"],
@@ -121,11 +142,31 @@ fn what_means_nothing_is_said_with_its_line_and_stops_nothing() {
             "[prices.x]\ninput = -1\noutput = 1",
             "line 2: input must be a number of US dollars per million tokens, 0 or more; it is ignored",
         ),
+        (
+            "[prices.x]\ninput = 1",
+            "line 1: x is ignored: needs input and output, in US dollars per million tokens",
+        ),
+        (
+            "[prices.\"a*b\"]\ninput = 1\noutput = 1",
+            "line 1: a*b is ignored: '*' may only end a model's name",
+        ),
+        (
+            "[notify]\nquiet = { from = \"24:00\", to = \"07:00\" }",
+            "line 2: from must be a time of day as \"22:30\"; it is ignored",
+        ),
+        (
+            "[notify]\nquiet = { from = \"07:00\" }",
+            "line 2: quiet needs two different times, from and to; it is ignored",
+        ),
     ] {
         let config = check(text);
+        assert_eq!(config.notify, Notify::default(), "{text}");
         assert_eq!(config.warnings.first().map(String::as_str), Some(warning), "{text}");
         assert_eq!((config.idle_minutes, config.durable, config.prices.len()), (240, false, 0), "{text}");
     }
+    let config = check("[notify]\nmuted = [\"replies\", \"reply\"]");
+    assert!(config.warnings[0].starts_with("line 2: muted holds \"replies\", which is no reason to notify"));
+    assert_eq!(config.notify.muted, [CauseKind::Reply]);
     let config = check("[[roots]]\nagent = \"cobex\"\npath = \"/x\"\n[sessions]\nidle_minutes = 7");
     assert_eq!(config.warnings[0], "line 2: agent \"cobex\" is no agent; it is one of claude-code, codex");
     assert_eq!(config.idle_minutes, 7, "the rest of the file counts");
