@@ -230,13 +230,8 @@ function copyInGesture(text: string): boolean {
   // Inside an open dialog, so that its focus trap does not take the selection away.
   (before?.closest("[role=dialog]") ?? document.body).append(area);
   area.select();
-  let done = false;
-  try {
-    // Deprecated, and still the only copy that cannot hang.
-    done = document.execCommand("copy");
-  } catch {
-    done = false;
-  }
+  // Deprecated, and still the only copy that cannot hang.
+  const done = document.execCommand("copy");
   area.remove();
   if (before instanceof HTMLElement) before.focus({ preventScroll: true });
   return done;

@@ -1,0 +1,96 @@
+// Past sessions: a search and its pages. Kept while other pages are looked at, so that back is where one was.
+import { getContext, setContext } from "svelte";
+import { toApiError, type ApiError, type Client } from "./client";
+import { day } from "./format";
+import { idOf } from "./sections";
+import type { SessionCard } from "./types";
+
+const PAGE = 100;
+/** While typing: a search per pause, not per key. */
+const TYPING_MS = 120;
+
+export class Archive {
+  query = $state("");
+  cards = $state.raw<SessionCard[]>([]);
+  total = $state<number | null>(null);
+  loading = $state(false);
+  error = $state.raw<ApiError | null>(null);
+  readonly #client: Client;
+  #next: string | null = null;
+  #asked: string | null = null;
+  #generation = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  /** Shows the answer to a query; the same one is asked again only when `fresh`. */
+  show(query: string, fresh = false): void {
+    this.query = query;
+    if (this.#asked === query && this.error === null && !fresh) return;
+    void this.#load(query, true);
+  }
+
+  /** As `show`, once the typing pauses. */
+  type(query: string): void {
+    this.query = query;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => { this.show(query); }, TYPING_MS);
+  }
+
+  more(): void {
+    if (this.loading || this.#next === null || this.error !== null) return;
+    void this.#load(this.#asked ?? "", false);
+  }
+
+  async #load(query: string, first: boolean): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#generation += 1;
+    const mine = this.#generation;
+    this.#asked = query;
+    this.loading = true;
+    this.error = null;
+    const before = first ? null : this.#next;
+    try {
+      const page = await this.#client.sessions({ limit: PAGE, ...(before === null ? {} : { before }), ...(query.trim() === "" ? {} : { query: query.trim() }) });
+      if (mine !== this.#generation) return;
+      const known = first ? [] : this.cards;
+      const ids = new Set(known.map(idOf));
+      this.cards = [...known, ...page.sessions.filter((c) => !ids.has(idOf(c)))];
+      this.total = page.total;
+      this.#next = page.next;
+    } catch (error) {
+      if (mine !== this.#generation) return;
+      this.error = toApiError(error);
+      if (first) this.cards = [];
+    } finally {
+      if (mine === this.#generation) this.loading = false;
+    }
+  }
+}
+
+export type ArchiveRow = { kind: "day"; key: string; text: string } | { kind: "hit"; key: string; card: SessionCard };
+
+/** Sessions under the day of their last activity, in the order given. */
+export function byDay(cards: SessionCard[], now: number): ArchiveRow[] {
+  const rows: ArchiveRow[] = [];
+  let last: string | null = null;
+  for (const card of cards) {
+    const text = card.last_activity_at_ms === null ? "Time not known" : day(card.last_activity_at_ms, now);
+    if (text !== last) rows.push({ kind: "day", key: `day ${text} ${String(rows.length)}`, text });
+    last = text;
+    rows.push({ kind: "hit", key: idOf(card), card });
+  }
+  return rows;
+}
+
+const KEY = Symbol("archive");
+
+export function provideArchive(archive: Archive): void {
+  setContext(KEY, archive);
+}
+
+export function useArchive(): Archive {
+  return getContext<Archive>(KEY);
+}

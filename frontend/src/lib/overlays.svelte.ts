@@ -1,0 +1,63 @@
+// What lies over the page, one of each at a time: the menu of a session, why a state is so, sources, the palette.
+import { getContext, setContext } from "svelte";
+import type { Store } from "./store.svelte";
+import type { SessionCard } from "./types";
+
+export interface MenuAt {
+  id: string;
+  x: number;
+  y: number;
+  /** Gets the focus back. */
+  from: HTMLElement | null;
+}
+
+export class Overlays {
+  menu = $state.raw<MenuAt | null>(null);
+  evidence = $state.raw<{ id: string; anchor: HTMLElement } | null>(null);
+  /** The element the sources panel stands at. */
+  sources = $state.raw<HTMLElement | null>(null);
+  palette = $state(false);
+  /** The session whose page is open, or the past one a menu was opened for: it may not be among the live ones. */
+  page = $state.raw<SessionCard | null>(null);
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** Whether keys belong to something else than the page. */
+  get any(): boolean {
+    return this.menu !== null || this.evidence !== null || this.sources !== null || this.palette;
+  }
+
+  openMenu(id: string, x: number, y: number, from: HTMLElement | null): void {
+    this.#store.hold("menu");
+    this.evidence = null;
+    this.menu = { id, x, y, from };
+  }
+
+  closeMenu(): void {
+    this.menu = null;
+    this.#store.unhold("menu");
+  }
+
+  why(id: string, anchor: HTMLElement): void {
+    this.#store.hold("evidence");
+    this.evidence = { id, anchor };
+  }
+
+  closeWhy(): void {
+    this.evidence = null;
+    this.#store.unhold("evidence");
+  }
+}
+
+const KEY = Symbol("overlays");
+
+export function provideOverlays(overlays: Overlays): void {
+  setContext(KEY, overlays);
+}
+
+export function useOverlays(): Overlays {
+  return getContext<Overlays>(KEY);
+}
