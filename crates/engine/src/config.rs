@@ -26,6 +26,8 @@ pub struct Config {
     pub prices: Vec<lamplight_model::pricing::Price>,
     /// `[store] durable`: survive power loss.
     pub durable: bool,
+    /// `[notify]`.
+    pub notify: Notify,
     /// Clear text of settings that were not understood, with line and hint.
     pub warnings: Vec<String>,
 }
@@ -37,4 +39,25 @@ pub struct Root {
     pub agent: Agent,
     /// `~/.claude`, `$CODEX_HOME`, or an extra one of `[[roots]]`.
     pub path: PathBuf,
+    /// The agent uses it by itself (its home folder, or the one the environment names); a resume command need not name it.
+    pub is_default: bool,
+}
+
+/// When and how the person is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notify {
+    /// Off: nothing is sent.
+    pub enabled: bool,
+    /// Off: names and reasons only, no command and nothing that was said.
+    pub previews: bool,
+    /// Local times of day, in minutes since midnight, between which nothing is sent; over midnight when `from > to`.
+    pub quiet: Option<(u32, u32)>,
+    /// Causes nothing is sent for.
+    pub muted: Vec<lamplight_model::attention::CauseKind>,
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Self { enabled: true, previews: true, quiet: None, muted: Vec::new() }
+    }
 }

@@ -3,7 +3,23 @@
 //! Start from [`Engine`] (a running engine, cheap to clone) and [`Config`] (what a host passes in). The engine prints
 //! nothing, never exits, and reads neither environment nor arguments.
 
+mod archive;
+mod board;
+mod card;
 pub mod clock;
 pub mod config;
+pub mod core;
+mod detail;
+pub mod engine;
 pub mod facts;
+mod import;
+mod lock;
+mod places;
+mod reports;
 pub mod sources;
+pub mod store;
+
+pub use board::Subscription;
+pub use config::Config;
+pub use core::Notice;
+pub use engine::{CauseAction, Engine, EngineError, FindError, StartError, run_once};

@@ -1,0 +1,248 @@
+//! Makes the card of a session from what is known of it.
+
+use std::collections::BTreeMap;
+
+use lamplight_model::assess::Assessment;
+use lamplight_model::attention::{Cause, Tier};
+use lamplight_model::event::BackgroundKind;
+use lamplight_model::ids::{Agent, SessionKey, Timestamp};
+use lamplight_model::label::{Names, label, project};
+use lamplight_model::pricing::PriceTable;
+use lamplight_model::resume::{WayBack, resume};
+use lamplight_model::session::{LivenessState, SessionKind, SessionState};
+use lamplight_model::view::{Attention, Context, CostSource, SessionCard, Subagents, Todos, TokenTotals};
+
+use crate::places::Place;
+
+/// Longest text of what was last said, in characters.
+const EXCERPT_CHARS: usize = 300;
+
+/// Everything a card is made from.
+pub(crate) struct Known<'a> {
+    pub key: &'a SessionKey,
+    pub state: &'a SessionState,
+    pub verdict: &'a Assessment,
+    pub causes: &'a [Cause],
+    pub renamed: Option<&'a str>,
+    pub session_labels: &'a BTreeMap<String, String>,
+    pub projects: &'a BTreeMap<String, String>,
+    pub place: &'a Place,
+    pub transcript_exists: bool,
+    pub config_dir: Option<&'a str>,
+    pub resume_max_ms: i64,
+    pub prices: &'a PriceTable,
+}
+
+/// Directory a resume must start from: where the transcript's folder was made.
+pub(crate) fn home_directory(state: &SessionState) -> Option<&str> {
+    let t = state.transcript();
+    let registry = state.processes.values().max_by_key(|p| p.observed_at).and_then(|p| p.entry.cwd.as_deref());
+    t.and_then(|t| t.home_cwd.as_deref().or(t.cwd.as_deref())).or(registry)
+}
+
+/// Directory the session works in now.
+pub(crate) fn working_directory(state: &SessionState) -> Option<&str> {
+    let t = state.transcript();
+    let registry = state.processes.values().max_by_key(|p| p.observed_at).and_then(|p| p.entry.cwd.as_deref());
+    t.and_then(|t| t.cwd.as_deref()).or(registry)
+}
+
+/// Makes the card.
+pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
+    let Known { key, state, verdict, .. } = known;
+    let t = state.transcript();
+    let names = Names { configured: Some(known.session_labels), renamed: known.renamed, instance: None };
+    let (name, label_source) = label(key, state, &names);
+    let (label_default, _) = label(key, state, &Names { renamed: None, ..names });
+    let cwd = working_directory(state);
+    let git_root = known.place.git_root.as_deref().or(t.and_then(|t| t.git_root.as_deref()));
+    let mut causes: Vec<&Cause> = known.causes.iter().filter(|c| c.is_open()).collect();
+    causes.sort_by_key(|c| (c.kind.tier(), c.since, c.id));
+    let causes: Vec<Attention> = causes.into_iter().map(attention).collect();
+    let model = t.and_then(|t| t.model.clone());
+    let last_at = verdict.last_activity.unwrap_or(now);
+    let cost_usd = cost(state, known.prices, last_at);
+    let has_usage = state.usage.values().any(|m| !m.usage.is_zero());
+    let resume = resume(
+        &WayBack {
+            agent: key.agent,
+            id: &key.id,
+            directory: home_directory(state),
+            directory_exists: known.place.exists,
+            transcript_exists: known.transcript_exists,
+            running: verdict.liveness.state == LivenessState::Alive,
+            config_dir: known.config_dir,
+            last_activity: verdict.last_activity,
+            max_age_ms: known.resume_max_ms,
+            failed_at: t.and_then(|t| t.resume_failed_at).or(state.resume_failed_at),
+        },
+        now,
+    );
+    SessionCard {
+        agent: key.agent.as_str().to_owned(),
+        session_id: key.id.as_str().to_owned(),
+        kind: SessionKind::Coding,
+        entry: verdict.entry,
+        project: project(key, known.projects, git_root, cwd),
+        label: name,
+        label_source,
+        label_default,
+        cwd: cwd.map(str::to_owned),
+        branch: t.and_then(|t| t.branch.clone()),
+        turn_state: verdict.turn_state,
+        turn_state_since_ms: verdict.since.map(|at| at.0.min(now.0)),
+        waiting_for: verdict.waiting_for.clone(),
+        lifecycle: verdict.lifecycle,
+        liveness: verdict.liveness.clone(),
+        last_speaker: t.and_then(|t| t.last_speaker).map(|(who, _)| who),
+        last_speaker_at_ms: t.and_then(|t| t.last_speaker).map(|(_, at)| at.0),
+        started_at_ms: started_at(state).map(|at| at.0),
+        last_activity_at_ms: verdict.last_activity.map(|at| at.0),
+        ended_at_ms: verdict.ended_at.map(|at| at.0),
+        excerpt: t.and_then(|t| t.last_said.as_deref()).map(excerpt),
+        doing: verdict.doing.clone(),
+        todos: todos(state),
+        tokens: has_usage.then(|| tokens(state)),
+        tool_calls: state.tool_calls,
+        errors: t.map_or(0, |t| t.errors),
+        cost_usd,
+        cost_source: cost_usd.map(|_| CostSource::Table),
+        context: context(state, known.prices, model.as_deref()),
+        subagents: subagents(state, verdict),
+        attention: causes.first().cloned(),
+        causes,
+        git: None,
+        resume,
+        pid: verdict.pid,
+        run_id: None,
+        parent_session_id: t.and_then(|t| t.parent.as_ref()).map(|(id, _)| id.as_str().to_owned()),
+        superseded_by: superseded_by(state, verdict),
+        evidence: verdict.evidence.clone(),
+        model,
+    }
+}
+
+/// A cause as the screen shows it.
+pub(crate) fn attention(cause: &Cause) -> Attention {
+    Attention {
+        tier: cause.kind.tier(),
+        cause: cause.kind,
+        cause_id: cause.id.to_string(),
+        since_ms: cause.since.0,
+        snoozed_until_ms: cause.snoozed_until.map(|t| t.0),
+        notified_at_ms: cause.notified_at.map(|t| t.0),
+    }
+}
+
+/// Whether a cause of the first two tiers stands.
+pub(crate) fn calls(causes: &[Cause], now: Timestamp) -> bool {
+    causes.iter().any(|c| c.is_calling(now) && c.kind.tier() != Tier::AtRisk)
+}
+
+/// Text a search looks in, lower case.
+pub(crate) fn search_text(card: &SessionCard, state: &SessionState) -> String {
+    let t = state.transcript();
+    let first = t.and_then(|t| t.first_prompt.as_deref()).unwrap_or("");
+    let last = t.and_then(|t| t.last_prompt.as_deref()).unwrap_or("");
+    let parts = [
+        card.label.as_str(),
+        card.label_default.as_str(),
+        t.and_then(|t| t.user_title.as_deref()).unwrap_or(""),
+        t.and_then(|t| t.agent_title.as_deref()).unwrap_or(""),
+        card.project.as_deref().unwrap_or(""),
+        card.branch.as_deref().unwrap_or(""),
+        card.session_id.as_str(),
+        card.agent.as_str(),
+        first,
+        if last == first { "" } else { last },
+    ];
+    let mut seen: Vec<&str> = Vec::new();
+    for part in parts {
+        if !part.is_empty() && !seen.contains(&part) {
+            seen.push(part);
+        }
+    }
+    seen.join("\n").to_lowercase()
+}
+
+fn started_at(state: &SessionState) -> Option<Timestamp> {
+    let records = state.mains.values().filter_map(|t| t.first_at);
+    let processes = state.processes.values().filter_map(|p| p.entry.started_at);
+    records.chain(processes).min()
+}
+
+/// What was said, on one line per paragraph, at most 300 characters.
+fn excerpt(text: &str) -> String {
+    let squeezed = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    lamplight_model::fold::cut(&squeezed, EXCERPT_CHARS)
+}
+
+fn todos(state: &SessionState) -> Option<Todos> {
+    let t = state.transcript()?;
+    if let Some((done, total)) = t.task_totals {
+        return (total > 0).then_some(Todos { done, total });
+    }
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let done = t.tasks.values().filter(|done| **done).count();
+    (!t.tasks.is_empty()).then(|| Todos { done: count(done), total: count(t.tasks.len()) })
+}
+
+pub(crate) fn tokens(state: &SessionState) -> TokenTotals {
+    let mut sum = TokenTotals::default();
+    for model in state.usage.values() {
+        sum.input += model.usage.input;
+        sum.output += model.usage.output;
+        sum.cache_write_5m += model.usage.cache_write_5m;
+        sum.cache_write_1h += model.usage.cache_write_1h;
+        sum.cache_read += model.usage.cache_read;
+    }
+    sum
+}
+
+/// List price of the owned usage; `None` as soon as one model has no known price, or nothing was used.
+fn cost(state: &SessionState, prices: &PriceTable, at: Timestamp) -> Option<f64> {
+    let mut used = state.usage.iter().filter(|(_, sum)| !sum.usage.is_zero()).peekable();
+    used.peek()?;
+    used.map(|(model, sum)| prices.cost_usd(model, at, &sum.usage)).sum()
+}
+
+fn context(state: &SessionState, prices: &PriceTable, model: Option<&str>) -> Context {
+    let t = state.transcript();
+    let used = t.and_then(|t| t.context_used);
+    let said = t.and_then(|t| t.context_window);
+    let (window, source) = match (said, model.and_then(|m| prices.window(m))) {
+        (Some(said), _) => (Some(said), Some("transcript")),
+        (None, Some(table)) => (Some(table), Some("table")),
+        (None, None) => (None, None),
+    };
+    // More than the window holds means that the window is another one than the table's: not known, never over 100 %.
+    if let (Some(used), Some(window)) = (used, window)
+        && used > window
+    {
+        return Context { used: Some(used), window: None, source: None };
+    }
+    Context { used, window, source: source.map(str::to_owned) }
+}
+
+fn subagents(state: &SessionState, verdict: &Assessment) -> Subagents {
+    let launched = state
+        .transcript()
+        .map_or(0, |t| t.background.values().filter(|(what, _)| *what == BackgroundKind::Subagent).count());
+    let running = if verdict.liveness.state == LivenessState::Dead { 0 } else { verdict.subagents_running };
+    let total = u32::try_from(state.subagents.len().max(launched)).unwrap_or(u32::MAX);
+    Subagents { running: running.min(total), total }
+}
+
+fn superseded_by(state: &SessionState, verdict: &Assessment) -> Option<String> {
+    if verdict.liveness.state == LivenessState::Alive {
+        return None;
+    }
+    let continued = state.transcript().and_then(|t| t.continued_in.as_ref());
+    state.superseded_by.as_ref().map(|d| &d.value).or(continued).map(|id| id.as_str().to_owned())
+}
+
+/// Configuration folder a resume must name: only when it is not the one the agent uses by itself.
+pub(crate) fn foreign_config_dir(agent: Agent, transcript: &std::path::Path, config: &crate::config::Config) -> Option<String> {
+    let root = config.roots.iter().filter(|r| r.agent == agent && transcript.starts_with(&r.path)).max_by_key(|r| r.path.as_os_str().len())?;
+    (!root.is_default).then(|| root.path.to_string_lossy().into_owned())
+}

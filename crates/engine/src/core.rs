@@ -1,0 +1,416 @@
+//! The heart of the pipeline: facts in, folded rows and causes out, in one transaction; then the screen.
+//!
+//! [`Core`] knows no thread and no clock: the writer's thread, the one-pass mode of `lamp` and the replay of recorded
+//! sessions all drive it with inputs and a moment.
+
+mod apply;
+mod commands;
+mod notify;
+mod stories;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use lamplight_model::assess::{Assessment, Circumstances, assess};
+use lamplight_model::attention::Cause;
+use lamplight_model::ids::{Agent, FactId, SessionKey, Timestamp};
+use lamplight_model::pricing::PriceTable;
+use lamplight_model::session::{LivenessState, SessionState};
+use lamplight_model::view::{Hidden, SessionCard};
+
+use crate::board::{Board, Pending};
+use crate::card;
+use crate::config::Config;
+use crate::facts::{Input, fact_id};
+use crate::places::Places;
+use crate::reports::Reports;
+use crate::store::causes::StoredCause;
+use crate::store::rows::{Class, SessionRow, SessionWrite};
+use crate::store::{Store, StoreError, causes, files, rows};
+
+pub use notify::Notice;
+
+/// Sessions kept in memory although they are not on the screen.
+const MOST_LOADED: usize = 512;
+
+/// The state of the pipeline.
+#[derive(Debug)]
+pub struct Core {
+    pub(crate) store: Store,
+    pub(crate) config: Config,
+    pub(crate) board: Arc<Board>,
+    sessions: HashMap<i64, Loaded>,
+    by_key: HashMap<SessionKey, i64>,
+    /// Which session a process runs, by its latest registry file or lock.
+    by_pid: HashMap<(Agent, u32), i64>,
+    rechecks: BTreeSet<(Timestamp, i64)>,
+    touched: BTreeSet<i64>,
+    classes: HashMap<Class, u64>,
+    pub(crate) reports: Reports,
+    places: Places,
+    next_story: Option<Timestamp>,
+    prices: PriceTable,
+    /// The first listing of registries and locks is complete.
+    listed: bool,
+    /// The engine looks for the first time: what it finds is news to nobody.
+    first_look: bool,
+    pub(crate) notifier: notify::Notifier,
+}
+
+/// A session in memory.
+#[derive(Debug)]
+struct Loaded {
+    key: SessionKey,
+    state: SessionState,
+    has_main: bool,
+    class: Class,
+    causes: Vec<StoredCause>,
+    renamed: Option<String>,
+    verdict: Option<Assessment>,
+    transcript: Option<std::path::PathBuf>,
+    text: String,
+    on_screen: bool,
+    recheck_at: Option<Timestamp>,
+    story_due: Option<Timestamp>,
+}
+
+impl Core {
+    /// Makes the pipeline over an open store and loads what belongs on the screen.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn new(store: Store, config: Config, now: Timestamp) -> Result<Self, StoreError> {
+        let engine_id = match rows::meta(&store.db, "engine_id")? {
+            Some(id) => id,
+            None => {
+                let seed = format!("{}\0{}\0{}", now.0, std::process::id(), config.data_dir.display());
+                let id = fact_id(Agent::ClaudeCode, "engine", &[&seed]).to_string();
+                rows::set_meta(&store.db, "engine_id", &id)?;
+                id
+            }
+        };
+        let first_look = rows::meta(&store.db, "looked_at_ms")?.is_none();
+        let last_look = rows::meta(&store.db, "seen_until_ms")?.and_then(|t| t.parse().ok()).map(Timestamp);
+        let classes = rows::classes(&store.db)?.into_iter().collect();
+        let prices = PriceTable::builtin().with_overrides(&config.prices);
+        let mut core = Self {
+            board: Arc::new(Board::new(format!("{engine_id}-{:x}", now.0))),
+            sessions: HashMap::new(),
+            by_key: HashMap::new(),
+            by_pid: HashMap::new(),
+            rechecks: BTreeSet::new(),
+            touched: BTreeSet::new(),
+            classes,
+            reports: Reports::load(&store.db, &config)?,
+            places: Places::default(),
+            next_story: None,
+            prices,
+            listed: false,
+            first_look,
+            notifier: notify::Notifier::new(config.notify.clone(), if first_look { now } else { last_look.unwrap_or(now) }),
+            store,
+            config,
+        };
+        let idle_ms = core.idle_window_ms();
+        for id in rows::present(&core.store.db, now.plus_ms(-idle_ms))? {
+            core.load(id)?;
+            core.touched.insert(id);
+        }
+        for id in causes::open_sessions(&core.store.db)? {
+            core.load(id)?;
+            core.touched.insert(id);
+        }
+        Ok(core)
+    }
+
+    /// Whether the first import has been completed.
+    pub(crate) fn is_imported(&self) -> Result<bool, StoreError> {
+        Ok(rows::meta(&self.store.db, "imported")?.is_some())
+    }
+
+    fn idle_window_ms(&self) -> i64 {
+        i64::from(self.config.idle_minutes) * 60_000
+    }
+
+    /// Takes in facts: folds them, judges what they change, and commits all of it, cursors included, in one
+    /// transaction. Nothing is published here; see [`Core::drain_changes`].
+    ///
+    /// # Errors
+    /// When the store refuses; nothing of the inputs is stored then, and the caller must stop: the state in memory is
+    /// ahead of the store.
+    pub fn apply_all(&mut self, inputs: Vec<Input>, now: Timestamp) -> Result<(), StoreError> {
+        self.store.db.execute_batch("BEGIN IMMEDIATE")?;
+        let done = self.apply_and_judge(inputs, now);
+        match done {
+            Ok(()) => self.store.db.execute_batch("COMMIT")?,
+            Err(e) => {
+                self.store.db.execute_batch("ROLLBACK")?;
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_and_judge(&mut self, inputs: Vec<Input>, now: Timestamp) -> Result<(), StoreError> {
+        for input in inputs {
+            self.apply(input, now)?;
+        }
+        self.due_rechecks(now);
+        self.judge_touched(now)?;
+        self.reports.save(&self.store.db)?;
+        Ok(())
+    }
+
+    fn due_rechecks(&mut self, now: Timestamp) {
+        while let Some(&(at, id)) = self.rechecks.first() {
+            if at > now {
+                break;
+            }
+            self.rechecks.pop_first();
+            if let Some(loaded) = self.sessions.get_mut(&id) {
+                loaded.recheck_at = None;
+            }
+            self.touched.insert(id);
+        }
+    }
+
+    /// Next moment at which something can change without a new fact.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let recheck = self.rechecks.first().map(|(at, _)| *at);
+        [recheck, self.notifier.next_due()].into_iter().flatten().min()
+    }
+
+    /// Judges every session that was touched and writes what came of it.
+    fn judge_touched(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        for id in std::mem::take(&mut self.touched) {
+            self.judge(id, now)?;
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, id: i64, now: Timestamp) -> Result<(), StoreError> {
+        self.load(id)?;
+        let idle_window_ms = self.idle_window_ms();
+        let resume_max_ms = i64::from(self.config.resume_max_hours) * 3_600_000;
+        let Some(loaded) = self.sessions.get_mut(&id) else { return Ok(()) };
+        let around = Circumstances {
+            agent: loaded.key.agent,
+            registry_listed: self.listed && self.reports.has_registry(loaded.key.agent),
+            idle_window_ms,
+        };
+        let verdict = assess(&loaded.state, &around, now);
+        let alive = verdict.liveness.state == LivenessState::Alive;
+        let changed = self.notifier.weigh_causes(id, &loaded.key, &verdict, &mut loaded.causes, self.first_look, self.listed, now);
+        for cause in changed {
+            causes::put(&self.store.db, id, &cause)?;
+        }
+        let class = classify(&loaded.state, &verdict, alive);
+        if class != loaded.class {
+            if let Some(n) = self.classes.get_mut(&loaded.class) {
+                *n = n.saturating_sub(1);
+            }
+            *self.classes.entry(class).or_default() += 1;
+            loaded.class = class;
+        }
+        if loaded.transcript.is_none() && loaded.has_main {
+            loaded.transcript = files::main_path(&self.store.db, id)?;
+        }
+        let open: Vec<Cause> = loaded.causes.iter().map(|c| c.cause.clone()).filter(Cause::is_open).collect();
+        let recent = verdict.last_activity.is_some_and(|last| now.since(last) <= idle_window_ms);
+        let shown = class == Class::Row && (alive || !open.is_empty() || recent);
+        let directory = card::home_directory(&loaded.state).unwrap_or("");
+        let place = self.places.look(directory, now);
+        let config_dir =
+            loaded.transcript.as_deref().and_then(|t| card::foreign_config_dir(loaded.key.agent, t, &self.config));
+        let made = card::card(
+            &card::Known {
+                key: &loaded.key,
+                state: &loaded.state,
+                verdict: &verdict,
+                causes: &open,
+                renamed: loaded.renamed.as_deref(),
+                session_labels: &self.config.session_labels,
+                projects: &self.config.projects,
+                place: &place,
+                transcript_exists: loaded.transcript.is_some(),
+                config_dir: config_dir.as_deref(),
+                resume_max_ms,
+                prices: &self.prices,
+            },
+            now,
+        );
+        let text = card::search_text(&made, &loaded.state);
+        rows::save(
+            &self.store.db,
+            &SessionWrite {
+                id,
+                state: &loaded.state,
+                has_main: loaded.has_main,
+                live: alive || has_open_process(&loaded.state),
+                class,
+                last_activity: verdict.last_activity,
+                text: (text != loaded.text).then_some(text.as_str()),
+            },
+        )?;
+        loaded.text = text;
+        if let Some(before) = loaded.recheck_at.take() {
+            self.rechecks.remove(&(before, id));
+        }
+        if (shown || alive)
+            && let Some(at) = verdict.recheck_at
+        {
+            loaded.recheck_at = Some(at);
+            self.rechecks.insert((at, id));
+        }
+        let key = loaded.key.to_string();
+        if verdict.liveness.state == LivenessState::Dead && loaded.verdict.as_ref().is_some_and(|v| v.liveness.state == LivenessState::Alive) {
+            loaded.story_due = Some(now);
+        }
+        loaded.verdict = Some(verdict);
+        self.notifier.remember_card(&made, shown);
+        if shown {
+            loaded.on_screen = true;
+            self.notifier.pending.removed.retain(|k| *k != key);
+            self.notifier.pending.upserted.insert(key, made);
+        } else if loaded.on_screen {
+            loaded.on_screen = false;
+            self.notifier.pending.upserted.remove(&key);
+            self.notifier.pending.removed.push(key);
+        }
+        Ok(())
+    }
+
+    /// What changed on the screen since the last call.
+    pub fn drain_changes(&mut self) -> Pending {
+        let mut pending = std::mem::take(&mut self.notifier.pending);
+        let count = |class: Class| self.classes.get(&class).copied().unwrap_or(0);
+        let on_screen = self.sessions.values().filter(|s| s.on_screen).count() as u64;
+        pending.hidden = Some(Hidden {
+            zombie: count(Class::Zombie),
+            subagent: count(Class::Subagent),
+            title_thread: count(Class::TitleThread),
+            spare: count(Class::Spare),
+            muted: 0,
+        });
+        pending.archived = Some(count(Class::Row).saturating_sub(on_screen));
+        pending.sources = self.reports.take_changed();
+        self.evict();
+        pending
+    }
+
+    /// Card of a session, on the screen or not, as of its last judgement or `now`.
+    pub(crate) fn card_of(&mut self, id: i64, now: Timestamp) -> Result<Option<SessionCard>, StoreError> {
+        self.touched.insert(id);
+        self.apply_all(Vec::new(), now)?;
+        Ok(self.sessions.get(&id).map(|s| s.key.to_string()).and_then(|key| self.notifier.last_card(&key)))
+    }
+
+    fn load(&mut self, id: i64) -> Result<Option<&mut Loaded>, StoreError> {
+        if !self.sessions.contains_key(&id) {
+            let Some(SessionRow { key, state, has_main, class, .. }) = rows::load(&self.store.db, id)? else {
+                return Ok(None);
+            };
+            for (pid, process) in &state.processes {
+                if process.removed_at.is_none() && process.exited_at.is_none() && process.moved_to.is_none() {
+                    self.by_pid.insert((key.agent, *pid), id);
+                }
+            }
+            let loaded = Loaded {
+                causes: causes::of_session(&self.store.db, id, 50)?,
+                renamed: rows::label(&self.store.db, &key)?,
+                transcript: files::main_path(&self.store.db, id)?,
+                state,
+                has_main,
+                class,
+                verdict: None,
+                text: String::new(),
+                on_screen: false,
+                recheck_at: None,
+                story_due: None,
+                key: key.clone(),
+            };
+            self.by_key.insert(key, id);
+            self.sessions.insert(id, loaded);
+        }
+        Ok(self.sessions.get_mut(&id))
+    }
+
+    /// Row of a session, created when it is seen first.
+    fn row_of(&mut self, key: &SessionKey) -> Result<i64, StoreError> {
+        if let Some(id) = self.by_key.get(key) {
+            return Ok(*id);
+        }
+        let before = rows::find(&self.store.db, key)?;
+        let id = match before {
+            Some(id) => id,
+            None => {
+                *self.classes.entry(Class::Zombie).or_default() += 1;
+                rows::ensure(&self.store.db, key)?
+            }
+        };
+        self.load(id)?;
+        Ok(id)
+    }
+
+    /// Forgets sessions that are neither on the screen nor waiting for anything, when there are many.
+    fn evict(&mut self) {
+        let off: usize = self.sessions.values().filter(|s| !s.on_screen).count();
+        if off <= MOST_LOADED {
+            return;
+        }
+        let gone: Vec<i64> = self
+            .sessions
+            .iter()
+            .filter(|(id, s)| !s.on_screen && s.recheck_at.is_none() && s.story_due.is_none() && !self.touched.contains(id))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in gone {
+            if let Some(loaded) = self.sessions.remove(&id) {
+                self.by_key.remove(&loaded.key);
+                self.notifier.forget_card(&loaded.key.to_string());
+            }
+        }
+    }
+
+    pub(crate) fn first_look_done(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.first_look = false;
+        rows::set_meta(&self.store.db, "looked_at_ms", &now.0.to_string())
+    }
+
+    /// Remembers until when the engine looked, so that after a gap it is known what happened in it.
+    pub(crate) fn seen_until(&self, now: Timestamp) -> Result<(), StoreError> {
+        rows::set_meta(&self.store.db, "seen_until_ms", &now.0.to_string())
+    }
+
+    pub(crate) fn key_of(&self, id: i64) -> Option<&SessionKey> {
+        self.sessions.get(&id).map(|s| &s.key)
+    }
+
+    /// States by session, for replay and tests.
+    pub fn verdicts(&self) -> BTreeMap<SessionKey, Assessment> {
+        self.sessions.values().filter_map(|s| Some((s.key.clone(), s.verdict.clone()?))).collect()
+    }
+}
+
+/// A process of which no end is known: it must be looked for after a restart.
+fn has_open_process(state: &SessionState) -> bool {
+    state.processes.values().any(|p| p.removed_at.is_none() && p.exited_at.is_none() && p.moved_to.is_none())
+        || state.lock.is_some_and(|l| l.holder.is_some())
+}
+
+fn classify(state: &SessionState, verdict: &Assessment, alive: bool) -> Class {
+    use lamplight_model::event::HiddenKind;
+    match verdict.hidden {
+        Some(HiddenKind::Subagent) => Class::Subagent,
+        Some(HiddenKind::TitleThread) => Class::TitleThread,
+        Some(HiddenKind::Spare) => Class::Spare,
+        None if alive || state.has_signal() => Class::Row,
+        None => Class::Zombie,
+    }
+}
+
+/// Stable id of a cause: the same need raises the same cause again after a restart.
+pub(crate) fn cause_id(key: &SessionKey, anchor: &str) -> FactId {
+    fact_id(key.agent, "cause", &[key.id.as_str(), anchor])
+}

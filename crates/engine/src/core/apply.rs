@@ -1,0 +1,421 @@
+//! Folding of inputs into session rows. Runs inside the transaction of [`super::Core::apply_all`].
+
+use lamplight_model::event::{Event, EventKind, HiddenKind, Lineage, OwnerRank, Usage};
+use lamplight_model::fold::{fold, fold_registry, fold_subagent};
+use lamplight_model::ids::{Agent, SessionId, SessionKey, Timestamp};
+use lamplight_model::session::{Dated, Lock, RegistryStatus, Transcript};
+
+use super::Core;
+use crate::facts::{FileBatch, Input, RegistryUpdate};
+use crate::store::calls::{Claim, Claimed, Counted};
+use crate::store::{StoreError, calls, files, rows};
+
+/// Model of a response that names none.
+const NO_MODEL: &str = "unknown";
+
+impl Core {
+    pub(super) fn apply(&mut self, input: Input, now: Timestamp) -> Result<(), StoreError> {
+        match input {
+            Input::Batch(batch) => self.apply_batch(batch)?,
+            Input::FileGone { path } => self.apply_gone(&path)?,
+            Input::SubagentMeta { session, subagent, kind, description, finished } => {
+                let id = self.row_of(&SessionKey { agent: Agent::ClaudeCode, id: session })?;
+                let Some(loaded) = self.load(id)? else { return Ok(()) };
+                let entry = loaded.state.subagents.entry(subagent).or_default();
+                entry.kind = kind.or(entry.kind.take());
+                entry.description = description.or(entry.description.take());
+                entry.finished |= finished;
+                self.touched.insert(id);
+            }
+            Input::Registry(update) => self.apply_registry(update)?,
+            Input::RegistryRemoved { agent, pid, at } => {
+                let Some(&id) = self.by_pid.get(&(agent, pid)) else { return Ok(()) };
+                let Some(loaded) = self.load(id)? else { return Ok(()) };
+                if let Some(process) = loaded.state.processes.get_mut(&pid)
+                    && process.removed_at.is_none()
+                {
+                    process.removed_at = Some(at);
+                    rows::keep_live_fact(&self.store.db, id, at, "registry", Some(pid), "removed")?;
+                    self.touched.insert(id);
+                }
+            }
+            Input::ProcessExited { pid, at } => self.apply_exit(pid, at)?,
+            Input::Lock { session, present, holder, at } => self.apply_lock(session, present, holder, at)?,
+            Input::Title { agent, session, text, at } => {
+                let id = self.row_of(&SessionKey { agent, id: session })?;
+                let Some(loaded) = self.load(id)? else { return Ok(()) };
+                if loaded.state.user_title.as_ref().is_none_or(|known| known.at <= at) {
+                    loaded.state.user_title = Some(Dated { at, value: text });
+                    self.touched.insert(id);
+                }
+            }
+            Input::Source(report) => self.reports.take(report, now),
+            Input::Listed { at } => self.apply_listed(at)?,
+        }
+        Ok(())
+    }
+
+    fn apply_batch(&mut self, batch: FileBatch) -> Result<(), StoreError> {
+        let key = SessionKey { agent: batch.role.agent, id: batch.role.session.clone() };
+        let session = self.row_of(&key)?;
+        let known = files::find(&self.store.db, batch.file)?;
+        let moved_role = known.as_ref().is_some_and(|f| f.session != session || f.subagent != batch.role.subagent);
+        if let Some(file) = known.as_ref().filter(|_| batch.reset || moved_role) {
+            self.forget_file(file.session, file.id, file.subagent.as_deref())?;
+        }
+        let file = files::put(
+            &self.store.db,
+            batch.file,
+            &batch.path,
+            session,
+            batch.role.subagent.as_deref(),
+            batch.to,
+            &batch.carry,
+        )?;
+        self.reports.read(batch.role.agent, &batch.issues, batch.to.saturating_sub(batch.from), batch.events.last().map(|e| e.at), batch.read_at);
+        let Some(loaded) = self.load(session)? else { return Ok(()) };
+        match &batch.role.subagent {
+            None => {
+                loaded.has_main = true;
+                loaded.transcript = Some(batch.path.clone());
+                let main: &mut Transcript = loaded.state.mains.entry(file).or_default();
+                for event in &batch.events {
+                    fold(main, event);
+                }
+            }
+            Some(name) => {
+                let subagent = loaded.state.subagents.entry(name.clone()).or_default();
+                for event in &batch.events {
+                    fold_subagent(subagent, event);
+                }
+            }
+        }
+        let parent = loaded
+            .state
+            .mains
+            .get(&file)
+            .filter(|t| t.hidden == Some(HiddenKind::Subagent))
+            .and_then(|t| t.parent.clone());
+        for event in &batch.events {
+            self.count(session, event)?;
+        }
+        if let Some((parent, Lineage::Subagent)) = parent {
+            self.fold_into_parent(&key, parent, &batch.events)?;
+        }
+        self.touched.insert(session);
+        Ok(())
+    }
+
+    /// A subagent with a thread of its own (Codex) is also a subagent of the session that spawned it.
+    fn fold_into_parent(&mut self, child: &SessionKey, parent: SessionId, events: &[Event]) -> Result<(), StoreError> {
+        let id = self.row_of(&SessionKey { agent: child.agent, id: parent })?;
+        let Some(loaded) = self.load(id)? else { return Ok(()) };
+        let subagent = loaded.state.subagents.entry(child.id.as_str().to_owned()).or_default();
+        for event in events {
+            fold_subagent(subagent, event);
+        }
+        self.touched.insert(id);
+        Ok(())
+    }
+
+    fn forget_file(&mut self, session: i64, file: i64, subagent: Option<&str>) -> Result<(), StoreError> {
+        if let Some(loaded) = self.load(session)? {
+            match subagent {
+                None => drop(loaded.state.mains.remove(&file)),
+                Some(name) => drop(loaded.state.subagents.remove(name)),
+            }
+            self.touched.insert(session);
+        }
+        Ok(())
+    }
+
+    fn apply_gone(&mut self, path: &std::path::Path) -> Result<(), StoreError> {
+        if let Some(session) = files::mark_gone(&self.store.db, path)? {
+            let transcript = files::main_path(&self.store.db, session)?;
+            if let Some(loaded) = self.load(session)? {
+                loaded.transcript = transcript;
+            }
+            self.touched.insert(session);
+        }
+        Ok(())
+    }
+
+    /// Counts what an event claims: once over all transcripts, owned by one session.
+    fn count(&mut self, session: i64, event: &Event) -> Result<(), StoreError> {
+        match &event.kind {
+            EventKind::ResponseReceived(response) => {
+                let claim = self.claim(session, event.at, response.owner.as_ref(), response.owner_rank)?;
+                let model = response.model.as_deref().unwrap_or(NO_MODEL);
+                let row = calls::model_row(&self.store.db, model)?;
+                let claimed = calls::claim_response(&self.store.db, response.key, claim, row, response.usage)?;
+                self.settle_response(session, claim, model, response.usage, claimed)?;
+            }
+            EventKind::ToolCalled(call) => {
+                let rank = if call.owner.is_some() { OwnerRank::Request } else { OwnerRank::Own };
+                let claim = self.claim(session, event.at, call.owner.as_ref(), rank)?;
+                let claimed = calls::claim_counted(&self.store.db, Counted::Tools, call.key, claim)?;
+                self.settle_count(claim, claimed, |state| &mut state.tool_calls)?;
+            }
+            EventKind::PromptSubmitted(prompt) => {
+                if let Some(key) = prompt.key
+                    && matches!(
+                        prompt.origin,
+                        lamplight_model::event::PromptOrigin::Person | lamplight_model::event::PromptOrigin::Queued
+                    )
+                {
+                    let rank = if prompt.owner.is_some() { OwnerRank::ForkedFrom } else { OwnerRank::Own };
+                    let claim = self.claim(session, event.at, prompt.owner.as_ref(), rank)?;
+                    let claimed = calls::claim_counted(&self.store.db, Counted::Prompts, key, claim)?;
+                    self.settle_count(claim, claimed, |state| &mut state.prompts)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn claim(
+        &mut self,
+        session: i64,
+        at: Timestamp,
+        owner: Option<&SessionId>,
+        rank: OwnerRank,
+    ) -> Result<Claim, StoreError> {
+        let session = match owner {
+            None => session,
+            Some(owner) => {
+                let agent = self.key_of(session).map_or(Agent::ClaudeCode, |k| k.agent);
+                self.row_of(&SessionKey { agent, id: owner.clone() })?
+            }
+        };
+        let rank = if owner.is_some() { rank } else { OwnerRank::Own };
+        Ok(Claim { session, rank, at })
+    }
+
+    fn settle_response(
+        &mut self,
+        seen_in: i64,
+        claim: Claim,
+        model: &str,
+        usage: Usage,
+        claimed: Claimed<calls::StoredCall>,
+    ) -> Result<(), StoreError> {
+        match claimed {
+            Claimed::New => {
+                self.add_usage(claim.session, model, usage, 1)?;
+                if claim.session != seen_in {
+                    self.add_inherited(seen_in)?;
+                }
+            }
+            Claimed::Kept { owner, before } => {
+                let grown = before.usage.max(usage);
+                if grown != before.usage {
+                    let name = calls::model_name(&self.store.db, before.model)?;
+                    self.take_usage(owner, &name, before.usage, 0)?;
+                    self.add_usage(owner, &name, grown, 0)?;
+                }
+            }
+            Claimed::Moved { from, before } => {
+                let name = calls::model_name(&self.store.db, before.model)?;
+                self.take_usage(from, &name, before.usage, 1)?;
+                self.add_usage(claim.session, &name, before.usage.max(usage), 1)?;
+                self.add_inherited(from)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_usage(&mut self, session: i64, model: &str, usage: Usage, responses: u32) -> Result<(), StoreError> {
+        if let Some(loaded) = self.load(session)? {
+            let sum = loaded.state.usage.entry(model.to_owned()).or_default();
+            sum.responses = sum.responses.saturating_add(responses);
+            let u = &mut sum.usage;
+            u.input = u.input.saturating_add(usage.input);
+            u.output = u.output.saturating_add(usage.output);
+            u.cache_write_5m = u.cache_write_5m.saturating_add(usage.cache_write_5m);
+            u.cache_write_1h = u.cache_write_1h.saturating_add(usage.cache_write_1h);
+            u.cache_read = u.cache_read.saturating_add(usage.cache_read);
+            self.touched.insert(session);
+        }
+        Ok(())
+    }
+
+    fn take_usage(&mut self, session: i64, model: &str, usage: Usage, responses: u32) -> Result<(), StoreError> {
+        if let Some(loaded) = self.load(session)? {
+            let sum = loaded.state.usage.entry(model.to_owned()).or_default();
+            sum.responses = sum.responses.saturating_sub(responses);
+            let u = &mut sum.usage;
+            u.input = u.input.saturating_sub(usage.input);
+            u.output = u.output.saturating_sub(usage.output);
+            u.cache_write_5m = u.cache_write_5m.saturating_sub(usage.cache_write_5m);
+            u.cache_write_1h = u.cache_write_1h.saturating_sub(usage.cache_write_1h);
+            u.cache_read = u.cache_read.saturating_sub(usage.cache_read);
+            if sum.responses == 0 {
+                loaded.state.usage.remove(model);
+            }
+            self.touched.insert(session);
+        }
+        Ok(())
+    }
+
+    fn add_inherited(&mut self, session: i64) -> Result<(), StoreError> {
+        if let Some(loaded) = self.load(session)? {
+            loaded.state.inherited = loaded.state.inherited.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    fn settle_count(
+        &mut self,
+        claim: Claim,
+        claimed: Claimed<()>,
+        field: impl Fn(&mut lamplight_model::session::SessionState) -> &mut u32,
+    ) -> Result<(), StoreError> {
+        let (plus, minus) = match claimed {
+            Claimed::New => (Some(claim.session), None),
+            Claimed::Kept { .. } => (None, None),
+            Claimed::Moved { from, .. } => (Some(claim.session), Some(from)),
+        };
+        if let Some(session) = plus
+            && let Some(loaded) = self.load(session)?
+        {
+            let n = field(&mut loaded.state);
+            *n = n.saturating_add(1);
+            self.touched.insert(session);
+        }
+        if let Some(session) = minus
+            && let Some(loaded) = self.load(session)?
+        {
+            let n = field(&mut loaded.state);
+            *n = n.saturating_sub(1);
+            self.touched.insert(session);
+        }
+        Ok(())
+    }
+
+    fn apply_registry(&mut self, update: RegistryUpdate) -> Result<(), StoreError> {
+        let key = SessionKey { agent: update.agent, id: update.session.clone() };
+        let id = self.row_of(&key)?;
+        self.leave_former_session(&update, id)?;
+        let Some(loaded) = self.load(id)? else { return Ok(()) };
+        let before = loaded.state.processes.get(&update.pid).map(|p| p.entry.status.clone());
+        let status = update.entry.status.clone();
+        fold_registry(
+            &mut loaded.state.processes,
+            update.pid,
+            update.entry,
+            update.validity,
+            update.status_at,
+            update.read_at,
+        );
+        if before.as_ref() != Some(&status) {
+            let fact = match &status {
+                None => "starting".to_owned(),
+                Some(RegistryStatus::Idle) => "idle".to_owned(),
+                Some(RegistryStatus::Busy) => "busy".to_owned(),
+                Some(RegistryStatus::Shell) => "shell".to_owned(),
+                Some(RegistryStatus::Waiting(what)) => format!("waiting: {what}"),
+                Some(RegistryStatus::Other(word)) => format!("other: {word}"),
+            };
+            rows::keep_live_fact(&self.store.db, id, update.status_at, "registry", Some(update.pid), &fact)?;
+        }
+        self.by_pid.insert((update.agent, update.pid), id);
+        self.reports.registry_fact(update.agent, update.status_at);
+        self.touched.insert(id);
+        Ok(())
+    }
+
+    /// A process whose file names another session now has left the one before: `/clear`, fork, branch.
+    fn leave_former_session(&mut self, update: &RegistryUpdate, id: i64) -> Result<(), StoreError> {
+        let Some(&former) = self.by_pid.get(&(update.agent, update.pid)) else { return Ok(()) };
+        if former == id {
+            return Ok(());
+        }
+        let Some(loaded) = self.load(former)? else { return Ok(()) };
+        let same_process = loaded
+            .state
+            .processes
+            .get(&update.pid)
+            .is_some_and(|p| p.entry.started_at == update.entry.started_at && p.removed_at.is_none());
+        if let Some(process) = loaded.state.processes.get_mut(&update.pid).filter(|_| same_process) {
+            process.moved_to = Some(update.session.clone());
+            process.observed_at = update.read_at;
+            loaded.state.superseded_by = Some(Dated { at: update.read_at, value: update.session.clone() });
+        }
+        self.touched.insert(former);
+        Ok(())
+    }
+
+    fn apply_exit(&mut self, pid: u32, at: Timestamp) -> Result<(), StoreError> {
+        for agent in Agent::ALL {
+            let Some(&id) = self.by_pid.get(&(agent, pid)) else { continue };
+            let Some(loaded) = self.load(id)? else { continue };
+            if let Some(process) = loaded.state.processes.get_mut(&pid)
+                && process.exited_at.is_none()
+            {
+                process.exited_at = Some(at);
+                rows::keep_live_fact(&self.store.db, id, at, "process", Some(pid), "exited")?;
+            }
+            self.touched.insert(id);
+        }
+        Ok(())
+    }
+
+    fn apply_lock(
+        &mut self,
+        session: SessionId,
+        present: bool,
+        holder: Option<u32>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        if present {
+            self.reports.note_lock(&session);
+        }
+        let id = self.row_of(&SessionKey { agent: Agent::Codex, id: session })?;
+        let Some(loaded) = self.load(id)? else { return Ok(()) };
+        let before = loaded.state.lock;
+        if before.is_some_and(|l| l.present == present && l.holder == holder) {
+            return Ok(());
+        }
+        let was_held = holder.is_some() || before.is_some_and(|l| l.was_held);
+        loaded.state.lock = Some(Lock { holder, present, since: at, was_held });
+        let fact = match (present, holder) {
+            (_, Some(_)) => "held",
+            (true, None) => "not held",
+            (false, None) => "removed",
+        };
+        rows::keep_live_fact(&self.store.db, id, at, "lock", holder, fact)?;
+        self.reports.registry_fact(Agent::Codex, at);
+        self.touched.insert(id);
+        Ok(())
+    }
+
+    /// The first listing is complete: a process or lock that was open when the engine looked last, and is not listed,
+    /// ended meanwhile.
+    fn apply_listed(&mut self, at: Timestamp) -> Result<(), StoreError> {
+        let first = !self.listed;
+        self.listed = true;
+        let all: Vec<i64> = self.sessions.keys().copied().collect();
+        for id in all {
+            self.touched.insert(id);
+            if !first {
+                continue;
+            }
+            let Some(loaded) = self.sessions.get_mut(&id) else { continue };
+            let started = self.reports.started_at;
+            for process in loaded.state.processes.values_mut() {
+                let stale = process.observed_at < started;
+                if stale && process.removed_at.is_none() && process.exited_at.is_none() && process.moved_to.is_none() {
+                    process.removed_at = Some(process.status_since.max(process.observed_at).min(at));
+                }
+            }
+            if let Some(lock) = &mut loaded.state.lock
+                && lock.holder.is_some()
+                && !self.reports.lock_seen(&loaded.key.id)
+            {
+                *lock = Lock { holder: None, present: false, since: at, was_held: true };
+            }
+        }
+        Ok(())
+    }
+}

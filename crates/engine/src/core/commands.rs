@@ -1,0 +1,184 @@
+//! What a person does: names, closes, waves away; and what an import leaves to the pipeline.
+
+use lamplight_model::assess::{Circumstances, assess};
+use lamplight_model::ids::{FactId, SessionKey, Timestamp};
+use lamplight_model::session::{LivenessState, SessionState};
+use lamplight_model::view::SessionCard;
+
+use super::{Core, card, classify};
+use crate::engine::{CauseAction, EngineError, snooze_until};
+use crate::facts::Issue;
+use crate::places::Place;
+use crate::store::rows::Class;
+use crate::store::{StoreError, causes, rows};
+
+impl Core {
+    pub(crate) fn set_label(
+        &mut self,
+        key: &SessionKey,
+        label: Option<&str>,
+        now: Timestamp,
+    ) -> Result<SessionCard, EngineError> {
+        let id = rows::find(&self.store.db, key)?.ok_or_else(|| EngineError::NotFound(format!("session {key}")))?;
+        rows::set_label(&self.store.db, key, label, now)?;
+        if let Some(loaded) = self.load(id)? {
+            loaded.renamed = label.map(str::to_owned);
+        }
+        self.card_of(id, now)?.ok_or_else(|| EngineError::NotFound(format!("session {key}")))
+    }
+
+    /// Closes the session of this id, of whatever agent; idempotent, and last-seen stays what it was.
+    pub(crate) fn close(&mut self, session: Option<&str>, now: Timestamp) -> Result<u64, EngineError> {
+        let Some(session) = session else {
+            // Instance ids come with OTLP records; none is known yet, so nothing has this one.
+            return Ok(0);
+        };
+        let keys = match SessionKey::from_text(session) {
+            Some(key) => vec![key],
+            None => rows::find_bare(&self.store.db, session)?,
+        };
+        let mut closed = 0;
+        for key in keys {
+            let Some(id) = rows::find(&self.store.db, &key)? else { continue };
+            let Some(loaded) = self.load(id)? else { continue };
+            let last = loaded.verdict.as_ref().and_then(|v| v.last_activity);
+            let stands = loaded.state.closed_at.is_some_and(|at| last.is_none_or(|last| last <= at));
+            if !stands {
+                loaded.state.closed_at = Some(now);
+                loaded.story_due = Some(now);
+                self.touched.insert(id);
+                closed += 1;
+            }
+        }
+        self.apply_all(Vec::new(), now)?;
+        Ok(closed)
+    }
+
+    pub(crate) fn set_cause(&mut self, id: FactId, action: CauseAction, now: Timestamp) -> Result<(), EngineError> {
+        let session = causes::session_of(&self.store.db, id)?
+            .ok_or_else(|| EngineError::NotFound(format!("cause {id}")))?;
+        self.load(session)?;
+        let Some(loaded) = self.sessions.get_mut(&session) else {
+            return Err(EngineError::NotFound(format!("cause {id}")));
+        };
+        let Some(stored) = loaded.causes.iter_mut().find(|s| s.cause.id == id) else {
+            return Err(EngineError::NotFound(format!("cause {id}")));
+        };
+        match action {
+            CauseAction::Dismiss => {
+                stored.cause.dismissed_at = Some(now);
+                self.notifier.withdraw(id);
+            }
+            CauseAction::Restore => {
+                stored.cause.dismissed_at = None;
+                stored.cause.snoozed_until = None;
+            }
+            CauseAction::Snooze { until_ms } => {
+                stored.cause.snoozed_until = Some(snooze_until(until_ms, now));
+                stored.cause.notified_at = None;
+                stored.baseline = false;
+                self.notifier.snoozed(&stored.cause, &loaded.key, now);
+            }
+        }
+        causes::put(&self.store.db, session, stored)?;
+        self.touched.insert(session);
+        self.apply_all(Vec::new(), now)?;
+        Ok(())
+    }
+
+    /// Tells what is due, and marks it as told.
+    pub(crate) fn tell(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        for (id, at) in self.notifier.tell(now) {
+            let Some(session) = causes::session_of(&self.store.db, id)? else { continue };
+            self.load(session)?;
+            let Some(loaded) = self.sessions.get_mut(&session) else { continue };
+            if let Some(stored) = loaded.causes.iter_mut().find(|s| s.cause.id == id) {
+                stored.cause.notified_at = Some(at);
+                causes::put(&self.store.db, session, stored)?;
+                self.touched.insert(session);
+            }
+        }
+        if !self.touched.is_empty() {
+            self.apply_all(Vec::new(), now)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn note_import_issues(&mut self, issues: &[Issue]) {
+        for issue in issues {
+            let codex = issue.path.as_ref().is_some_and(|path| {
+                self.config
+                    .roots
+                    .iter()
+                    .any(|r| r.agent == lamplight_model::ids::Agent::Codex && path.starts_with(&r.path))
+            });
+            let agent =
+                if codex { lamplight_model::ids::Agent::Codex } else { lamplight_model::ids::Agent::ClaudeCode };
+            self.reports.read(agent, std::slice::from_ref(issue), 0, None, crate::clock::now());
+        }
+    }
+
+    /// Class, last activity and search text of a session that is not in memory; for the import.
+    pub(crate) fn judge_once(
+        &mut self,
+        id: i64,
+        key: &SessionKey,
+        state: &SessionState,
+        has_main: bool,
+        now: Timestamp,
+    ) -> Result<(Class, Option<Timestamp>, String), StoreError> {
+        let around = Circumstances {
+            agent: key.agent,
+            registry_listed: self.reports.has_registry(key.agent),
+            idle_window_ms: self.idle_window_ms(),
+        };
+        let verdict = assess(state, &around, now);
+        let class = classify(state, &verdict, verdict.liveness.state == LivenessState::Alive);
+        let renamed = rows::label(&self.store.db, key)?;
+        let place = match card::home_directory(state) {
+            Some(directory) => self.places.look(directory, now),
+            None => Place { exists: None, git_root: None },
+        };
+        let made = card::card(
+            &card::Known {
+                key,
+                state,
+                verdict: &verdict,
+                causes: &[],
+                renamed: renamed.as_deref(),
+                session_labels: &self.config.session_labels,
+                projects: &self.config.projects,
+                place: &place,
+                transcript_exists: has_main,
+                config_dir: None,
+                resume_max_ms: i64::from(self.config.resume_max_hours) * 3_600_000,
+                prices: &self.prices,
+            },
+            now,
+        );
+        let _ = id;
+        Ok((class, verdict.last_activity, card::search_text(&made, state)))
+    }
+
+    /// Takes over what was written behind the pipeline's back: everything in memory is read anew.
+    pub(crate) fn reload(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let shown: Vec<i64> = self.sessions.keys().copied().collect();
+        self.sessions.clear();
+        self.by_key.clear();
+        self.rechecks.clear();
+        self.classes = rows::classes(&self.store.db)?.into_iter().collect();
+        let idle_ms = self.idle_window_ms();
+        let mut ids = rows::present(&self.store.db, now.plus_ms(-idle_ms))?;
+        ids.extend(causes::open_sessions(&self.store.db)?);
+        ids.extend(shown);
+        for id in ids {
+            self.load(id)?;
+            if let Some(loaded) = self.sessions.get_mut(&id) {
+                // Whatever was shown of it before: if it does not belong on the screen any more it must leave it.
+                loaded.on_screen = true;
+            }
+            self.touched.insert(id);
+        }
+        self.apply_all(Vec::new(), now)
+    }
+}

@@ -1,0 +1,217 @@
+//! One session in full, read from its transcript on demand.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
+
+use lamplight_model::event::{Event, EventKind, PromptOrigin};
+use lamplight_model::fold::cut;
+use lamplight_model::ids::{Agent, FactId, SessionId, SessionKey, Timestamp};
+use lamplight_model::label::is_unsafe;
+use lamplight_model::pricing::PriceTable;
+use lamplight_model::view::{
+    CauseView, FileTouched, MessageRole, MessageView, ModelUsage, SessionDetail, TokenTotals,
+};
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+
+use crate::board::Board;
+use crate::config::Config;
+use crate::engine::EngineError;
+use crate::facts::FileRole;
+use crate::sources::tail::{Flow, Position, TailError, Tailer};
+use crate::store::{causes, files, rows, stories};
+use crate::{archive, card, clock};
+
+/// Messages shown.
+const MOST_MESSAGES: usize = 20;
+/// Characters of a message shown.
+const MESSAGE_CHARS: usize = 4_000;
+/// Files shown.
+const MOST_FILES: usize = 200;
+/// Causes shown.
+const MOST_CAUSES: u32 = 50;
+
+/// What a transcript tells to a reader.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Story {
+    /// The last messages, oldest first.
+    pub messages: Vec<MessageView>,
+    /// Files touched, the last one first.
+    pub files: Vec<FileTouched>,
+}
+
+/// Puts a session together.
+pub(crate) fn session(
+    db: &Connection,
+    config: &Config,
+    board: &Board,
+    key: &SessionKey,
+    now: Timestamp,
+) -> Result<Option<SessionDetail>, EngineError> {
+    let Some(id) = rows::find(db, key)? else { return Ok(None) };
+    let Some(row) = rows::load(db, id)? else { return Ok(None) };
+    let shown = archive::card_of(db, config, board, id, now)?;
+    let Some(shown) = shown else { return Ok(None) };
+    let path = files::main_path(db, id)?;
+    let (story, note) = match &path {
+        Some(path) => match read_story(key.agent, path) {
+            Ok(story) => {
+                let note = story.messages.is_empty().then(|| "Nothing was said in it yet.".to_owned());
+                (story, note)
+            }
+            Err(error) => kept(db, id, &format!("Its transcript cannot be read: {error}."))?,
+        },
+        None if row.has_main => kept(db, id, "Its transcript was deleted.")?,
+        None => (Story::default(), Some("It has no transcript: nothing was asked of it yet.".to_owned())),
+    };
+    let t = row.state.transcript();
+    let prices = PriceTable::builtin().with_overrides(&config.prices);
+    let at = shown.last_activity_at_ms.map_or(now, Timestamp);
+    let mut models: Vec<ModelUsage> = row
+        .state
+        .usage
+        .iter()
+        .map(|(model, sum)| ModelUsage {
+            model: model.clone(),
+            responses: sum.responses,
+            tokens: TokenTotals {
+                input: sum.usage.input,
+                output: sum.usage.output,
+                cache_write_5m: sum.usage.cache_write_5m,
+                cache_write_1h: sum.usage.cache_write_1h,
+                cache_read: sum.usage.cache_read,
+            },
+            cost_usd: prices.cost_usd(model, at, &sum.usage),
+        })
+        .collect();
+    models.sort_by_key(|m| std::cmp::Reverse(m.responses));
+    let history = causes::of_session(db, id, MOST_CAUSES)?
+        .into_iter()
+        .map(|stored| CauseView {
+            attention: card::attention(&stored.cause),
+            cleared_at_ms: stored.cause.cleared_at.map(|t| t.0),
+            cleared_by: stored.cause.cleared_by.map(|by| by.as_str().to_owned()),
+            dismissed_at_ms: stored.cause.dismissed_at.map(|t| t.0),
+        })
+        .collect();
+    Ok(Some(SessionDetail {
+        first_prompt: t.and_then(|t| t.first_prompt.clone()),
+        responses: models.iter().map(|m| m.responses).sum(),
+        models,
+        messages: story.messages,
+        messages_note: note,
+        files: story.files,
+        prompts: row.state.prompts,
+        inherited_responses: row.state.inherited,
+        transcript: path.map(|p| p.to_string_lossy().into_owned()),
+        client_version: t.and_then(|t| t.version.clone()),
+        history,
+        card: shown,
+    }))
+}
+
+/// The story that was kept, with a note that it is one.
+fn kept(db: &Connection, id: i64, why: &str) -> Result<(Story, Option<String>), EngineError> {
+    Ok(match stories::get(db, id)? {
+        Some((_, story)) => (story, Some(format!("{why} What was kept of it is shown."))),
+        None => (Story::default(), Some(why.to_owned())),
+    })
+}
+
+/// Reads a transcript from its first byte, in constant memory.
+pub(crate) fn read_story(agent: Agent, path: &Path) -> Result<Story, TailError> {
+    let mut teller = Teller::default();
+    // The id plays no part in what is said; the role only chooses the decoder.
+    let session = SessionId::new("story").expect("BUG: a plain word is a session id");
+    let role = FileRole { agent, session, subagent: None };
+    Tailer::default().read(path, &role, &mut Position::default(), clock::now(), &mut |batch| {
+        for event in &batch.events {
+            teller.hear(event);
+        }
+        Flow::Continue
+    })?;
+    Ok(teller.done())
+}
+
+#[derive(Default)]
+struct Teller {
+    messages: VecDeque<(Option<FactId>, MessageView)>,
+    files: HashMap<String, FileTouched>,
+}
+
+impl Teller {
+    fn hear(&mut self, event: &Event) {
+        if event.sidechain {
+            return;
+        }
+        let at = event.at;
+        match &event.kind {
+            EventKind::PromptSubmitted(prompt) => {
+                let role = match prompt.origin {
+                    PromptOrigin::Person | PromptOrigin::Queued => MessageRole::User,
+                    PromptOrigin::Client | PromptOrigin::Command => MessageRole::System,
+                };
+                self.say(at, role, &prompt.text, None, None);
+            }
+            EventKind::AgentSpoke { text } => self.say(at, MessageRole::Assistant, text, None, None),
+            EventKind::ToolCalled(call) => {
+                let target = call.target.as_deref().or(call.ask.as_ref().map(|a| a.text.as_str())).unwrap_or("");
+                self.say(at, MessageRole::Tool, target, Some(call.name.clone()), Some(call.key));
+                self.touch(&call.name, call.target.as_deref(), at);
+            }
+            EventKind::ToolAnswered(answer) => {
+                let call = self.messages.iter_mut().rev().find(|(key, _)| *key == Some(answer.key));
+                if let Some((_, message)) = call {
+                    message.is_error = Some(answer.is_error);
+                }
+            }
+            EventKind::TurnInterrupted => self.say(at, MessageRole::System, "You interrupted the turn.", None, None),
+            EventKind::TurnFailed(failure) => self.say(at, MessageRole::System, &failure.text, None, None),
+            EventKind::Compacted { .. } => self.say(at, MessageRole::System, "The context was compacted.", None, None),
+            _ => {}
+        }
+    }
+
+    fn say(&mut self, at: Timestamp, role: MessageRole, text: &str, tool: Option<String>, key: Option<FactId>) {
+        let clean: String = text.chars().filter(|c| !is_unsafe(*c) || *c == '\n' || *c == '\t').collect();
+        let clean = clean.trim();
+        if clean.is_empty() && tool.is_none() {
+            return;
+        }
+        let text = cut(clean, MESSAGE_CHARS);
+        let was_cut = text.len() < clean.len();
+        if self.messages.len() == MOST_MESSAGES {
+            self.messages.pop_front();
+        }
+        let message = MessageView { at_ms: Some(at.0), role, text, tool, is_error: None, cut: was_cut };
+        self.messages.push_back((key, message));
+    }
+
+    fn touch(&mut self, tool: &str, path: Option<&str>, at: Timestamp) {
+        let edits = match tool {
+            "Edit" | "Write" | "MultiEdit" | "NotebookEdit" | "apply_patch" => true,
+            "Read" | "NotebookRead" => false,
+            _ => return,
+        };
+        let Some(path) = path.filter(|p| !p.is_empty() && !p.contains('\n')) else { return };
+        let file = self.files.entry(path.to_owned()).or_insert_with(|| FileTouched {
+            path: path.to_owned(),
+            reads: 0,
+            edits: 0,
+            last_at_ms: None,
+        });
+        if edits {
+            file.edits += 1;
+        } else {
+            file.reads += 1;
+        }
+        file.last_at_ms = file.last_at_ms.max(Some(at.0));
+    }
+
+    fn done(self) -> Story {
+        let mut files: Vec<FileTouched> = self.files.into_values().collect();
+        files.sort_by(|a, b| b.last_at_ms.cmp(&a.last_at_ms).then_with(|| a.path.cmp(&b.path)));
+        files.truncate(MOST_FILES);
+        Story { messages: self.messages.into_iter().map(|(_, message)| message).collect(), files }
+    }
+}

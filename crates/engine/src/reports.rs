@@ -1,0 +1,216 @@
+//! Health of the sources: what is there, how much was read, what went wrong.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+
+use lamplight_model::ids::{Agent, SessionId, Timestamp};
+use lamplight_model::view::{IssueView, SourceHealth, SourceView};
+use rusqlite::Connection;
+
+use crate::config::Config;
+use crate::facts::{Issue, IssueKind, SourceReport};
+use crate::store::{StoreError, files, from_sql, to_sql};
+
+/// Issues shown per source.
+const MOST_ISSUES: usize = 20;
+
+/// Everything known about the sources.
+#[derive(Debug)]
+pub(crate) struct Reports {
+    sources: BTreeMap<String, Source>,
+    unsaved: HashSet<(String, IssueKind)>,
+    changed: bool,
+    locks_seen: HashSet<SessionId>,
+    /// When this engine began to look; a registry file read before is a former engine's.
+    pub(crate) started_at: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct Source {
+    path: PathBuf,
+    present: bool,
+    files: u64,
+    bytes: u64,
+    last_fact: Option<Timestamp>,
+    issues: BTreeMap<IssueKind, IssueView>,
+}
+
+fn transcripts(agent: Agent) -> &'static str {
+    match agent {
+        Agent::ClaudeCode => "claude-code transcripts",
+        Agent::Codex => "codex rollouts",
+    }
+}
+
+pub(crate) fn registry(agent: Agent) -> &'static str {
+    match agent {
+        Agent::ClaudeCode => "claude-code registry",
+        Agent::Codex => "codex locks",
+    }
+}
+
+impl Reports {
+    pub(crate) fn load(db: &Connection, config: &Config) -> Result<Self, StoreError> {
+        let mut sources: BTreeMap<String, Source> = BTreeMap::new();
+        for agent in Agent::ALL {
+            let root = config.roots.iter().find(|r| r.agent == agent).map(|r| r.path.clone()).unwrap_or_default();
+            let (read, live) = match agent {
+                Agent::ClaudeCode => ("projects", "sessions"),
+                Agent::Codex => ("sessions", "thread-writer-locks"),
+            };
+            sources.entry(transcripts(agent).to_owned()).or_default().path = root.join(read);
+            sources.entry(registry(agent).to_owned()).or_default().path = root.join(live);
+        }
+        for (agent, known, bytes) in files::sums(db)? {
+            if let Some(agent) = Agent::from_word(&agent) {
+                let source = sources.entry(transcripts(agent).to_owned()).or_default();
+                (source.files, source.bytes) = (known, bytes);
+            }
+        }
+        let mut select = db.prepare("SELECT source, kind, path, count, last_at_ms FROM issues")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let (name, word): (String, String) = (row.get(0)?, row.get(1)?);
+            // A kind of a newer version stays in the table and is not shown.
+            let Ok(kind) = serde_json::from_value::<IssueKind>(serde_json::Value::String(word.clone())) else { continue };
+            let view = IssueView {
+                kind: word,
+                message: message(kind).to_owned(),
+                path: row.get(2)?,
+                count: from_sql(row.get(3)?),
+                last_at_ms: row.get(4)?,
+            };
+            sources.entry(name).or_default().issues.insert(kind, view);
+        }
+        Ok(Self {
+            sources,
+            unsaved: HashSet::new(),
+            changed: true,
+            locks_seen: HashSet::new(),
+            started_at: crate::clock::now(),
+        })
+    }
+
+    pub(crate) fn has_registry(&self, agent: Agent) -> bool {
+        self.sources.get(registry(agent)).is_some_and(|s| s.present)
+    }
+
+    pub(crate) fn lock_seen(&self, id: &SessionId) -> bool {
+        self.locks_seen.contains(id)
+    }
+
+    pub(crate) fn note_lock(&mut self, id: &SessionId) {
+        self.locks_seen.insert(id.clone());
+    }
+
+    pub(crate) fn registry_fact(&mut self, agent: Agent, at: Timestamp) {
+        let source = self.sources.entry(registry(agent).to_owned()).or_default();
+        source.present = true;
+        source.last_fact = source.last_fact.max(Some(at));
+        self.changed = true;
+    }
+
+    /// A batch of records was read.
+    pub(crate) fn read(&mut self, agent: Agent, issues: &[Issue], bytes: u64, last: Option<Timestamp>, now: Timestamp) {
+        let name = transcripts(agent);
+        let source = self.sources.entry(name.to_owned()).or_default();
+        source.bytes = source.bytes.saturating_add(bytes);
+        source.last_fact = source.last_fact.max(last);
+        source.present = true;
+        self.note(name, issues, now);
+    }
+
+    /// A source reported about itself.
+    pub(crate) fn take(&mut self, report: SourceReport, now: Timestamp) {
+        let source = self.sources.entry(report.name.to_owned()).or_default();
+        if source.present != report.present || source.files != report.files || source.path != report.path {
+            self.changed = true;
+        }
+        // Several roots of one agent report under one name; one that is there makes the source present.
+        source.present = report.present || (source.present && source.path != report.path);
+        source.files = report.files;
+        if report.present || source.path.as_os_str().is_empty() {
+            source.path = report.path;
+        }
+        self.note(report.name, &report.issues, now);
+    }
+
+    fn note(&mut self, name: &str, issues: &[Issue], now: Timestamp) {
+        for issue in issues {
+            let source = self.sources.entry(name.to_owned()).or_default();
+            let word = serde_json::to_value(issue.kind).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+            let view = source.issues.entry(issue.kind).or_insert_with(|| IssueView {
+                kind: word,
+                message: message(issue.kind).to_owned(),
+                path: None,
+                count: 0,
+                last_at_ms: now.0,
+            });
+            view.count += 1;
+            view.last_at_ms = now.0;
+            view.path = issue.path.as_ref().map(|p| p.to_string_lossy().into_owned()).or(view.path.take());
+            self.unsaved.insert((name.to_owned(), issue.kind));
+            self.changed = true;
+        }
+    }
+
+    pub(crate) fn save(&mut self, db: &Connection) -> Result<(), StoreError> {
+        for (name, kind) in self.unsaved.drain() {
+            let Some(view) = self.sources.get(&name).and_then(|s| s.issues.get(&kind)) else { continue };
+            db.prepare_cached("INSERT OR REPLACE INTO issues (source, kind, path, count, last_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute((name, &view.kind, &view.path, to_sql(view.count), view.last_at_ms))?;
+        }
+        Ok(())
+    }
+
+    /// All sources, when something about them changed beyond bytes and times, which change with every record.
+    pub(crate) fn take_changed(&mut self) -> Option<Vec<SourceView>> {
+        std::mem::take(&mut self.changed).then(|| self.views())
+    }
+
+    fn views(&self) -> Vec<SourceView> {
+        self.sources
+            .iter()
+            .map(|(name, s)| {
+                let mut issues: Vec<IssueView> = s.issues.values().cloned().collect();
+                issues.sort_by_key(|i| std::cmp::Reverse(i.last_at_ms));
+                issues.truncate(MOST_ISSUES);
+                let troubled = s.issues.keys().any(|k| matches!(k, IssueKind::WatchLimit | IssueKind::Unreadable));
+                SourceView {
+                    name: name.clone(),
+                    path: s.path.to_string_lossy().into_owned(),
+                    state: match (s.present, troubled) {
+                        (false, _) => SourceHealth::Absent,
+                        (true, true) => SourceHealth::Degraded,
+                        (true, false) => SourceHealth::Ok,
+                    },
+                    files: s.files,
+                    bytes: s.bytes,
+                    skipped: s.issues.values().map(|i| i.count).sum(),
+                    issues,
+                    last_fact_at_ms: s.last_fact.map(|t| t.0),
+                }
+            })
+            .collect()
+    }
+}
+
+/// What happened, and what still works.
+fn message(kind: IssueKind) -> &'static str {
+    match kind {
+        IssueKind::BadJson => "A line is no JSON record. It is skipped; the rest of its file is read.",
+        IssueKind::BadUtf8 => "A line is not valid UTF-8. What can be read of it is used.",
+        IssueKind::LongLine => "A line is longer than 16 MB. Its type, ids and token counts are used, its text is not.",
+        IssueKind::NotAFile => "Something that is no regular file stands where a transcript should be. It is not opened.",
+        IssueKind::Unreadable => "A file or folder cannot be read: permission denied or a disk error. Others are not affected.",
+        IssueKind::LinkLoop => "A link leads in a circle. It is not followed.",
+        IssueKind::OutsideRoot => "A link leads out of the agent's folder. It is not followed.",
+        IssueKind::BadId => "A name is no session id. It is not used.",
+        IssueKind::FutureTime => "A record is dated in the future. The moment of reading is used for order and age.",
+        IssueKind::HalfWritten => "A registry file was half written. What it said before still holds.",
+        IssueKind::WatchLimit => {
+            "The system's limit of file watches is reached; live sessions are looked at every 2 s instead. Raise fs.inotify.max_user_watches."
+        }
+        IssueKind::WatchOverflow => "The system dropped file events. Everything was listed again.",
+    }
+}

@@ -1,0 +1,158 @@
+//! The database: one file, one writer.
+//!
+//! [`Store`] is the only read-write connection; it lives on the writer's thread. Readers open [`read_only`]
+//! connections. Every write of one batch stands in one immediate transaction ([`Store::batch`]).
+
+pub(crate) mod calls;
+pub(crate) mod causes;
+pub(crate) mod files;
+pub(crate) mod rows;
+pub(crate) mod schema;
+pub(crate) mod stories;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+/// Name of the database inside the data directory.
+const FILE: &str = "lamplight.db";
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file cannot be opened or created.
+    #[error("cannot open the database {path}")]
+    Open {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// Written by a newer version.
+    #[error("the database {path} has schema {found}, this version knows up to {known}: use the newer Lamplight, or move the file away to start anew")]
+    Newer {
+        /// Where.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// A statement failed.
+    #[error("the database refused a statement")]
+    Sql(#[from] rusqlite::Error),
+    /// A stored state could not be written or read as JSON.
+    #[error("a stored state could not be read")]
+    State(#[from] serde_json::Error),
+    /// A file operation failed.
+    #[error("cannot prepare {path}")]
+    Io {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The read-write connection.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) db: Connection,
+    /// What was healed at opening, for the log.
+    pub healed: Vec<String>,
+}
+
+impl Store {
+    /// Opens the database of a data directory, creates, migrates and heals it.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] for a database of a newer version; nothing is changed then.
+    pub fn open(data_dir: &Path, durable: bool) -> Result<Self, StoreError> {
+        let path = data_dir.join(FILE);
+        make_private(&path)?;
+        let db = Connection::open(&path).map_err(|source| StoreError::Open { path: path.clone(), source })?;
+        Self::prepare(db, &path, durable)
+    }
+
+    /// Opens a database that lives in memory, for replay and tests.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Self::prepare(Connection::open_in_memory()?, Path::new(":memory:"), false)
+    }
+
+    fn prepare(db: Connection, path: &Path, durable: bool) -> Result<Self, StoreError> {
+        // WAL: readers never wait for the writer. NORMAL: a commit survives the death of our process, not the loss of
+        // power, unless the user asks for it; it saves one sync per commit.
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
+        db.pragma_update(None, "foreign_keys", "ON")?;
+        // Only a checkpoint by a second program can hold the file; 5 s outlasts it.
+        db.busy_timeout(std::time::Duration::from_secs(5))?;
+        // 16 MiB page cache: holds the inner pages of all indexes of a 10,000-session database.
+        db.pragma_update(None, "cache_size", -16_384)?;
+        db.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
+        db.set_prepared_statement_cache_capacity(64);
+        let healed = schema::migrate(&db, path)?;
+        Ok(Self { db, healed })
+    }
+
+    /// Runs `work` in one immediate transaction. It blocks no reader; there is no other writer.
+    ///
+    /// # Errors
+    /// What `work` returned, with nothing of it written; or the commit's own failure.
+    pub(crate) fn batch<T, E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let tx = self
+            .db
+            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .map_err(|e| E::from(StoreError::from(e)))?;
+        let done = work(&tx)?;
+        tx.commit().map_err(|e| E::from(StoreError::from(e)))?;
+        Ok(done)
+    }
+}
+
+/// Opens a connection that cannot write.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub(crate) fn read_only(data_dir: &Path) -> Result<Connection, StoreError> {
+    let path = data_dir.join(FILE);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(&path, flags).map_err(|source| StoreError::Open { path, source })?;
+    db.busy_timeout(std::time::Duration::from_secs(5))?;
+    Ok(db)
+}
+
+/// Creates the file with mode 0600 before SQLite does; -wal and -shm inherit the mode.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    let io = |source| StoreError::Io { path: path.to_owned(), source };
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        options.mode(0o600);
+        let file = options.open(path).map_err(io)?;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(io)?;
+    }
+    #[cfg(not(unix))]
+    options.open(path).map_err(io)?;
+    Ok(())
+}
+
+/// Integer columns hold sizes and counts; SQLite's are signed.
+pub(crate) fn to_sql(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// Reads a size or count back; a negative one is a foreign hand's and counts as 0.
+pub(crate) fn from_sql(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}

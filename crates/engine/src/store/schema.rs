@@ -1,0 +1,149 @@
+//! Migrations, and the healing of what a database lacks.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::StoreError;
+
+/// Migrations in order; never edited after a release. The n-th leads to schema n.
+const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+
+/// Brings a database to the newest schema and returns what had to be healed, in words.
+///
+/// Each migration runs in its own transaction together with its version. Whatever the recorded version says, the schema
+/// is then compared with the expected one, and missing tables, columns and indexes are added; nothing is dropped or
+/// retyped.
+pub(crate) fn migrate(db: &Connection, path: &Path) -> Result<Vec<String>, StoreError> {
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > known {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+    }
+    for (sql, version) in MIGRATIONS.iter().zip(1i64..).filter(|(_, version)| *version > found) {
+        db.execute_batch("BEGIN IMMEDIATE")?;
+        let done = db.execute_batch(sql).and_then(|()| db.pragma_update(None, "user_version", version));
+        match done {
+            Ok(()) => db.execute_batch("COMMIT")?,
+            Err(e) => {
+                db.execute_batch("ROLLBACK")?;
+                return Err(e.into());
+            }
+        }
+    }
+    heal(db)
+}
+
+fn heal(db: &Connection) -> Result<Vec<String>, StoreError> {
+    let model = Connection::open_in_memory()?;
+    for sql in MIGRATIONS {
+        model.execute_batch(sql)?;
+    }
+    let mut healed = Vec::new();
+    for (kind, name, sql) in objects(&model)? {
+        let exists: bool = db.query_row(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = ?1 AND name = ?2)",
+            (&kind, &name),
+            |row| row.get(0),
+        )?;
+        if !exists {
+            // An index may name a column that is healed below: tables come first in `objects`.
+            db.execute_batch(&sql)?;
+            healed.push(format!("{kind} {name}"));
+        } else if kind == "table" {
+            for (column, declaration) in columns(&model, &name)? {
+                if !columns(db, &name)?.iter().any(|(have, _)| *have == column) {
+                    db.execute_batch(&format!("ALTER TABLE \"{name}\" ADD COLUMN {declaration}"))?;
+                    healed.push(format!("column {name}.{column}"));
+                }
+            }
+        }
+    }
+    Ok(healed)
+}
+
+/// Tables, then indexes, of a database with their SQL.
+fn objects(db: &Connection) -> Result<Vec<(String, String, String)>, StoreError> {
+    let mut select = db.prepare(
+        "SELECT type, name, sql FROM sqlite_master
+         WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY type = 'index', name",
+    )?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Columns of a table, each with a declaration that `ADD COLUMN` accepts: one that must not be null gets a default.
+fn columns(db: &Connection, table: &str) -> Result<Vec<(String, String)>, StoreError> {
+    let mut select = db.prepare("SELECT name, type, \"notnull\", dflt_value FROM pragma_table_info(?1)")?;
+    let rows = select.query_map([table], |row| {
+        let (name, kind): (String, String) = (row.get(0)?, row.get(1)?);
+        let (not_null, default): (bool, Option<String>) = (row.get(2)?, row.get(3)?);
+        let default = default.or_else(|| {
+            not_null.then(|| match kind.as_str() {
+                "TEXT" => "''".to_owned(),
+                "BLOB" => "x''".to_owned(),
+                _ => "0".to_owned(),
+            })
+        });
+        let mut declaration = format!("\"{name}\" {kind}");
+        if not_null {
+            declaration.push_str(" NOT NULL");
+        }
+        if let Some(default) = default {
+            declaration.push_str(&format!(" DEFAULT {default}"));
+        }
+        Ok((name, declaration))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh() -> Connection {
+        let db = Connection::open_in_memory().unwrap();
+        migrate(&db, Path::new("test.db")).unwrap();
+        db
+    }
+
+    #[test]
+    fn a_column_lost_behind_a_recorded_version_is_healed_a212_a213() {
+        let db = fresh();
+        db.execute_batch("ALTER TABLE files DROP COLUMN gone; DROP TABLE labels; DROP INDEX causes_open;").unwrap();
+        let healed = migrate(&db, Path::new("test.db")).unwrap();
+        assert_eq!(healed, ["column files.gone", "table labels", "index causes_open"]);
+        db.execute("INSERT INTO labels VALUES ('codex', 'x', 'y', 1)", []).unwrap();
+        assert_eq!(migrate(&db, Path::new("test.db")).unwrap(), Vec::<String>::new(), "healed once");
+    }
+
+    #[test]
+    fn a_newer_database_is_refused_and_left_alone() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE theirs (x); PRAGMA user_version = 99").unwrap();
+        let error = migrate(&db, Path::new("/d/lamplight.db")).unwrap_err();
+        assert!(matches!(error, StoreError::Newer { found: 99, .. }));
+        let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_master", [], |r| r.get(0)).unwrap();
+        assert_eq!(tables, 1, "nothing was added");
+    }
+
+    #[test]
+    fn hot_queries_use_their_index() {
+        let db = fresh();
+        let plan = |sql: &str| -> String {
+            let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let rows = explain.query_map([], |row| row.get::<_, String>(3)).unwrap();
+            rows.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+        };
+        for (sql, index) in [
+            ("SELECT * FROM sessions WHERE last_activity_ms >= 5 ORDER BY last_activity_ms DESC", "sessions_by_activity"),
+            ("SELECT * FROM sessions WHERE live = 1", "sessions_live"),
+            ("SELECT * FROM files WHERE dev = 1 AND ino = 2", "sqlite_autoindex_files_1"),
+            ("SELECT * FROM files WHERE session = 1", "files_by_session"),
+            ("SELECT * FROM llm_calls WHERE key = x'00'", "PRIMARY KEY"),
+            ("SELECT session FROM causes WHERE cleared_at_ms IS NULL AND dismissed_at_ms IS NULL", "causes_open"),
+        ] {
+            assert!(plan(sql).contains(index), "{sql}: {}", plan(sql));
+        }
+    }
+}
