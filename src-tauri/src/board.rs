@@ -201,6 +201,45 @@ mod tests {
         }
     }
 
+    fn card(id: &str, state: &str, causes: serde_json::Value) -> SessionCard {
+        let known = serde_json::json!({
+            "agent": "claude-code", "session_id": id, "kind": "coding", "entry": "interactive", "label": id,
+            "label_source": "rename", "label_default": id, "turn_state": state, "lifecycle": "active",
+            "liveness": { "state": "alive" }, "tool_calls": 0, "errors": 0, "context": {},
+            "subagents": { "running": 0, "total": 0 }, "causes": causes,
+            "resume": { "command": null, "state": "unsupported" }, "evidence": [],
+        });
+        serde_json::from_value(known).expect("a card whose other fields are not known")
+    }
+
+    fn cause(tier: u8, kind: &str, since_ms: i64, snoozed_until_ms: Option<i64>) -> serde_json::Value {
+        serde_json::json!({ "tier": tier, "cause": kind, "cause_id": format!("{kind}{since_ms}"), "since_ms": since_ms, "snoozed_until_ms": snoozed_until_ms })
+    }
+
+    #[test]
+    fn blocked_comes_first_then_the_longest_wait_and_what_is_put_off_waits() {
+        let cards = [
+            card("young", "awaiting_permission", serde_json::json!([cause(1, "permission", 900, None)])),
+            card("old-turn", "awaiting_reply", serde_json::json!([cause(2, "reply", 100, None)])),
+            card("old", "awaiting_permission", serde_json::json!([cause(1, "permission", 500, None)])),
+            card("asleep", "awaiting_reply", serde_json::json!([cause(2, "reply", 1, Some(2_000))])),
+            card("at-risk", "ended", serde_json::json!([cause(3, "uncommitted", 1, None)])),
+            card("busy", "working", serde_json::json!([])),
+        ];
+        let board = Board {
+            cards: cards.into_iter().map(|card| (id_of(&card), card)).collect(),
+            worktrees: Vec::new(),
+        };
+        let ids = |now_ms| board.summary(now_ms).needs.into_iter().map(|need| need.label).collect::<Vec<_>>();
+        assert_eq!(ids(1_000), ["old", "young", "old-turn"]);
+        assert_eq!(
+            ids(2_000),
+            ["old", "young", "asleep", "old-turn"],
+            "a snooze that has run out calls again"
+        );
+        assert_eq!(board.summary(1_000).working, 1);
+    }
+
     #[test]
     fn the_lamp_and_its_sentence_follow_the_counts() {
         let quiet = Summary::default();

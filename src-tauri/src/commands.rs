@@ -7,7 +7,7 @@ use lamplight_model::view::{SessionDetail, StreamMessage};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tauri::ipc::{Channel, Invoke};
-use tauri::{AppHandle, Emitter as _, Manager as _, State, Wry};
+use tauri::{AppHandle, Manager as _, State, Wry};
 use tauri_plugin_clipboard_manager::ClipboardExt as _;
 use tauri_plugin_opener::OpenerExt as _;
 
@@ -77,14 +77,11 @@ async fn set_cause(host: State<'_, Host>, cause_id: String, action: Value) -> Re
 /// Sends a snapshot and every change after it, until the page goes away.
 #[tauri::command]
 async fn subscribe(
-    app: AppHandle,
     host: State<'_, Host>,
+    feed: State<'_, Feed>,
     channel: Channel<StreamMessage>,
 ) -> Result<(), ApiError> {
-    app.state::<Feed>().start(host.engine().await?, channel);
-    if let Some(id) = app.state::<Desk>().take_open_next() {
-        app.emit(window::OPEN_SESSION, id).map_err(failed("tell the page what to open"))?;
-    }
+    feed.start(host.engine().await?, channel);
     Ok(())
 }
 
@@ -143,10 +140,11 @@ fn shell_info(desk: State<'_, Desk>) -> ShellInfo {
     desk.info()
 }
 
-/// The page has drawn its first cards.
+/// The page has drawn its first cards, and listens.
 #[tauri::command]
-fn first_cards(started: State<'_, Started>) {
+fn first_cards(app: AppHandle, started: State<'_, Started>) {
     started.report("first_cards");
+    desk::page_ready(&app);
 }
 
 /// Copies the resume command for tray and notifications, which have nobody to answer to.

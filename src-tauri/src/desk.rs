@@ -6,9 +6,10 @@ use serde::Serialize;
 use tauri::{AppHandle, Emitter as _, Manager as _};
 
 use crate::host::Host;
+use crate::window;
 
-/// Event of the page: the facts of [`ShellInfo`] changed.
-const SHELL_CHANGED: &str = "shell-info";
+/// Event of the page: no tray shows the lamp.
+const TRAY_MISSING: &str = "tray-missing";
 
 /// What the window tells its person about the desktop it lives on.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -66,11 +67,6 @@ impl Desk {
         self.facts().open_next = Some(id);
     }
 
-    /// Returns the session the page should open with, once.
-    pub fn take_open_next(&self) -> Option<String> {
-        self.facts().open_next.take()
-    }
-
     /// Returns the session the person looks at right now, as `agent:session_id`.
     fn looked_at(&self) -> Option<String> {
         let facts = self.facts();
@@ -109,20 +105,34 @@ fn attend(app: &AppHandle, change: impl FnOnce(&mut Facts)) {
     }
 }
 
-/// Notes whether a tray shows the lamp, and tells the window when that changed.
+/// Notes whether a tray shows the lamp, and tells the window when there is none.
 pub fn set_tray(app: &AppHandle, is_there: bool) {
-    tell_if_changed(app, |facts| facts.tray.replace(is_there) != Some(is_there));
+    app.state::<Desk>().facts().tray = Some(is_there);
+    tell_if_tray_is_missing(app);
 }
 
-/// Notes whether someone shows notifications, and tells the window when that changed.
+/// Notes whether someone shows notifications.
 pub fn set_notifications(app: &AppHandle, is_there: bool) {
-    tell_if_changed(app, |facts| facts.notifications.replace(is_there) != Some(is_there));
+    app.state::<Desk>().facts().notifications = Some(is_there);
 }
 
-fn tell_if_changed(app: &AppHandle, change: impl FnOnce(&mut Facts) -> bool) {
-    let desk = app.state::<Desk>();
-    let is_changed = change(&mut desk.facts());
-    if is_changed && let Err(error) = app.emit(SHELL_CHANGED, desk.info()) {
-        tracing::warn!("cannot tell the window about the desktop: {error}");
+/// The page has drawn and listens: tells it what happened before it could hear.
+pub fn page_ready(app: &AppHandle) {
+    tell_if_tray_is_missing(app);
+    let open_next = app.state::<Desk>().facts().open_next.take();
+    if let Some(id) = open_next {
+        tell(app, window::OPEN_SESSION, id);
+    }
+}
+
+fn tell_if_tray_is_missing(app: &AppHandle) {
+    if app.state::<Desk>().info().tray == Some(false) {
+        tell(app, TRAY_MISSING, ());
+    }
+}
+
+fn tell(app: &AppHandle, event: &str, payload: impl Serialize + Clone) {
+    if let Err(error) = app.emit(event, payload) {
+        tracing::warn!("cannot tell the window: {error}");
     }
 }

@@ -72,7 +72,7 @@ pub fn show_session(app: &AppHandle, id: String) {
         if raise(app)? {
             app.emit(OPEN_SESSION, id)
         } else {
-            // The page is not there to hear it; it is told when it subscribes.
+            // The page is not there to hear it; it is told when it has drawn.
             app.state::<Desk>().open_next(id);
             Ok(())
         }

@@ -1,0 +1,266 @@
+"""The window, tray, notifications and clipboard of the real app, on a desktop of their own."""
+
+import os
+import shlex
+import signal
+import unittest
+from pathlib import Path
+
+from agent import FakeClaude
+from desktop import Desktop, wait_for
+from webdriver import CONTROL, ENTER, App
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("LAMPLIGHT_BINARY", ROOT / "target/debug/lamplight")).resolve()
+RESULTS = ROOT / "test-results/window"
+
+HEADLINE = "[data-testid=headline]"
+TOAST = "[data-testid=toast]"
+COMMAND = "kubectl --context prod-eu -n payments rollout restart deploy/billing-worker"
+
+
+def part(session, name):
+    """Returns the selector of a part of a session's card."""
+    return f'[data-testid="{session.card}"] [data-testid="{name}"]'
+
+
+class Window(unittest.TestCase):
+    """A desktop and the app on it, steered by the driver."""
+
+    def desktop(self, **kind):
+        self.assertTrue(BINARY.exists(), f"{BINARY} is not built")
+        desktop = Desktop(**kind).__enter__()
+        self.addCleanup(desktop.__exit__, None, None, None)
+        self.addCleanup(self.keep_logs, desktop)
+        return desktop
+
+    def keep_logs(self, desktop):
+        """What the app and the desktop said, for whoever has to find out why."""
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        parts = [f"== {child.name}\n{child.output()}" for child in desktop.children if child.output().strip()]
+        (RESULTS / f"{self._testMethodName}.log").write_text("\n".join(parts))
+
+    def session(self, desktop, folder, **given):
+        session = FakeClaude(desktop.claude, desktop.home / "projects" / folder, **given)
+        self.addCleanup(session.exit)
+        return session
+
+    def picture(self, desktop, name):
+        desktop.screenshot(RESULTS / f"{name}.png")
+
+
+class Story(Window):
+    """One session from its first prompt to its death, and the app closed, reopened, quit and started again."""
+
+    def test_a_session_from_prompt_to_crash(self):
+        desktop = self.desktop()
+        app = App(desktop, BINARY)
+
+        # Nothing there: the window says how to begin.
+        wait_for("the empty state", lambda: "No session is open right now" in app.text("body"))
+        lamp = wait_for("the lamp in the tray", desktop.lamp)
+        self.assertEqual(desktop.item(lamp, "Title"), "Lamplight: All clear")
+        self.picture(desktop, "1-empty")
+
+        # An agent starts and works.
+        session = self.session(desktop, "billing")
+        session.prompt("Restart the billing worker")
+        state = part(session, "state")
+        call = session.calls("cargo test --workspace")
+        wait_for("a card that says it runs something", lambda: "Running" in app.text(state))
+        wait_for("a lamp that works", lambda: "1 working" in desktop.item(lamp, "ToolTip")[3])
+        session.runs(call)
+
+        # It asks: card, tray and a notification say so.
+        session.asks_permission(COMMAND)
+        wait_for("a card that asks", lambda: "Permission to run a command" in app.text(state))
+        self.assertIn(COMMAND, app.text(f'[data-testid="{session.card}"]'))
+        wait_for("the tray's count", lambda: desktop.item(lamp, "Title") == "Lamplight: 1 session needs you")
+        self.assertEqual(desktop.item(lamp, "Status"), "NeedsAttention")
+        wait_for("the headline", lambda: "1 session needs you" in app.text(HEADLINE))
+        notice = wait_for("a notification", desktop.monitor.shown)[0]
+        self.assertIn("Needs permission to run a command", notice.body)
+        self.assertIn(COMMAND, notice.body)
+        self.assertEqual(notice.actions[2::2], ["open", "copy"])
+        self.picture(desktop, "2-permission")
+
+        # The menu leads there.
+        need = desktop.menu(lamp).find("Permission: ")
+        self.assertEqual([item.label for item in need.items if not item.is_separator], ["Open", "Copy resume command", "Snooze 1 h"])
+
+        # Renamed by right click; every surface follows.
+        app.right_click(f'[data-testid="{session.card}"]')
+        self.picture(desktop, "3-menu")
+        app.click("[data-testid=menu-rename]")
+        rename = app.find("[data-testid=rename]")
+        app.send("POST", f"/element/{rename}/clear")
+        app.type("[data-testid=rename]", "Billing rollout" + ENTER)
+        wait_for("the new name on the card", lambda: "Billing rollout" in app.text(f'[data-testid="{session.card}"]'))
+        wait_for("the new name in the tray", lambda: desktop.menu(lamp).find("Permission: Billing rollout"))
+
+        # Copied with one click; the clipboard holds the exact line, and the toast shows it.
+        expected = f"cd {shlex.quote(str(session.cwd))} && claude --resume {session.id}"
+        app.click(part(session, "copy-resume"))
+        wait_for("the toast", lambda: expected in app.text(TOAST))
+        self.assertEqual(desktop.clipboard(), expected)
+        self.picture(desktop, "4-copied")
+        desktop.run(["xclip", "-selection", "clipboard", "-i"], data="something else")
+        desktop.choose(lamp, desktop.menu(lamp).find("Permission: Billing rollout").find("Copy"))
+        wait_for("the tray's copy", lambda: desktop.clipboard() == expected)
+
+        # The window closes; the lamp stays lit and the webview is gone.
+        pid = int(desktop.busctl("call", "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionUnixProcessID", "s", lamp)[0])
+        desktop.close_window(desktop.windows()[0])
+        wait_for("no window", lambda: not desktop.windows())
+        wait_for("no web process", lambda: not children_named(pid, "WebKitWebProcess"))
+        self.assertEqual(desktop.lamp(), lamp)
+        self.picture(desktop, "5-closed")
+
+        # The tray opens it again, with what is the case by now; so does a second start, which then ends.
+        desktop.click_lamp(lamp)
+        wait_for("the window again", desktop.windows)
+        desktop.close_window(desktop.windows()[0])
+        wait_for("no window", lambda: not desktop.windows())
+        second = desktop.start("second", [str(BINARY)])
+        wait_for("the window again", desktop.windows)
+        self.assertEqual(second.popen.wait(20), 0)
+        self.assertEqual(desktop.lamp(), lamp)
+
+        # Quit in the tray ends the app and takes its notifications along.
+        shown = len(desktop.monitor.shown())
+        desktop.choose(lamp, desktop.menu(lamp).find("Quit"))
+        wait_for("the end of the app", lambda: not Path(f"/proc/{pid}").exists() or is_zombie(pid))
+        self.assertFalse((desktop.data / "endpoint.json").exists(), "the address of an engine that is gone")
+        self.assertEqual(desktop.monitor.withdrawn() != [], True)
+        app.quit()
+
+        # Started again: the name is kept, and nothing is told twice.
+        app = App(desktop, BINARY)
+        wait_for("the kept name", lambda: "Billing rollout" in app.text(f'[data-testid="{session.card}"]'))
+        wait_for("the same need", lambda: "Permission to run a command" in app.text(state))
+        lamp = wait_for("the lamp in the tray", desktop.lamp)
+
+        # Killed: no Esc, no exit, no registry file removed.
+        session.kill()
+        wait_for("a card that says so", lambda: "Process gone" in app.text(state))
+        self.picture(desktop, "6-crashed")
+        later = desktop.monitor.shown()[shown:]
+        self.assertFalse([n for n in later if "permission" in n.body], "told twice of one permission request")
+        app.quit()
+
+
+class Notifications(Window):
+    """What a person does on a notification, and what takes it back."""
+
+    def test_actions_and_withdrawal(self):
+        desktop = self.desktop()
+        desktop.start("lamplight", [str(BINARY), "--hidden"])
+        wait_for("the lamp in the tray", desktop.lamp)
+        wait_for("the engine", (desktop.data / "endpoint.json").exists)
+        self.assertEqual(desktop.windows(), [], "--hidden opens no window")
+
+        session = self.session(desktop, "refund-flow", name="Refund <b>flow</b> & more")
+        session.prompt("Do it")
+        call = session.asks_permission("rm -rf <build> & echo \u202edone")
+        notice = wait_for("a notification", desktop.monitor.shown)[0]
+        self.assertEqual(notice.title, "Refund <b>flow</b> & more")
+        self.assertIn("rm -rf &lt;build&gt; &amp; echo done", notice.body, "markup is shown, not obeyed; nothing turns the line around")
+        self.picture(desktop, "7-notification")
+
+        desktop.choose_copy_resume()
+        wait_for("the copied line", lambda: f"claude --resume {session.id}" in desktop.clipboard())
+        self.assertEqual(desktop.windows(), [], "copying opens no window")
+
+        # Answered at the terminal: the next notification is for the turn's end, and the first is gone.
+        session.runs(call)
+        session.says("Done. Shall I go on?")
+        notice = wait_for("the end of the turn", lambda: desktop.monitor.shown()[1:], seconds=40)[0]
+        self.assertIn("Awaits your reply", notice.body)
+        desktop.click_notification()
+        wait_for("the window", desktop.windows)
+        wait_for("the session's window in front", lambda: desktop.active_title() == "Lamplight")
+
+        # The person answers: what was shown and not acted on is taken back.
+        call = session.prompt("Yes") or session.asks_permission("make deploy")
+        wait_for("another notification", lambda: desktop.monitor.shown()[2:])
+        before = len(desktop.monitor.withdrawn())
+        session.runs(call)
+        wait_for("its withdrawal", lambda: len(desktop.monitor.withdrawn()) > before)
+
+
+class Bare(Window):
+    """A desktop without a tray, without notifications, or with another engine at the data."""
+
+    def test_without_tray_and_notifications_the_window_works_on(self):
+        desktop = self.desktop(has_panel=False, has_notifications=False)
+        app = App(desktop, BINARY)
+        session = self.session(desktop, "plain")
+        session.prompt("Hello")
+        session.asks_permission("make")
+        wait_for("the card", lambda: "Permission" in app.text(part(session, "state")))
+        info = wait_for("that nobody shows notifications", lambda: self.info(app, "notifications"))
+        self.assertEqual((info["tray"], info["closing_quits"]), (False, True))
+        self.picture(desktop, "8-bare")
+
+        # A panel that starts later finds the lamp.
+        desktop.start_panel()
+        wait_for("the lamp in the tray", desktop.lamp)
+        self.assertFalse(app.script("return window.__TAURI_INTERNALS__.invoke('shell_info')")["closing_quits"])
+        app.quit()
+
+    @staticmethod
+    def info(app, known):
+        info = app.script("return window.__TAURI_INTERNALS__.invoke('shell_info')")
+        return info if info[known] is False else None
+
+    def test_without_tray_closing_the_window_ends_the_app(self):
+        desktop = self.desktop(has_panel=False)
+        app = desktop.start("lamplight", [str(BINARY)])
+        window = wait_for("the window", desktop.windows)[0]
+        desktop.close_window(window)
+        self.assertEqual(app.popen.wait(20), 0)
+
+    def test_a_second_engine_is_refused_in_words(self):
+        desktop = self.desktop()
+        first = desktop.start("first", [str(BINARY), "--hidden"])
+        wait_for("the engine", (desktop.data / "endpoint.json").exists)
+        # Another session of the same person: its own bus, so the two starts do not know of each other.
+        other = self.desktop(has_panel=False, has_notifications=False)
+        second = other.start("lamplight", [str(BINARY)], env={"LAMPLIGHT_DATA": str(desktop.data)})
+        wait_for("the reason on the screen", lambda: other.windows("cannot start"))
+        self.picture(other, "9-refused")
+        other.run(["xdotool", "search", "--name", "cannot start", "windowactivate", "--sync", "key", "Return"])
+        self.assertEqual(second.popen.wait(20), 1)
+        self.assertIn(str(first.pid), second.output(), "which process holds it")
+        self.assertTrue(first.is_running())
+
+    def test_sigterm_ends_in_order(self):
+        desktop = self.desktop()
+        app = desktop.start("lamplight", [str(BINARY)])
+        wait_for("the engine", (desktop.data / "endpoint.json").exists)
+        self.assertEqual(app.end(signal.SIGTERM), 0)
+        self.assertFalse((desktop.data / "endpoint.json").exists())
+
+
+def children_named(pid, name):
+    """Returns the process's children whose program has this name."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text()
+            except OSError:
+                continue
+            program, rest = fields.partition("(")[2].rsplit(")", 1)
+            if program == name[:15] and rest.split()[1] == str(pid) and rest.split()[0] != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+def is_zombie(pid):
+    """The driver may not have asked after its child yet."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+if __name__ == "__main__":
+    unittest.main()
