@@ -37,7 +37,7 @@ class Setting:
         """A home with many small sessions, and a database that knows them: (home, data, sessions)."""
         if self._known is None:
             # Of the generator's transcripts about three in four are sessions; the rest are subagents.
-            files = self.arguments.known * 4 // 3
+            files = self.arguments.known * 11 // 8
             flags = ["--bytes", f"{files * 30}KB", "--files", str(files), "--seed", "11"]
             home, truth = self.store(f"known-{self.arguments.known}", flags)
             data = self.fresh("known-data")

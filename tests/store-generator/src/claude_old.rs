@@ -128,8 +128,8 @@ impl<'p> OldTranscript<'p> {
         self.lines.end();
     }
 
-    /// Writes one turn; `sidechain` adds a subagent's lines in the middle of it.
-    pub fn turn(&mut self, truth: &mut Truth, sidechain: bool) {
+    /// Writes one turn with at most `most_rounds` rounds of tools; `sidechain` adds a subagent's lines in the middle.
+    pub fn turn(&mut self, truth: &mut Truth, sidechain: bool, most_rounds: usize) {
         let bytes = self.rng.size(140, 1.1, 9_000);
         let lead = Pool::words(&mut self.rng, 4);
         let text = format!("{lead} {}", self.pool.text(&mut self.rng, bytes));
@@ -158,7 +158,7 @@ impl<'p> OldTranscript<'p> {
             self.last = leaf;
             self.result(&task, false);
         }
-        for _ in 0..self.rng.size(4, 0.8, 40) {
+        for _ in 0..self.rng.size(4, 0.8, 40).min(most_rounds) {
             let name = self.rng.pick(&["Bash", "Read", "Edit", "Grep", "TodoWrite"]);
             let call = self.response(truth, false, Some(name));
             self.result(&call, false);

@@ -271,7 +271,7 @@ impl<'a> Writer<'a> {
             } else {
                 waiting.split_off(waiting.len().saturating_sub(2))
             };
-            spawned.extend(session.turn(&mut self.truth, now));
+            spawned.extend(session.turn(&mut self.truth, now, rounds(target)));
             if session.len() >= target && waiting.is_empty() {
                 break;
             }
@@ -296,7 +296,7 @@ impl<'a> Writer<'a> {
         if let Some((_, mut fork)) = fork {
             let target = fork.len() + self.target() / 4;
             loop {
-                fork.turn(&mut self.truth, Vec::new());
+                fork.turn(&mut self.truth, Vec::new(), rounds(target));
                 if fork.len() >= target {
                     break;
                 }
@@ -307,7 +307,7 @@ impl<'a> Writer<'a> {
                 // A fork of a fork: copied lines keep the session that asked for them.
                 let mut second = fork.fork(ForkKind::ForkSession, uuid(&mut self.rng), self.rng.fork());
                 self.target();
-                second.turn(&mut self.truth, Vec::new());
+                second.turn(&mut self.truth, Vec::new(), rounds(target));
                 self.write_claude(&folder, &second)?;
             }
         }
@@ -360,9 +360,9 @@ impl<'a> Writer<'a> {
     }
 
     fn agent_turns(&mut self, agent: &mut Transcript<'a>, target: usize, inner: Vec<Spawn>) -> Vec<Spawn> {
-        let started = agent.turn(&mut self.truth, inner);
+        let started = agent.turn(&mut self.truth, inner, rounds(target));
         while agent.len() < target {
-            agent.turn(&mut self.truth, Vec::new());
+            agent.turn(&mut self.truth, Vec::new(), rounds(target));
         }
         started
     }
@@ -416,7 +416,7 @@ impl<'a> Writer<'a> {
         let agents = if session.has_agent_files() { self.rng.below(3).min(self.files_left() - 1) } else { 0 };
         loop {
             let sidechain = !session.has_agent_files() && self.rng.chance(150);
-            session.turn(&mut self.truth, sidechain);
+            session.turn(&mut self.truth, sidechain, rounds(target));
             if session.bytes().len() >= target {
                 break;
             }
@@ -425,7 +425,7 @@ impl<'a> Writer<'a> {
             let target = self.target();
             let (agent_id, mut agent) = session.subagent();
             loop {
-                agent.turn(&mut self.truth, false);
+                agent.turn(&mut self.truth, false, rounds(target));
                 if agent.bytes().len() >= target {
                     break;
                 }
@@ -446,7 +446,7 @@ impl<'a> Writer<'a> {
         if self.files_left() > 0 && session.bytes().len() < LARGEST_FORKED && self.rng.chance(60) {
             self.target();
             let mut copy = session.resumed_copy(uuid(&mut self.rng), self.rng.fork());
-            copy.turn(&mut self.truth, false);
+            copy.turn(&mut self.truth, false, rounds(target));
             self.truth.sessions += 1;
             self.store.transcript(&format!("{folder}/{}.jsonl", copy.id), copy.bytes(), copy.clock.ms())?;
         }
@@ -459,8 +459,9 @@ impl<'a> Writer<'a> {
         let target = self.target();
         let origin = if self.rng.chance(300) { Origin::Exec } else { Origin::Terminal };
         let model = self.rng.pick(CODEX_MODELS);
+        let bulk = self.bulk_per_mille();
         let (rng, cwd, clock) = (self.rng.fork(), self.cwd(), self.clock(target));
-        let mut thread = Rollout::new(self.pool, rng, origin, cwd.clone(), model, clock);
+        let mut thread = Rollout::new(self.pool, rng, origin, cwd.clone(), model, clock, bulk);
         let started = thread.clock;
         let room = self.files_left() - 1;
         let child_count = if self.rng.chance(120) { self.rng.range(1, 3).min(room) } else { 0 };
@@ -471,22 +472,22 @@ impl<'a> Writer<'a> {
                 Origin::Subagent { root: thread.thread.clone(), parent: thread.thread.clone(), nickname };
             children.push((
                 nickname,
-                Rollout::new(self.pool, self.rng.fork(), origin, cwd.clone(), model, thread.clock),
+                Rollout::new(self.pool, self.rng.fork(), origin, cwd.clone(), model, thread.clock, bulk),
             ));
         }
         let names: Vec<(String, &'static str)> =
             children.iter().map(|(nickname, child)| (child.thread.clone(), *nickname)).collect();
-        thread.turn(&mut self.truth, &names);
+        thread.turn(&mut self.truth, &names, rounds(target));
         let mut marks: Vec<Mark> = vec![thread.mark()];
         while thread.bytes().len() < target {
-            thread.turn(&mut self.truth, &[]);
+            thread.turn(&mut self.truth, &[], rounds(target));
             marks.push(thread.mark());
         }
         for (_, mut child) in children {
             let target = self.target();
             let started = child.clock;
             loop {
-                child.turn(&mut self.truth, &[]);
+                child.turn(&mut self.truth, &[], rounds(target));
                 if child.bytes().len() >= target {
                     break;
                 }
@@ -509,10 +510,10 @@ impl<'a> Writer<'a> {
                 total: mark.total,
             };
             let target = self.target();
-            let mut fork = Rollout::new(self.pool, self.rng.fork(), origin, cwd, model, thread.clock);
+            let mut fork = Rollout::new(self.pool, self.rng.fork(), origin, cwd, model, thread.clock, bulk);
             let started = fork.clock;
             loop {
-                fork.turn(&mut self.truth, &[]);
+                fork.turn(&mut self.truth, &[], rounds(target));
                 if fork.bytes().len() >= target {
                     break;
                 }
@@ -554,7 +555,7 @@ impl<'a> Writer<'a> {
         let mut thread = OldRollout::new(self.pool, rng, cwd, clock);
         let started = thread.clock;
         loop {
-            thread.turn(&mut self.truth);
+            thread.turn(&mut self.truth, rounds(target));
             if thread.bytes().len() >= target {
                 break;
             }
@@ -566,6 +567,11 @@ impl<'a> Writer<'a> {
             thread.clock.ms(),
         )
     }
+}
+
+/// Most rounds of tools in a turn of a file of `target` bytes, so that a small file need not hold a long turn.
+fn rounds(target: usize) -> usize {
+    (target / 12_000).clamp(1, 40)
 }
 
 /// A byte count as a float; counts here stay far below 2^53.

@@ -98,8 +98,9 @@ impl Transcript<'_> {
         text
     }
 
-    /// Writes the next turn. `spawns` are started in it; those started are returned with the call that did.
-    pub fn turn(&mut self, truth: &mut Truth, mut spawns: Vec<Spawn>) -> Vec<Spawn> {
+    /// Writes the next turn, with at most `most_rounds` rounds of tools. `spawns` are started in it; those started
+    /// are returned with the call that did.
+    pub fn turn(&mut self, truth: &mut Truth, spawns: Vec<Spawn>, most_rounds: usize) -> Vec<Spawn> {
         let first = !self.introduced;
         if first && self.agent.is_none() {
             self.state_lines();
@@ -110,7 +111,7 @@ impl Transcript<'_> {
         if first {
             self.introduction();
         }
-        let started = self.work(truth, std::mem::take(&mut spawns));
+        let started = self.work(truth, spawns, most_rounds);
         self.turn_end(&text);
         if first {
             self.prompt_snapshot(true);
@@ -164,14 +165,14 @@ impl Transcript<'_> {
         }
     }
 
-    fn work(&mut self, truth: &mut Truth, spawns: Vec<Spawn>) -> Vec<Spawn> {
+    fn work(&mut self, truth: &mut Truth, spawns: Vec<Spawn>, most_rounds: usize) -> Vec<Spawn> {
         let mut started = Vec::new();
         if !spawns.is_empty() {
             let (_, calls) = self.respond(truth, 0, spawns, End::Tools);
             started = self.results(calls);
         }
         let interactive = self.entry != Entry::Print && self.agent.is_none();
-        let rounds = self.rng.size(4, 0.8, 40);
+        let rounds = self.rng.size(4, 0.8, 40).min(most_rounds);
         for round in 0..rounds {
             let tools = if self.rng.chance(250) { self.rng.range(2, 4) } else { 1 };
             let (_, calls) = self.respond(truth, tools, Vec::new(), End::Tools);

@@ -190,8 +190,8 @@ impl<'p> OldRollout<'p> {
         self.token_count();
     }
 
-    /// Writes the next turn.
-    pub fn turn(&mut self, truth: &mut Truth) {
+    /// Writes the next turn, with at most `most_rounds` rounds of tools.
+    pub fn turn(&mut self, truth: &mut Truth, most_rounds: usize) {
         if self.is_new_enough_for_turns() {
             self.turn = uuid7(&mut self.rng, self.clock.ms());
             self.event("task_started");
@@ -215,7 +215,7 @@ impl<'p> OldRollout<'p> {
         self.end();
         truth.prompts += 1;
         self.turn_context();
-        for _ in 0..self.rng.size(4, 0.8, 40) {
+        for _ in 0..self.rng.size(4, 0.8, 40).min(most_rounds) {
             self.clock.pass(&mut self.rng, 500, 12_000);
             self.reasoning();
             self.response_done(truth);

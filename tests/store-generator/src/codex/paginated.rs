@@ -56,6 +56,7 @@ pub struct Rollout<'p> {
     last: Tokens,
     context: u64,
     writes_cache: bool,
+    bulk_per_mille: u64,
     turn: String,
     /// Prompts typed in the terminal, for `history.jsonl`: (seconds, text).
     pub typed: Vec<(u64, String)>,
@@ -81,6 +82,7 @@ impl<'p> Rollout<'p> {
         cwd: String,
         model: &'static str,
         clock: Clock,
+        bulk_per_mille: u64,
     ) -> Self {
         let thread = uuid7(&mut rng, clock.ms());
         let (ordinal, total) = match &origin {
@@ -103,6 +105,7 @@ impl<'p> Rollout<'p> {
             last: Tokens::default(),
             context: 0,
             writes_cache,
+            bulk_per_mille,
             turn: String::new(),
             typed: Vec::new(),
         };
@@ -118,6 +121,12 @@ impl<'p> Rollout<'p> {
     /// The present end of the file.
     pub fn mark(&self) -> Mark {
         Mark { ordinal: self.ordinal, bytes: self.lines.len(), total: self.total }
+    }
+
+    /// Text the client wrote: in a store of small files less of it.
+    fn bulk(&mut self, bytes: usize) -> &'p str {
+        let pool = self.pool;
+        pool.text(&mut self.rng, bytes * usize::try_from(self.bulk_per_mille).unwrap_or(1000) / 1000)
     }
 
     fn root(&self) -> String {
@@ -157,7 +166,7 @@ impl<'p> Rollout<'p> {
 
     fn session_meta(&mut self) {
         let root = self.root();
-        let instructions = self.pool.text(&mut self.rng, 21_000);
+        let instructions = self.bulk(21_000);
         let window = uuid7(&mut self.rng, self.clock.ms());
         let commit = hex(&mut self.rng, 40);
         self.begin("session_meta");
@@ -461,21 +470,22 @@ impl<'p> Rollout<'p> {
         );
     }
 
-    /// Writes the next turn; `children` are subagent threads started in it, by id and name.
-    pub fn turn(&mut self, truth: &mut Truth, children: &[(String, &'static str)]) {
+    /// Writes the next turn, with at most `most_rounds` rounds of tools; `children` are subagent threads started in
+    /// it, by id and name.
+    pub fn turn(&mut self, truth: &mut Truth, children: &[(String, &'static str)], most_rounds: usize) {
         let is_first = self.sequence == 0;
         let trigger = if matches!(self.origin, Origin::Exec) { "exec" } else { "user" };
         self.turn_started(Some(trigger));
         self.clock.pass(&mut self.rng, 10, 60);
         if is_first {
-            let skills = self.pool.text(&mut self.rng, 9_000);
+            let skills = self.bulk(9_000);
             self.message("developer", "input_text", &format!("<skills_instructions> {skills}"));
             self.message(
                 "user",
                 "input_text",
                 "<environment_context>\\n  <shell>bash</shell>\\n</environment_context>",
             );
-            let state = self.pool.text(&mut self.rng, 4_600);
+            let state = self.bulk(4_600);
             self.begin("world_state");
             self.lines.flag("full", true);
             self.lines.open("state");
@@ -488,7 +498,7 @@ impl<'p> Rollout<'p> {
         for (child, nickname) in children {
             self.spawn(truth, child, nickname);
         }
-        for _ in 0..self.rng.size(4, 0.8, 40) {
+        for _ in 0..self.rng.size(4, 0.8, 40).min(most_rounds) {
             self.clock.pass(&mut self.rng, 500, 12_000);
             if self.rng.chance(400) {
                 self.reasoning();
