@@ -5,11 +5,11 @@
 set -euo pipefail
 
 # To build: compiler, WebKitGTK with its headers, and what Tauri's libraries link against.
-build=(build-essential curl pkg-config libwebkit2gtk-4.1-dev nodejs npm)
+build=(build-essential pkg-config libwebkit2gtk-4.1-dev nodejs npm)
 
 # To test: a screen, a window manager, a notification daemon, a panel with a tray, the driver of the webview, and what
 # looks at them: busctl (systemd) at the bus, xclip at the clipboard, xdotool and xprop at windows, import at the screen.
-test=(webkit2gtk-driver xvfb openbox dunst dbus dbus-x11 xfce4-panel xfconf systemd xclip xdotool x11-utils imagemagick
+test=(webkit2gtk-driver xvfb openbox dunst dbus xfce4-panel xfconf systemd xclip xdotool x11-utils imagemagick
   chromium git python3 fonts-noto-core fonts-dejavu-core)
 
 case "${1:-test}" in

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tauri::webview::PageLoadEvent;
 use tauri::{WebviewUrl, WebviewWindowBuilder};
 
-const EMPTY_PAGE: &str = "data:text/html,<!doctype html><title>bare</title><body></body>";
+const EMPTY_PAGE: &str = "about:blank";
 
 #[expect(
     clippy::print_stdout,
