@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import tempfile
 import time
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
@@ -92,18 +93,16 @@ def database_bytes(data):
 
 def timed(command, env):
     """Runs a program to its end: (seconds, peak resident bytes, standard output)."""
-    read, write = os.pipe()
-    started = time.monotonic()
-    process = subprocess.Popen(command, env=env, stdout=write, stderr=subprocess.PIPE)
-    os.close(write)
-    # Output here is far smaller than a pipe holds, and errors are a line; so waiting first cannot block.
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    with os.fdopen(read, "rb") as out:
-        output = out.read()
-    errors = process.stderr.read().decode(errors="replace")
-    process.stderr.close()
+    # Files, not pipes: nobody reads while the program runs, and a full pipe would stop it for ever.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        started = time.monotonic()
+        process = subprocess.Popen(command, env=env, stdout=out, stderr=err)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        output, errors = out.read(), err.read().decode(errors="replace")
     if process.returncode != 0:
         raise RuntimeError(f"{pathlib.Path(command[0]).name} ended with {process.returncode}: {errors[-400:]}")
     return seconds, usage.ru_maxrss * 1024, output
