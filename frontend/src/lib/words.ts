@@ -72,7 +72,7 @@ function waiting(kind: WaitKind, card: SessionCard, now: number): Said {
     case "question":
       return { ...base, icon: "s-question", tone: "blocked", words: "Asks you a question" };
     case "plan":
-      return { ...base, icon: "s-plan", tone: "blocked", words: "Plan ready for approval" };
+      return { ...base, icon: "s-plan", tone: "blocked", words: "Plan ready for approval", after: planSteps(detail) };
     case "elicitation":
       return { ...base, icon: "s-question", tone: "blocked", words: `${w?.tool ? toolName(w.tool) : "It"} asks for input` };
     case "sign_in":
@@ -87,6 +87,12 @@ function waiting(kind: WaitKind, card: SessionCard, now: number): Said {
     case "reply":
       return { ...base, icon: "s-reply", tone: "turn", words: "Awaiting your reply", asked: null, options: [] };
   }
+}
+
+/** `7 steps`, when the plan is a numbered list. */
+function planSteps(detail: string | null): string | null {
+  const steps = detail?.match(/^\s*\d+[.)]\s/gm)?.length ?? 0;
+  return steps < 2 ? null : count(steps, "step");
 }
 
 const WAIT_OF_CAUSE: Record<CauseKind, WaitKind | null> = {
