@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use lamplight_api::serve::{ServeOptions, Served};
 use lamplight_api::{ApiError, ErrorCode, config_file, serve};
-use lamplight_engine::Engine;
+use lamplight_engine::{Engine, StartError};
 use serde_json::Value;
 use tauri::{AppHandle, Manager as _};
 use tauri_plugin_dialog::{DialogExt as _, MessageDialogKind};
@@ -13,6 +13,9 @@ use tokio::sync::watch;
 
 /// Exit code when there is no engine to show.
 const FAILED: i32 = 1;
+
+/// What to do when another engine is there.
+const ONLY_ONE: &str = "Only one may use a data directory at a time. Quit the other one (`lamp serve` is one, too), then start Lamplight again; or set LAMPLIGHT_DATA to another folder.";
 
 /// The engine, once it has started, and the local server around it.
 pub struct Host {
@@ -95,7 +98,11 @@ fn start_engine(app: &AppHandle) -> Result<(), String> {
         tracing::warn!("{warning}");
     }
     let data_dir = config.data_dir.clone();
-    let engine = Engine::start(config).map_err(|error| sentence(&error))?;
+    let engine = Engine::start(config).map_err(|error| match error {
+        // One engine holds a data directory; this app is not a client of another.
+        StartError::Locked { .. } => format!("{}.\n\n{ONLY_ONE}", sentence(&error)),
+        _ => sentence(&error),
+    })?;
     let host = app.state::<Host>();
     // The window is answered from here on; the server may take its time.
     host.engine.send_replace(Some(engine.clone()));
@@ -114,7 +121,7 @@ fn options(data_dir: &Path) -> ServeOptions {
     ServeOptions { http: None, explicit: false, data_dir: data_dir.to_owned(), ui: false }
 }
 
-/// Says why there is nothing to show, and ends. One engine holds a data directory; this app is not a client of another.
+/// Says why there is nothing to show, and ends.
 fn give_up(app: &AppHandle, reason: &str) {
     tracing::error!("{reason}");
     app.dialog()
@@ -133,9 +140,12 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Joins an error and its causes.
+/// Joins an error and its causes, beginning with a capital letter.
 fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
     let mut source = error.source();
     while let Some(cause) = source {
         text = format!("{text}: {cause}");

@@ -59,12 +59,12 @@ pub fn install(builder: Builder<Wry>) -> Builder<Wry> {
 
 /// Starts showing what the engine finds due.
 pub fn start(app: &AppHandle) {
-    let (sender, requests) = mpsc::channel(QUEUE);
-    *app.state::<Outbox>().0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
     let app = app.clone();
     tauri::async_runtime::spawn(async move {
         // No engine: the app is ending, and says why.
         let Ok(engine) = app.state::<Host>().engine().await else { return };
+        let (sender, requests) = mpsc::channel(QUEUE);
+        *app.state::<Outbox>().0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
         // The engine's receiver blocks, so it has a thread of its own; it ends with the engine.
         std::thread::spawn(move || {
             for notice in engine.notices() {

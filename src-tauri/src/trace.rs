@@ -1,5 +1,6 @@
 //! The moment of the first cards, for the benchmark, and the log on stderr.
 
+use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -45,6 +46,7 @@ impl Started {
 pub fn log_to_stderr() {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .with_max_level(tracing::Level::WARN)
         .init();

@@ -293,9 +293,13 @@ class Desktop:
     def active_title(self):
         return self.run(["xdotool", "getactivewindow", "getwindowname"]).strip()
 
+    def press(self, window, keys):
+        """Presses keys on the keyboard, with this window in front."""
+        self.run(["xdotool", "windowactivate", "--sync", window, "key", "--clearmodifiers", keys])
+
     def close_window(self, window):
-        """Asks as the title bar's button does."""
-        self.run(["xdotool", "windowactivate", "--sync", window, "key", "--clearmodifiers", "alt+F4"])
+        """Closes it as the window manager's key does."""
+        self.press(window, "alt+F4")
 
     def clipboard(self):
         return self.run(["xclip", "-selection", "clipboard", "-o"])
