@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lamplight_model::assess::Assessment;
-use lamplight_model::attention::{Cause, Tier};
+use lamplight_model::attention::Cause;
 use lamplight_model::event::BackgroundKind;
 use lamplight_model::ids::{Agent, SessionKey, Timestamp};
 use lamplight_model::label::{Names, label, project};
@@ -132,11 +132,6 @@ pub(crate) fn attention(cause: &Cause) -> Attention {
         snoozed_until_ms: cause.snoozed_until.map(|t| t.0),
         notified_at_ms: cause.notified_at.map(|t| t.0),
     }
-}
-
-/// Whether a cause of the first two tiers stands.
-pub(crate) fn calls(causes: &[Cause], now: Timestamp) -> bool {
-    causes.iter().any(|c| c.is_calling(now) && c.kind.tier() != Tier::AtRisk)
 }
 
 /// Text a search looks in, lower case.

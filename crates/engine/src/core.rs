@@ -16,7 +16,7 @@ use lamplight_model::attention::Cause;
 use lamplight_model::ids::{Agent, FactId, SessionKey, Timestamp};
 use lamplight_model::pricing::PriceTable;
 use lamplight_model::session::{LivenessState, SessionState};
-use lamplight_model::view::{Hidden, SessionCard};
+use lamplight_model::view::{Hidden, SessionCard, Status};
 
 use crate::board::{Board, Pending};
 use crate::card;
@@ -91,6 +91,7 @@ impl Core {
         };
         let first_look = rows::meta(&store.db, "looked_at_ms")?.is_none();
         let last_look = rows::meta(&store.db, "seen_until_ms")?.and_then(|t| t.parse().ok()).map(Timestamp);
+        rows::prune_live_facts(&store.db, now)?;
         let classes = rows::classes(&store.db)?.into_iter().collect();
         let prices = PriceTable::builtin().with_overrides(&config.prices);
         let mut core = Self {
@@ -282,7 +283,7 @@ impl Core {
     }
 
     /// What changed on the screen since the last call.
-    pub fn drain_changes(&mut self) -> Pending {
+    pub(crate) fn drain_changes(&mut self) -> Pending {
         let mut pending = std::mem::take(&mut self.notifier.pending);
         let count = |class: Class| self.classes.get(&class).copied().unwrap_or(0);
         let on_screen = self.sessions.values().filter(|s| s.on_screen).count() as u64;
@@ -304,6 +305,13 @@ impl Core {
         self.touched.insert(id);
         self.apply_all(Vec::new(), now)?;
         Ok(self.sessions.get(&id).map(|s| s.key.to_string()).and_then(|key| self.notifier.last_card(&key)))
+    }
+
+    /// Publishes what is pending and copies the whole state; for replay and tests.
+    pub fn status(&mut self, now: Timestamp) -> Status {
+        let pending = self.drain_changes();
+        self.board.publish(pending, now);
+        self.board.status(now)
     }
 
     fn load(&mut self, id: i64) -> Result<Option<&mut Loaded>, StoreError> {

@@ -18,7 +18,7 @@ use crate::core::{Core, Notice};
 use crate::facts::Input;
 use crate::import;
 use crate::lock::DirLock;
-use crate::sources::scout::{Order, Scout};
+use crate::sources::scout::{self, Order};
 use crate::store::{Store, StoreError};
 use crate::{archive, detail};
 
@@ -126,6 +126,8 @@ enum Command {
     Attend(Option<String>),
     Notices(Sender<Notice>),
     Barrier(Sender<()>),
+    /// Answered when the next complete listing has been stored.
+    AwaitListed(Sender<()>),
     Stop,
 }
 
@@ -174,7 +176,7 @@ impl Engine {
         let writer = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
-                let mut writer = Writer { core, notices: Vec::new(), last_publish: None, dirty: false };
+                let mut writer = Writer { core, notices: Vec::new(), last_publish: None, dirty: false, await_listed: Vec::new() };
                 if first_import && let Err(error) = import::first(&mut writer.core, |core| publish_now(core)) {
                     tracing::error!(%error, "the first import failed; it starts anew at the next start");
                 }
@@ -303,11 +305,12 @@ impl Engine {
     pub fn rescan(&self) -> Result<ImportTotals, EngineError> {
         let began = Instant::now();
         let before = self.totals_bytes()?;
-        let (done, listed) = channel();
+        let (answer, listed) = channel();
+        self.inner.commands.send(Command::AwaitListed(answer)).map_err(|_| EngineError::Stopped)?;
         {
             let threads = self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner);
             let threads = threads.as_ref().ok_or(EngineError::Stopped)?;
-            threads.orders.send(Order::Rescan(Some(done))).map_err(|_| EngineError::Stopped)?;
+            threads.orders.send(Order::Rescan).map_err(|_| EngineError::Stopped)?;
         }
         listed.recv().map_err(|_| EngineError::Stopped)?;
         self.barrier()?;
@@ -402,7 +405,7 @@ impl Drop for Running {
 
 fn run_sources(config: &Config, cursors: Vec<crate::facts::Cursor>, to_writer: SyncSender<Command>, orders: Receiver<Order>) {
     let (facts, inbox) = sync_channel::<Input>(QUEUE);
-    let scout = match Scout::spawn(config, cursors, facts, orders) {
+    let scout = match scout::spawn(config, cursors, facts, orders) {
         Ok(scout) => scout,
         Err(error) => {
             tracing::error!(%error, "the agents' folders cannot be watched");
@@ -425,6 +428,7 @@ struct Writer {
     last_publish: Option<Instant>,
     /// Something may differ from what was published.
     dirty: bool,
+    await_listed: Vec<Sender<()>>,
 }
 
 impl Writer {
@@ -477,6 +481,10 @@ impl Writer {
         self.core.apply_all(facts, now)?;
         if listed {
             self.core.first_look_done(now)?;
+            for waiting in self.await_listed.drain(..) {
+                // Whoever waited may have gone.
+                let _ = waiting.send(());
+            }
         }
         self.core.tell(now)?;
         self.dirty = true;
@@ -498,6 +506,7 @@ impl Writer {
                 Command::Attend(session) => self.core.notifier.attend(session),
                 Command::Notices(sender) => self.notices.push(sender),
                 Command::Barrier(answer) => barriers.push(answer),
+                Command::AwaitListed(answer) => self.await_listed.push(answer),
                 Command::Stop => go_on = false,
             }
         }

@@ -197,6 +197,8 @@ pub enum IssueKind {
     WatchLimit,
     /// The kernel dropped file events; everything was listed again.
     WatchOverflow,
+    /// A compressed transcript (`.jsonl.zst`), which is not read.
+    Compressed,
 }
 
 /// Counts of a source since the last report.

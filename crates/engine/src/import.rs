@@ -19,7 +19,7 @@ use rusqlite::Connection;
 
 use crate::clock;
 use crate::core::Core;
-use crate::facts::{FileBatch, Input};
+use crate::facts::{FileBatch, Input, SourceReport};
 use crate::sources;
 use crate::sources::discover::Found;
 use crate::sources::import::import_files;
@@ -108,7 +108,7 @@ pub(crate) fn again(core: &mut Core) -> Result<(), StoreError> {
             continue;
         }
         let mut inputs = Vec::new();
-        let mut position = cursor.map(sources::tail::Position::from).unwrap_or_default();
+        let mut position = sources::tail::Position::from(cursor.cloned());
         let read = tailer.read(&file.path, &file.role, &mut position, clock::now(), &mut |batch| {
             inputs.push(Input::Batch(batch));
             sources::tail::Flow::Continue
@@ -129,7 +129,13 @@ fn list(core: &Core) -> Result<(Vec<Found>, Vec<Input>), StoreError> {
     let mut reports = Vec::new();
     for root in &core.config.roots {
         let listing = sources::discover::list(root, &known);
-        reports.push(Input::Source(sources::transcripts_report(root, listing.as_ref())));
+        reports.push(Input::Source(SourceReport {
+            name: crate::reports::transcripts(root.agent),
+            path: root.path.clone(),
+            present: listing.is_some(),
+            files: listing.as_ref().map_or(0, |l| l.found.len() as u64),
+            issues: listing.as_ref().map(|l| l.issues.clone()).unwrap_or_default(),
+        }));
         if let Some(listing) = listing {
             all.found.extend(listing.found);
         }

@@ -35,7 +35,7 @@ struct Source {
     issues: BTreeMap<IssueKind, IssueView>,
 }
 
-fn transcripts(agent: Agent) -> &'static str {
+pub(crate) fn transcripts(agent: Agent) -> &'static str {
     match agent {
         Agent::ClaudeCode => "claude-code transcripts",
         Agent::Codex => "codex rollouts",
@@ -211,6 +211,7 @@ fn message(kind: IssueKind) -> &'static str {
         IssueKind::WatchLimit => {
             "The system's limit of file watches is reached; live sessions are looked at every 2 s instead. Raise fs.inotify.max_user_watches."
         }
+        IssueKind::Compressed => "A compressed transcript is not read. Its session is missing here.",
         IssueKind::WatchOverflow => "The system dropped file events. Everything was listed again.",
     }
 }

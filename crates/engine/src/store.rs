@@ -1,7 +1,7 @@
 //! The database: one file, one writer.
 //!
 //! [`Store`] is the only read-write connection; it lives on the writer's thread. Readers open [`read_only`]
-//! connections. Every write of one batch stands in one immediate transaction ([`Store::batch`]).
+//! connections. Every write of one group of inputs stands in one immediate transaction ([`crate::core::Core::apply_all`]).
 
 pub(crate) mod calls;
 pub(crate) mod causes;
@@ -98,23 +98,6 @@ impl Store {
         db.set_prepared_statement_cache_capacity(64);
         let healed = schema::migrate(&db, path)?;
         Ok(Self { db, healed })
-    }
-
-    /// Runs `work` in one immediate transaction. It blocks no reader; there is no other writer.
-    ///
-    /// # Errors
-    /// What `work` returned, with nothing of it written; or the commit's own failure.
-    pub(crate) fn batch<T, E: From<StoreError>>(
-        &mut self,
-        work: impl FnOnce(&Connection) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let tx = self
-            .db
-            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
-            .map_err(|e| E::from(StoreError::from(e)))?;
-        let done = work(&tx)?;
-        tx.commit().map_err(|e| E::from(StoreError::from(e)))?;
-        Ok(done)
     }
 }
 
