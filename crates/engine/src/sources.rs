@@ -1,1 +1,20 @@
 //! Where facts come from: transcripts and registries of each agent, processes, locks.
+//!
+//! Start from [`scout`], the thread that drives everything here, and [`import`], which reads whole stores at first. What
+//! a line means is [`decode`]'s; nothing here interprets a state. Agent files are opened read-only and never locked.
+
+pub mod decode;
+pub mod discover;
+pub mod exits;
+pub mod import;
+pub mod locks;
+pub mod meta;
+pub mod open;
+mod probe;
+pub mod processes;
+pub mod registry;
+pub mod scout;
+pub mod tail;
+pub mod watch;
+
+pub use probe::probe;
