@@ -57,9 +57,11 @@ impl ApiError {
 
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
-        let code = match error {
-            EngineError::NotFound => ErrorCode::NotFound,
-            _ => ErrorCode::Internal,
+        let code = match &error {
+            EngineError::NotFound(_) => ErrorCode::NotFound,
+            EngineError::BadRequest(_) => ErrorCode::BadRequest,
+            EngineError::Store(_) => ErrorCode::Internal,
+            EngineError::Stopped => ErrorCode::Unavailable,
         };
         Self::new(code, sentence(&error))
     }
@@ -68,7 +70,7 @@ impl From<EngineError> for ApiError {
 impl From<FindError> for ApiError {
     fn from(error: FindError) -> Self {
         match error {
-            FindError::NotFound => Self::not_found("No session has this id."),
+            FindError::NotFound(id) => Self::not_found(format!("No session has the id {id:?}.")),
             FindError::Ambiguous(keys) => {
                 let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
                 Self::new(

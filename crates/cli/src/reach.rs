@@ -44,7 +44,7 @@ pub(crate) fn ask<T: DeserializeOwned>(
             Err(HereError::Start(StartError::Locked { .. })) if Instant::now() < patience => {
                 runtime.block_on(tokio::time::sleep(LOCKED_PAUSE));
             }
-            Err(HereError::Start(error)) => return Err(start_failure(error, config)),
+            Err(HereError::Start(error)) => return Err(start_failure(error)),
         }
     }
 }
@@ -89,14 +89,22 @@ pub(crate) fn failure(error: ApiError) -> anyhow::Error {
 }
 
 /// An error of starting an engine, with what to do.
-pub(crate) fn start_failure(error: StartError, config: &Config) -> anyhow::Error {
+pub(crate) fn start_failure(error: StartError) -> anyhow::Error {
     match error {
-        StartError::Locked { pid } => anyhow!(
-            "another Lamplight (process {pid}) uses {} and does not answer. Wait for it to finish, or stop it.",
-            config.data_dir.display()
-        ),
-        error => anyhow::Error::new(error)
-            .context(format!("cannot use the data folder {}", config.data_dir.display())),
+        StartError::Locked { dir, pid } => {
+            let process = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
+            anyhow!(
+                "another Lamplight{process} uses {} and does not answer. Wait for it to finish, or stop it.",
+                dir.display()
+            )
+        }
+        StartError::DataDir { dir, source } => {
+            anyhow!(
+                "cannot use the data folder {}: {source}. Make it writable, or set LAMPLIGHT_DATA to another one.",
+                dir.display()
+            )
+        }
+        error => error.into(),
     }
 }
 

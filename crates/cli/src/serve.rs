@@ -32,7 +32,7 @@ pub(crate) fn run(config: Config, args: &ServeArgs) -> anyhow::Result<()> {
             "note: OTLP over gRPC is not part of this version; nothing listens on the address given with --grpc",
         );
     }
-    let engine = Engine::start(config.clone()).map_err(|error| reach::start_failure(error, &config))?;
+    let engine = Engine::start(config.clone()).map_err(reach::start_failure)?;
     let options = ServeOptions {
         http: args.http,
         explicit: args.http.is_some(),

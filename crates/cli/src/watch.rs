@@ -83,7 +83,7 @@ async fn open(config: &Config) -> anyhow::Result<(Stream, Option<OwnEngine>)> {
             Err(StartError::Locked { .. }) if Instant::now() < patience => {
                 tokio::time::sleep(LOCKED_PAUSE).await
             }
-            Err(error) => return Err(reach::start_failure(error, config)),
+            Err(error) => return Err(reach::start_failure(error)),
         }
     }
 }

@@ -49,6 +49,7 @@ pub(super) fn control(app: App) -> Router {
 pub(super) fn http(app: App, host: HttpHost) -> Router {
     let HttpHost { token, port, ui } = host;
     let mut routes = api(app)
+        .route("/api/", any(no_route))
         .route("/api/{*rest}", any(no_route))
         .route_layer(middleware::from_fn_with_state(token, need_token))
         .route("/healthz", get(healthz));

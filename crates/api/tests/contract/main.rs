@@ -1,0 +1,6 @@
+//! The contract over a real server on a free port, in front of a real engine on a temporary home.
+
+mod guards;
+mod host;
+mod routes;
+mod stream;

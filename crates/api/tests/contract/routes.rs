@@ -1,0 +1,261 @@
+//! What the routes say.
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Value, json};
+
+use crate::host::{CLAUDE, Host, SHARED};
+
+/// Keys every card has, as scripts rely on them.
+const CARD_KEYS: &[&str] = &[
+    "agent",
+    "session_id",
+    "kind",
+    "entry",
+    "project",
+    "label",
+    "label_source",
+    "cwd",
+    "branch",
+    "model",
+    "turn_state",
+    "waiting_for",
+    "lifecycle",
+    "liveness",
+    "last_speaker",
+    "last_speaker_at_ms",
+    "started_at_ms",
+    "last_activity_at_ms",
+    "ended_at_ms",
+    "excerpt",
+    "doing",
+    "todos",
+    "tokens",
+    "tool_calls",
+    "errors",
+    "cost_usd",
+    "cost_source",
+    "context",
+    "subagents",
+    "attention",
+    "causes",
+    "git",
+    "resume",
+    "pid",
+    "run_id",
+    "parent_session_id",
+    "superseded_by",
+    "evidence",
+];
+
+#[test]
+fn status_has_every_key_scripts_rely_on() {
+    let host = Host::new();
+    let status = host.get("/api/v1/status").json();
+    for key in ["engine_id", "revision", "sessions", "worktrees", "services", "hidden", "sources"] {
+        assert!(status.get(key).is_some(), "{key}");
+    }
+    let sessions = status["sessions"].as_array().unwrap();
+    assert_eq!(sessions.len(), 3, "active a minute ago: {status}");
+    for card in sessions {
+        for key in CARD_KEYS {
+            assert!(card.get(key).is_some(), "{key} must be there, if only as null");
+        }
+        for key in ["state", "source", "observed_at_ms"] {
+            assert!(card["liveness"].get(key).is_some(), "liveness.{key}");
+        }
+        for key in ["command", "state", "reason"] {
+            assert!(card["resume"].get(key).is_some(), "resume.{key}");
+        }
+    }
+    for key in ["zombie", "subagent", "title_thread", "spare", "muted"] {
+        assert!(status["hidden"][key].is_u64(), "{key}");
+    }
+}
+
+#[test]
+fn sessions_are_paged_and_searched() {
+    let host = Host::new();
+    let all = host.get("/api/v1/sessions?limit=50").json();
+    assert_eq!(all["sessions"].as_array().unwrap().len(), 3);
+    assert_eq!(all["next"], Value::Null);
+    let mut seen = Vec::new();
+    let mut path = "/api/v1/sessions?limit=1".to_owned();
+    loop {
+        let page = host.get(&path).json();
+        seen.extend(page["sessions"].as_array().unwrap().iter().map(key));
+        match page["next"].as_str() {
+            Some(next) => path = format!("/api/v1/sessions?limit=1&before={}", next.replace(':', "%3A")),
+            None => break,
+        }
+    }
+    assert_eq!(
+        seen,
+        all["sessions"].as_array().unwrap().iter().map(key).collect::<Vec<_>>(),
+        "page by page the same"
+    );
+    let found = host.get(&format!("/api/v1/sessions?q={CLAUDE}")).json();
+    assert_eq!(
+        found["sessions"].as_array().unwrap().iter().map(key).collect::<Vec<_>>(),
+        [format!("claude-code:{CLAUDE}")]
+    );
+    assert_eq!(host.get("/api/v1/sessions?q=nothing-has-this-word").json()["sessions"], json!([]));
+    assert_eq!(host.get("/api/v1/sessions?limit=many").refusal(), (400, "bad_request".to_owned()));
+    assert_eq!(host.get("/api/v1/sessions?limit=-1").refusal(), (400, "bad_request".to_owned()));
+}
+
+fn key(card: &Value) -> String {
+    format!("{}:{}", card["agent"].as_str().unwrap(), card["session_id"].as_str().unwrap())
+}
+
+#[test]
+fn a_session_is_found_by_full_or_unique_id() {
+    let host = Host::new();
+    for id in [
+        CLAUDE.to_owned(),
+        format!("claude-code:{CLAUDE}"),
+        format!("codex:{SHARED}"),
+        format!("codex%3A{SHARED}"),
+    ] {
+        let detail = host.get(&format!("/api/v1/sessions/{id}")).json();
+        assert!(id.ends_with(detail["card"]["session_id"].as_str().unwrap()), "{id}");
+    }
+    let (status, code) = host.get(&format!("/api/v1/sessions/{SHARED}")).refusal();
+    assert_eq!((status, code.as_str()), (409, "ambiguous"));
+    for unknown in
+        ["nobody", "codex:nobody", "claude-code%3A..%2F..%2Fetc%2Fpasswd", "%27%3B%20DROP%20TABLE%20sessions"]
+    {
+        assert_eq!(
+            host.get(&format!("/api/v1/sessions/{unknown}")).refusal(),
+            (404, "not_found".to_owned()),
+            "{unknown}"
+        );
+    }
+}
+
+#[test]
+fn a_label_is_given_and_taken_back() {
+    let host = Host::new();
+    let path = format!("/api/v1/sessions/{CLAUDE}/label");
+    let before = host.get(&format!("/api/v1/sessions/{CLAUDE}")).json()["card"]["label"].clone();
+    let card = host.post(&path, &json!({"label": "  shed  "})).json();
+    assert_eq!(card["label"], "shed");
+    assert_eq!(host.get(&format!("/api/v1/sessions/{CLAUDE}")).json()["card"]["label"], "shed");
+    assert_eq!(
+        host.post(&path, &json!({})).refusal(),
+        (400, "bad_request".to_owned()),
+        "a misspelt key resets nothing"
+    );
+    let elsewhere = host.post(&path, &json!({"label": "mine", "id": format!("codex:{SHARED}")})).json();
+    assert_eq!(elsewhere["session_id"], CLAUDE, "the address says which session");
+    assert_eq!(host.post(&path, &json!({"label": null})).json()["label"], before);
+    assert_eq!(host.post("/api/v1/sessions/nobody/label", &json!({"label": "x"})).status, 404);
+}
+
+#[test]
+fn closing_and_causes_answer_as_declared() {
+    let host = Host::new();
+    assert_eq!(host.post("/api/v1/sessions/close", &json!({})).refusal(), (400, "bad_request".to_owned()));
+    let closed = host.post("/api/v1/sessions/close", &json!({"session_id": CLAUDE}));
+    assert_eq!((closed.status, closed.json()), (200, json!({"closed": 1})));
+    let cause = "0123456789abcdef0123456789abcdef";
+    let path = format!("/api/v1/causes/{cause}");
+    assert_eq!(host.post(&path, &json!({"type": "dismiss"})).refusal(), (404, "not_found".to_owned()));
+    assert_eq!(host.post(&path, &json!({"type": "explode"})).refusal(), (400, "bad_request".to_owned()));
+    assert_eq!(host.post(&path, &json!({"type": "snooze"})).refusal(), (400, "bad_request".to_owned()));
+    assert_eq!(host.post("/api/v1/causes/zz", &json!({"type": "dismiss"})).refusal().0, 400);
+}
+
+#[test]
+fn resume_is_what_the_card_says() {
+    let host = Host::new();
+    let resume = host.get(&format!("/api/v1/sessions/{CLAUDE}/resume")).json();
+    assert_eq!(resume, host.get(&format!("/api/v1/sessions/{CLAUDE}")).json()["card"]["resume"]);
+}
+
+#[test]
+fn totals_and_import_count_the_same() {
+    let host = Host::new();
+    let totals = host.get("/api/v1/totals").json();
+    let import = host.post("/api/v1/import", &json!({})).json();
+    assert_eq!(totals["sessions"], 3);
+    for key in ["sessions", "messages", "prompts", "tool_calls", "subagents", "tokens"] {
+        assert_eq!(totals[key], import[key], "{key}");
+    }
+}
+
+#[test]
+fn bodies_and_methods_that_cannot_be_used_are_refused() {
+    let host = Host::new();
+    let post = |body: &str| {
+        host.send(
+            &host
+                .request("POST", "/api/v1/sessions/close")
+                .with("Content-Type", "application/json")
+                .body(body),
+        )
+        .refusal()
+    };
+    assert_eq!(post("").0, 400);
+    assert_eq!(post("[1]").0, 400);
+    assert_eq!(post("{\"session_id\": 4}").0, 400);
+    assert_eq!(post(&"[".repeat(5000)).0, 400);
+    assert_eq!(post(&format!("{{\"session_id\":\"{}\"}}", "x".repeat(70_000))).0, 413);
+    assert_eq!(
+        host.send(&host.request("DELETE", "/api/v1/status")).refusal(),
+        (405, "bad_request".to_owned())
+    );
+    assert_eq!(host.get("/api/v1/sessions/close").status, 405);
+    assert_eq!(host.get("/api/v2/status").refusal(), (404, "not_found".to_owned()));
+    assert_eq!(host.get("/elsewhere").refusal(), (404, "not_found".to_owned()));
+}
+
+#[test]
+fn metrics_are_prometheus_text_without_names() {
+    let host = Host::new();
+    host.post(&format!("/api/v1/sessions/{CLAUDE}/label"), &json!({"label": "secret-name"}));
+    let page = host.get("/metrics");
+    assert_eq!(page.status, 200);
+    assert_eq!(page.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert!(page.body.contains("lamplight_imported{what=\"sessions\"} 3\n"), "{}", page.body);
+    for tier in 1..=3 {
+        assert!(page.body.contains(&format!("lamplight_attention{{tier=\"{tier}\"}} ")), "{}", page.body);
+    }
+    assert!(!page.body.contains("secret-name") && !page.body.contains(CLAUDE), "{}", page.body);
+    for line in page.body.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        assert!(name.starts_with("lamplight_") && value.parse::<f64>().is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn the_socket_needs_no_token_and_knows_the_same_routes() {
+    let host = Host::new();
+    let bare = |method, path| {
+        host.request(method, path).without("Authorization").without("Host").with("Host", "localhost")
+    };
+    let over_socket = host.send_to_socket(&bare("GET", "/api/v1/sessions")).json();
+    assert_eq!(over_socket["sessions"].as_array().unwrap().len(), 3);
+    assert_eq!(host.send_to_socket(&bare("GET", "/healthz")).body, "ok");
+    let form = bare("POST", "/api/v1/sessions/close").with("Content-Type", "text/plain").body("{}");
+    assert_eq!(host.send_to_socket(&form).status, 415);
+    let mode = std::fs::metadata(host.data_dir().join("lamp.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn endpoint_json_names_the_addresses_and_goes_with_the_server() {
+    let mut host = Host::new();
+    let data = host.data_dir();
+    let endpoint = data.join("endpoint.json");
+    assert_eq!(std::fs::metadata(&endpoint).unwrap().permissions().mode() & 0o777, 0o600);
+    let written: Value = serde_json::from_slice(&std::fs::read(&endpoint).unwrap()).unwrap();
+    assert_eq!(
+        written,
+        json!({"http": format!("127.0.0.1:{}", host.port), "grpc": null, "pid": std::process::id(), "socket": data.join("lamp.sock")})
+    );
+    host.stop_serving();
+    assert!(!endpoint.exists() && !data.join("lamp.sock").exists());
+    assert!(data.join("token").exists(), "the token stays: programs keep it");
+    assert!(std::net::TcpStream::connect(("127.0.0.1", host.port)).is_err());
+}
