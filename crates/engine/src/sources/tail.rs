@@ -174,7 +174,8 @@ impl Tailer {
             issues: Vec::new(),
             from: start.offset,
             reset: start.reset,
-            announce: start.reset || moved,
+            // A file without a complete line is a transcript all the same.
+            announce: start.reset || moved || position.cursor.is_none(),
             searched: 0,
         };
         let torn = position.searched_to > run.at && metadata.len() >= position.searched_to;

@@ -228,7 +228,7 @@ pub(crate) fn totals(db: &Connection) -> Result<ImportTotals, StoreError> {
         tokens.insert(row.get(0)?, totals);
     }
     Ok(ImportTotals {
-        sessions: count("SELECT count(*) FROM sessions WHERE has_main = 1")?,
+        sessions: count("SELECT count(*) FROM sessions WHERE has_main = 1 AND class <> 'subagent'")?,
         messages: count("SELECT count(*) FROM llm_calls")?,
         prompts: count("SELECT count(*) FROM prompts")?,
         tool_calls: count("SELECT count(*) FROM tool_calls")?,
