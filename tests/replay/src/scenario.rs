@@ -1,0 +1,165 @@
+//! What was written when, from the captures of one scenario.
+
+use std::path::{Path, PathBuf};
+
+use lamplight_model::ids::{Agent, SessionId, Timestamp};
+
+use crate::labels::Labels;
+use crate::transcript::TranscriptFile;
+use crate::{claude, codex};
+
+/// Something the engine's sources would have seen.
+#[derive(Debug, Clone)]
+pub enum Fact {
+    /// A transcript has so many lines now.
+    Lines {
+        /// Which, in [`Scenario::files`].
+        file: usize,
+        /// Lines in all.
+        lines: usize,
+    },
+    /// A transcript lies elsewhere now.
+    Moved {
+        /// Which.
+        file: usize,
+        /// Where.
+        path: PathBuf,
+    },
+    /// A transcript is gone from a path.
+    FileGone(PathBuf),
+    /// A subagent's meta file was written.
+    Meta {
+        /// Session it belongs to.
+        session: SessionId,
+        /// The subagent.
+        subagent: String,
+        /// Its contents.
+        bytes: Vec<u8>,
+    },
+    /// A registry file was written.
+    Registry {
+        /// It was not there before.
+        created: bool,
+        /// Its contents.
+        bytes: Vec<u8>,
+    },
+    /// A registry file was removed.
+    RegistryRemoved(u32),
+    /// A process ended.
+    Exited(u32),
+    /// A writer lock changed (Codex).
+    Lock {
+        /// Thread.
+        session: SessionId,
+        /// The file is there.
+        present: bool,
+        /// Who holds it.
+        holder: Option<u32>,
+    },
+    /// A line of Codex's index of titles.
+    Title(Vec<u8>),
+}
+
+/// A fact and when it could be seen.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    /// Milliseconds since the scenario's start.
+    pub at_ms: i64,
+    /// What.
+    pub fact: Fact,
+}
+
+/// A recorded scenario.
+#[derive(Debug)]
+pub struct Scenario {
+    /// Whose.
+    pub agent: Agent,
+    /// Its name.
+    pub name: String,
+    /// Its start.
+    pub zero: Timestamp,
+    /// Transcripts as they were at the end.
+    pub files: Vec<TranscriptFile>,
+    /// Everything seen, in order of time.
+    pub moments: Vec<Moment>,
+    /// Labelled truth.
+    pub labels: Labels,
+}
+
+impl Scenario {
+    /// Loads one scenario by the word of its agent and its name.
+    ///
+    /// # Errors
+    /// When a fixture or label file is missing or is not what it should be.
+    pub fn load(agent: Agent, name: &str) -> anyhow::Result<Self> {
+        let labels = Labels::load(agent, name)?;
+        let folder = tests_dir().join("fixtures").join(agent.as_str()).join(name);
+        let recorded = match agent {
+            Agent::ClaudeCode => claude::load(&folder)?,
+            Agent::Codex => codex::load(&folder, &labels)?,
+        };
+        let Recorded { zero, files, mut moments } = recorded;
+        moments.sort_by_key(|m| m.at_ms);
+        Ok(Self { agent, name: name.to_owned(), zero, files, moments, labels })
+    }
+
+    /// Names of all labelled scenarios of an agent, sorted.
+    ///
+    /// # Errors
+    /// When the labels cannot be listed.
+    pub fn names(agent: Agent) -> anyhow::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(tests_dir().join("labels").join(agent.as_str()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == "json")
+                && let Some(name) = path.file_stem().and_then(|s| s.to_str())
+            {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// A moment of the scenario as an instant.
+    #[must_use]
+    pub fn instant(&self, at_ms: i64) -> Timestamp {
+        self.zero.plus_ms(at_ms)
+    }
+}
+
+/// What an agent's loader finds.
+pub(crate) struct Recorded {
+    pub zero: Timestamp,
+    pub files: Vec<TranscriptFile>,
+    pub moments: Vec<Moment>,
+}
+
+/// Folder of fixtures and labels.
+#[must_use]
+pub fn tests_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every file below a folder, sorted.
+pub(crate) fn files_below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        if !folder.is_dir() {
+            continue;
+        }
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() { open.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Seconds as milliseconds, rounded.
+#[expect(clippy::cast_possible_truncation, reason = "seconds of a recording, with three decimals")]
+pub(crate) fn ms(seconds: f64) -> i64 {
+    (seconds * 1000.0).round() as i64
+}
