@@ -94,15 +94,12 @@ pub fn window_gone(app: &AppHandle) {
 
 /// Tells the engine whom the person looks at: nobody is notified of what is before their eyes.
 fn attend(app: &AppHandle, change: impl FnOnce(&mut Facts)) {
-    let desk = app.state::<Desk>();
-    let before = desk.looked_at();
-    change(&mut desk.facts());
-    let looked_at = desk.looked_at();
-    if before != looked_at
-        && let Some(engine) = app.state::<Host>().started()
-    {
-        engine.attend(looked_at);
-    }
+    change(&mut app.state::<Desk>().facts());
+    let Some(engine) = app.state::<Host>().started() else { return };
+    let app = app.clone();
+    // Apart from the thread that draws: a busy engine takes its time. Each reads what is true then, so the last one told
+    // is right in whichever order they run.
+    tauri::async_runtime::spawn_blocking(move || engine.attend(app.state::<Desk>().looked_at()));
 }
 
 /// Notes whether a tray shows the lamp, and tells the window when there is none.

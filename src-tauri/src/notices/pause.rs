@@ -105,7 +105,7 @@ pub fn end(app: &AppHandle) {
 async fn set_engine(app: &AppHandle, is_paused: bool) {
     // No engine: the app is ending, and says why.
     if let Ok(engine) = app.state::<Host>().engine().await {
-        engine.pause(is_paused);
+        engine.pause_notices(is_paused);
     }
 }
 
