@@ -8,15 +8,17 @@ pub mod claude;
 pub mod codex;
 mod lenient;
 mod scan;
+mod shorten;
 
 use std::borrow::Cow;
-use std::io::BufRead;
+use std::io::{BufRead, BufReader};
 
 use lamplight_model::event::{Event, EventKind};
 use lamplight_model::ids::{Agent, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{FileRole, IssueKind};
+use shorten::Shorten;
 
 /// How far ahead of the moment of reading a record's time may lie before it is counted as a future time. A reader notes
 /// its moment before it reads, so a line written meanwhile is a little ahead.
@@ -75,8 +77,8 @@ impl Decoder {
         }
     }
 
-    /// Decodes a line too long to hold, in a stream that ends with it. Ids, times, usage and kinds are read as in
-    /// [`Self::line`]; texts are passed over without being held.
+    /// Decodes a line too long to hold, in a stream that ends with it. It gives what [`Self::line`] would give, in memory
+    /// that does not grow with the line; only how a Codex call's output ended is not looked at.
     pub fn long_line(
         &mut self,
         role: &FileRole,
@@ -131,6 +133,15 @@ impl Decoded {
 /// Returns the first line of a text, without the blanks around it, cut to `most` characters.
 fn first_line(text: &str, most: usize) -> String {
     lenient::cut(text.trim().lines().next().unwrap_or_default().trim_end(), most).to_owned()
+}
+
+/// Reads a JSON object from a stream that ends with it, its texts shortened.
+fn from_stream<T: Deserialize<'static>>(mut reader: impl BufRead) -> Result<T, BadLine> {
+    expect_object(&mut reader)?;
+    let mut json = serde_json::Deserializer::from_reader(BufReader::new(Shorten::new(reader)));
+    let value = T::deserialize(&mut json)?;
+    json.end()?;
+    Ok(value)
 }
 
 /// Looks whether a stream begins with a JSON object.

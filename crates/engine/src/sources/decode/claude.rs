@@ -34,6 +34,7 @@ pub struct Carry {
     user_title: Option<String>,
     agent_title: Option<String>,
     git_root: Option<String>,
+    cost: Option<f64>,
     has_parent: bool,
     prompted_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
@@ -97,7 +98,7 @@ pub(super) fn line(
     } else if !text.trim_start().starts_with('{') {
         return Err(BadLine);
     }
-    let record: Record<'_, true> = serde_json::from_str(text)?;
+    let record: Record<'_> = serde_json::from_str(text)?;
     Line { carry, role, read_at, out }.record(record);
     Ok(())
 }
@@ -106,14 +107,11 @@ pub(super) fn line(
 pub(super) fn long_line(
     carry: &mut Carry,
     role: &FileRole,
-    mut reader: impl BufRead,
+    reader: impl BufRead,
     read_at: Timestamp,
     out: &mut Decoded,
 ) -> Result<(), BadLine> {
-    super::expect_object(&mut reader)?;
-    let mut json = serde_json::Deserializer::from_reader(reader);
-    let record: Record<'static, false> = Deserialize::deserialize(&mut json)?;
-    json.end()?;
+    let record: Record<'static> = super::from_stream(reader)?;
     Line { carry, role, read_at, out }.record(record);
     Ok(())
 }
@@ -148,7 +146,7 @@ struct Stamp {
 }
 
 impl Line<'_> {
-    fn record<const HELD: bool>(&mut self, record: Record<'_, HELD>) {
+    fn record(&mut self, record: Record<'_>) {
         let kind = record.kind.get().unwrap_or_default();
         let at = moment(record.timestamp.get(), &mut self.carry.last_at, self.read_at, self.out);
         self.release_early(at);
@@ -193,13 +191,15 @@ impl Line<'_> {
                 }
             }
             "cost-state" => {
-                if let Some(usd) = record.cost.0 {
+                if let Some(usd) = record.cost.0
+                    && self.carry.cost != Some(usd)
+                {
+                    self.carry.cost = Some(usd);
                     self.undated(Early::Cost(usd));
                 }
             }
             "relocated" => {
-                if let Some(cwd) = record.relocated.into_string() {
-                    self.carry.cwd = Some(cwd.clone());
+                if let Some(cwd) = changed(&mut self.carry.cwd, &record.relocated) {
                     self.undated(Early::Cwd(cwd));
                 }
             }
@@ -270,7 +270,7 @@ impl Line<'_> {
 
     // ---- circumstances and lineage
 
-    fn circumstances<const HELD: bool>(&mut self, record: &Record<'_, HELD>, stamp: Stamp) {
+    fn circumstances(&mut self, record: &Record<'_>, stamp: Stamp) {
         if self.role.subagent.is_some() {
             return;
         }
@@ -300,7 +300,7 @@ impl Line<'_> {
     }
 
     /// Returns the session a copied record names as its origin, and how strongly.
-    fn owner<const HELD: bool>(&mut self, record: &Record<'_, HELD>) -> (Option<SessionId>, OwnerRank) {
+    fn owner(&mut self, record: &Record<'_>) -> (Option<SessionId>, OwnerRank) {
         if let Some(id) = self.session_id(&record.request_session) {
             return (Some(id), OwnerRank::Request);
         }
@@ -322,7 +322,7 @@ impl Line<'_> {
     // ---- requests and system records
 
     /// The client sent a request: the earliest sign of work. A burst may hold it behind the response it led to.
-    fn request<const HELD: bool>(&mut self, record: &Record<'_, HELD>, stamp: Stamp) {
+    fn request(&mut self, record: &Record<'_>, stamp: Stamp) {
         let of_main_thread = record
             .query_source
             .get()
@@ -333,7 +333,7 @@ impl Line<'_> {
         }
     }
 
-    fn system<const HELD: bool>(&mut self, record: &Record<'_, HELD>, stamp: Stamp) {
+    fn system(&mut self, record: &Record<'_>, stamp: Stamp) {
         match record.subtype.get().unwrap_or_default() {
             // Of a turn that ended before the latest prompt: a burst may hold it behind that prompt.
             "turn_duration" if self.carry.prompted_at.is_some_and(|prompted| stamp.at < prompted) => {}
@@ -362,7 +362,7 @@ impl Line<'_> {
 
     // ---- the person's side
 
-    fn user<const HELD: bool>(&mut self, mut record: Record<'_, HELD>, stamp: Stamp) {
+    fn user(&mut self, mut record: Record<'_>, stamp: Stamp) {
         let content = std::mem::take(&mut record.message.content);
         match content {
             Content::None => {}
@@ -371,7 +371,7 @@ impl Line<'_> {
         }
     }
 
-    fn user_text<const HELD: bool>(&mut self, record: &Record<'_, HELD>, text: String, stamp: Stamp) {
+    fn user_text(&mut self, record: &Record<'_>, text: String, stamp: Stamp) {
         if record.is_meta.0 || record.is_compact_summary.0 {
             return;
         }
@@ -394,13 +394,7 @@ impl Line<'_> {
         self.prompt(record, text, origin, stamp);
     }
 
-    fn prompt<const HELD: bool>(
-        &mut self,
-        record: &Record<'_, HELD>,
-        text: String,
-        origin: PromptOrigin,
-        stamp: Stamp,
-    ) {
+    fn prompt(&mut self, record: &Record<'_>, text: String, origin: PromptOrigin, stamp: Stamp) {
         let key = prompt_key(record);
         let (owner, _) = self.owner(record);
         self.prompt_with(key, text, origin, owner, stamp);
@@ -429,12 +423,7 @@ impl Line<'_> {
         }
     }
 
-    fn user_blocks<const HELD: bool>(
-        &mut self,
-        record: &Record<'_, HELD>,
-        blocks: Vec<Block<'_, HELD>>,
-        stamp: Stamp,
-    ) {
+    fn user_blocks(&mut self, record: &Record<'_>, blocks: Vec<Block<'_>>, stamp: Stamp) {
         let refused = is_refused(record);
         let mut said: Option<String> = None;
         let mut is_prompt = !record.is_meta.0 && !record.is_compact_summary.0;
@@ -469,7 +458,7 @@ impl Line<'_> {
         }
     }
 
-    fn tool_result<const HELD: bool>(&mut self, result: &ToolResult<'_, HELD>, stamp: Stamp) {
+    fn tool_result(&mut self, result: &ToolResult<'_>, stamp: Stamp) {
         let ToolResult::Fields(fields) = result else { return };
         if let Some(id) = fields.background.get() {
             let (id, what) = (id.to_owned(), BackgroundKind::Shell);
@@ -495,7 +484,7 @@ impl Line<'_> {
 
     /// A prompt typed while the agent worked, absorbed by the running turn. A notice of the client absorbed likewise
     /// starts nothing.
-    fn attachment<const HELD: bool>(&mut self, mut record: Record<'_, HELD>, stamp: Stamp) {
+    fn attachment(&mut self, mut record: Record<'_>, stamp: Stamp) {
         if !record.attachment.kind.is("queued_command") {
             return;
         }
@@ -517,7 +506,7 @@ impl Line<'_> {
 
     // ---- the agent's side
 
-    fn assistant<const HELD: bool>(&mut self, mut record: Record<'_, HELD>, stamp: Stamp) {
+    fn assistant(&mut self, mut record: Record<'_>, stamp: Stamp) {
         let message = std::mem::take(&mut record.message);
         if let Some(failure) = failure::failure(&record, &message) {
             return self.ended(stamp, EventKind::TurnFailed(failure));
@@ -565,13 +554,7 @@ impl Line<'_> {
         }
     }
 
-    fn block<const HELD: bool>(
-        &mut self,
-        block: Block<'_, HELD>,
-        owner: Option<&SessionId>,
-        is_synthetic: bool,
-        stamp: Stamp,
-    ) {
+    fn block(&mut self, block: Block<'_>, owner: Option<&SessionId>, is_synthetic: bool, stamp: Stamp) {
         match block.kind.get().unwrap_or_default() {
             "text" => self.spoke(block.text.get(), is_synthetic, stamp),
             "tool_use" => {
@@ -607,15 +590,18 @@ fn changed(known: &mut Option<String>, seen: &Text<'_>) -> Option<String> {
     known.clone()
 }
 
-fn prompt_key<const HELD: bool>(record: &Record<'_, HELD>) -> Option<FactId> {
+fn prompt_key(record: &Record<'_>) -> Option<FactId> {
     record.uuid.get().map(|uuid| fact_id(Agent::ClaudeCode, "prompt", &[uuid]))
 }
 
-/// Whether the person refused the call this result answers.
-fn is_refused<const HELD: bool>(record: &Record<'_, HELD>) -> bool {
+/// Whether the person refused the call this result answers. A call the person cut while it ran is answered in the same
+/// words, so where the client says which of the two it was, that counts.
+fn is_refused(record: &Record<'_>) -> bool {
+    if record.denial.get().is_some() {
+        return record.denial.is("user-rejected") && record.is_denied_before_run.0;
+    }
     let said = matches!(&record.result, ToolResult::Text(text) if text.get().is_some_and(|t| t.contains("User rejected tool use")));
-    said || record.denial.is("user-rejected")
-        || (record.decision.decision.is("reject") && record.decision.source.is("user_temporary"))
+    said || (record.decision.decision.is("reject") && record.decision.source.is("user_temporary"))
 }
 
 /// Returns what the person typed, where a text is a slash command or bash mode.

@@ -82,7 +82,7 @@ pub(super) fn line(
     } else if !text.trim_start().starts_with('{') {
         return Err(BadLine);
     }
-    let record: Record<'_, true> = serde_json::from_str(text)?;
+    let record: Record<'_> = serde_json::from_str(text)?;
     Line { carry, role, read_at, out }.record(record, text);
     Ok(())
 }
@@ -91,14 +91,11 @@ pub(super) fn line(
 pub(super) fn long_line(
     carry: &mut Carry,
     role: &FileRole,
-    mut reader: impl BufRead,
+    reader: impl BufRead,
     read_at: Timestamp,
     out: &mut Decoded,
 ) -> Result<(), BadLine> {
-    super::expect_object(&mut reader)?;
-    let mut json = serde_json::Deserializer::from_reader(reader);
-    let record: Record<'static, false> = Deserialize::deserialize(&mut json)?;
-    json.end()?;
+    let record: Record<'static> = super::from_stream(reader)?;
     Line { carry, role, read_at, out }.record(record, "");
     Ok(())
 }
@@ -123,7 +120,7 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn record<const HELD: bool>(&mut self, record: Record<'_, HELD>, line: &str) {
+    fn record(&mut self, record: Record<'_>, line: &str) {
         let at = moment(record.timestamp.get(), &mut self.carry.last_at, self.read_at, self.out);
         self.carry.is_paginated |= record.ordinal.0.is_some();
         let payload = record.payload;
@@ -150,7 +147,7 @@ impl Line<'_> {
         id
     }
 
-    fn session_meta<const HELD: bool>(&mut self, payload: &Payload<'_, HELD>, at: Timestamp) {
+    fn session_meta(&mut self, payload: &Payload<'_>, at: Timestamp) {
         if std::mem::replace(&mut self.carry.has_meta, true) {
             return;
         }
@@ -186,7 +183,7 @@ impl Line<'_> {
 
     // ---- usage
 
-    fn usage_record<const HELD: bool>(&mut self, payload: &Payload<'_, HELD>, at: Timestamp) {
+    fn usage_record(&mut self, payload: &Payload<'_>, at: Timestamp) {
         self.carry.is_paginated = true;
         let Some(response) = payload.response.get() else { return };
         let thread = payload.thread.get().unwrap_or(self.role.session.as_str());
@@ -201,7 +198,7 @@ impl Line<'_> {
         self.push(at, EventKind::ResponseReceived(response));
     }
 
-    fn token_count<const HELD: bool>(&mut self, payload: &Payload<'_, HELD>, at: Timestamp) {
+    fn token_count(&mut self, payload: &Payload<'_>, at: Timestamp) {
         let info = &payload.info;
         if let Some(total) = info.total.total.0 {
             let totals = [
@@ -237,7 +234,7 @@ impl Line<'_> {
 
     // ---- events
 
-    fn event<const HELD: bool>(&mut self, payload: Payload<'_, HELD>, at: Timestamp) {
+    fn event(&mut self, payload: Payload<'_>, at: Timestamp) {
         match payload.kind.get().unwrap_or_default() {
             "task_started" => {
                 self.carry.has_turns = true;
@@ -274,7 +271,7 @@ impl Line<'_> {
         }
     }
 
-    fn item<const HELD: bool>(&mut self, payload: Payload<'_, HELD>, at: Timestamp) {
+    fn item(&mut self, payload: Payload<'_>, at: Timestamp) {
         self.carry.is_paginated = true;
         let item = payload.item;
         let text = || {
@@ -315,7 +312,7 @@ impl Line<'_> {
 
     // ---- calls
 
-    fn response_item<const HELD: bool>(&mut self, payload: Payload<'_, HELD>, line: &str, at: Timestamp) {
+    fn response_item(&mut self, payload: Payload<'_>, line: &str, at: Timestamp) {
         match payload.kind.get().unwrap_or_default() {
             "function_call" | "custom_tool_call" | "local_shell_call" => {
                 self.carry.spoke = false;
@@ -369,7 +366,7 @@ fn usage(wire: &WireUsage<'_>) -> Usage {
     }
 }
 
-fn failure<const HELD: bool>(payload: &Payload<'_, HELD>) -> Option<Failure> {
+fn failure(payload: &Payload<'_>) -> Option<Failure> {
     let error = &payload.error;
     if !error.info.present && error.message.get().is_none() {
         return None;

@@ -125,11 +125,11 @@ impl<'de> Take<'de> for Text<'de> {
     }
 }
 
-/// The first `MOST` characters of a text. In a line too long to hold (`HELD` false) it is passed over.
+/// The first `MOST` characters of a text.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub(super) struct Clip<'de, const MOST: usize, const HELD: bool>(Option<Cow<'de, str>>);
+pub(super) struct Clip<'de, const MOST: usize>(Option<Cow<'de, str>>);
 
-impl<const MOST: usize, const HELD: bool> Clip<'_, MOST, HELD> {
+impl<const MOST: usize> Clip<'_, MOST> {
     pub fn get(&self) -> Option<&str> {
         self.0.as_deref()
     }
@@ -138,9 +138,9 @@ impl<const MOST: usize, const HELD: bool> Clip<'_, MOST, HELD> {
     }
 }
 
-struct ClipVisitor<const MOST: usize, const HELD: bool>;
+struct ClipVisitor<const MOST: usize>;
 
-impl<'de, const MOST: usize, const HELD: bool> Take<'de> for Clip<'de, MOST, HELD> {
+impl<'de, const MOST: usize> Take<'de> for Clip<'de, MOST> {
     fn from_text(text: Cow<'de, str>) -> Self {
         Self(Some(match text {
             Cow::Borrowed(text) => Cow::Borrowed(cut(text, MOST)),
@@ -153,8 +153,8 @@ impl<'de, const MOST: usize, const HELD: bool> Take<'de> for Clip<'de, MOST, HEL
     }
 }
 
-impl<'de, const MOST: usize, const HELD: bool> Visitor<'de> for ClipVisitor<MOST, HELD> {
-    type Value = Clip<'de, MOST, HELD>;
+impl<'de, const MOST: usize> Visitor<'de> for ClipVisitor<MOST> {
+    type Value = Clip<'de, MOST>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
@@ -189,13 +189,9 @@ impl<'de, const MOST: usize, const HELD: bool> Visitor<'de> for ClipVisitor<MOST
     }
 }
 
-impl<'de, const MOST: usize, const HELD: bool> Deserialize<'de> for Clip<'de, MOST, HELD> {
+impl<'de, const MOST: usize> Deserialize<'de> for Clip<'de, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if HELD {
-            deserializer.deserialize_any(ClipVisitor)
-        } else {
-            IgnoredAny::deserialize(deserializer).map(|_| Self(None))
-        }
+        deserializer.deserialize_any(ClipVisitor)
     }
 }
 
@@ -312,15 +308,15 @@ impl<'de> Deserialize<'de> for Key<'de> {
 /// Declares what is read of a JSON object: unknown members are passed over, of two with one name the later counts, and
 /// where no object stands the whole is empty.
 macro_rules! object {
-    ($(#[$meta:meta])* $name:ident [$($generics:tt)*] [$($arguments:tt)*] { $($key:literal => $field:ident: $type:ty),+ $(,)? }) => {
+    ($(#[$meta:meta])* $name:ident { $($key:literal => $field:ident: $type:ty),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(Debug, Default)]
-        pub(super) struct $name<'de, $($generics)*> {
+        pub(super) struct $name<'de> {
             $(pub $field: $type,)+
             /// Ties the lifetime where no member borrows.
             pub line: std::marker::PhantomData<&'de ()>,
         }
-        impl<'de, $($generics)*> $crate::sources::decode::lenient::Take<'de> for $name<'de, $($arguments)*> {
+        impl<'de> $crate::sources::decode::lenient::Take<'de> for $name<'de> {
             fn from_map<A: serde::de::MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
                 let mut object = Self::default();
                 while let Some(key) = map.next_key::<$crate::sources::decode::lenient::Key<'de>>()? {
@@ -334,7 +330,7 @@ macro_rules! object {
                 Ok(object)
             }
         }
-        impl<'de, $($generics)*> serde::de::Deserialize<'de> for $name<'de, $($arguments)*> {
+        impl<'de> serde::de::Deserialize<'de> for $name<'de> {
             fn deserialize<D: serde::de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 $crate::sources::decode::lenient::take(deserializer)
             }

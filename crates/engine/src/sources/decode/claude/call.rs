@@ -8,10 +8,7 @@ use crate::facts::fact_id;
 use crate::sources::decode::lenient::cut;
 
 /// Reads a `tool_use` block.
-pub(super) fn tool_call<const HELD: bool>(
-    block: Block<'_, HELD>,
-    owner: Option<SessionId>,
-) -> Option<ToolCall> {
+pub(super) fn tool_call(block: Block<'_>, owner: Option<SessionId>) -> Option<ToolCall> {
     let key = fact_id(Agent::ClaudeCode, "tool", &[block.id.get()?]);
     let name = block.name.into_string().unwrap_or_default();
     let ask = ask(&name, &block.input);
@@ -20,7 +17,7 @@ pub(super) fn tool_call<const HELD: bool>(
 
 /// Returns what a call acts on: the first of the fields that is there. One order serves all tools, those of MCP servers
 /// too: no tool has an earlier field that says less than a later one.
-fn target<const HELD: bool>(input: Input<'_, HELD>) -> Option<String> {
+fn target(input: Input<'_>) -> Option<String> {
     let first_question =
         input.questions.0.into_iter().next().and_then(|question| question.question.into_string());
     [
@@ -44,7 +41,7 @@ fn target<const HELD: bool>(input: Input<'_, HELD>) -> Option<String> {
     .or_else(|| input.task.into_string())
 }
 
-fn ask<const HELD: bool>(name: &str, input: &Input<'_, HELD>) -> Option<Ask> {
+fn ask(name: &str, input: &Input<'_>) -> Option<Ask> {
     match name {
         "AskUserQuestion" => {
             let first = input.questions.0.first();
@@ -86,7 +83,7 @@ fn steps(plan: &str) -> u32 {
 }
 
 /// Returns the list a TodoWrite call writes anew.
-pub(super) fn todo_list<const HELD: bool>(block: &Block<'_, HELD>) -> Option<TaskChange> {
+pub(super) fn todo_list(block: &Block<'_>) -> Option<TaskChange> {
     if !block.name.is("TodoWrite") {
         return None;
     }

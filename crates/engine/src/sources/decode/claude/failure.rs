@@ -16,10 +16,7 @@ const OLD_LIMIT: &str = "Claude AI usage limit reached";
 ///
 /// Clients before `isApiErrorMessage` marked it by the synthetic model and the text alone; a synthetic record of
 /// another text ("No response requested.") is no error.
-pub(super) fn failure<const HELD: bool>(
-    record: &Record<'_, HELD>,
-    message: &Message<'_, HELD>,
-) -> Option<Failure> {
+pub(super) fn failure(record: &Record<'_>, message: &Message<'_>) -> Option<Failure> {
     let said = match &message.content {
         Content::Text(text) => text.get(),
         Content::Blocks(blocks) => blocks.0.iter().find_map(|block| block.text.get()),

@@ -18,7 +18,7 @@ const MAX_BLOCKS: usize = 1_024;
 
 object! {
     /// A record.
-    Record [const HELD: bool] [HELD] {
+    Record {
         "type" => kind: Text<'de>,
         "subtype" => subtype: Text<'de>,
         "uuid" => uuid: Text<'de>,
@@ -35,10 +35,11 @@ object! {
         "forkedFrom" => forked_from: ForkedFrom<'de>,
         "agentId" => agent: Text<'de>,
         // user
-        "message" => message: Message<'de, HELD>,
+        "message" => message: Message<'de>,
         "origin" => origin: Origin<'de>,
-        "toolUseResult" => result: ToolResult<'de, HELD>,
+        "toolUseResult" => result: ToolResult<'de>,
         "toolDenialKind" => denial: Text<'de>,
+        "toolDenialBeforeRun" => is_denied_before_run: Flag,
         "permissionDecision" => decision: Decision<'de>,
         // assistant
         "isApiErrorMessage" => is_error: Flag,
@@ -47,17 +48,17 @@ object! {
         "isAbortedMidStream" => is_aborted: Flag,
         "apiBlockIndex" => block_index: Count,
         // attachment
-        "attachment" => attachment: Attachment<'de, HELD>,
+        "attachment" => attachment: Attachment<'de>,
         // system
         "compactMetadata" => compaction: Compaction<'de>,
         "retryAttempt" => retry: Count,
         "maxRetries" => retries: Count,
         // line records
         "querySource" => query_source: Text<'de>,
-        "customTitle" => custom_title: Clip<'de, SAID, HELD>,
-        "agentName" => agent_name: Clip<'de, SAID, HELD>,
-        "aiTitle" => ai_title: Clip<'de, SAID, HELD>,
-        "summary" => summary: Clip<'de, SAID, HELD>,
+        "customTitle" => custom_title: Clip<'de, SAID>,
+        "agentName" => agent_name: Clip<'de, SAID>,
+        "aiTitle" => ai_title: Clip<'de, SAID>,
+        "summary" => summary: Clip<'de, SAID>,
         "totalCostUSD" => cost: Real,
         "relocatedCwd" => relocated: Text<'de>,
         "continuedInSessionId" => continued_in: Text<'de>,
@@ -67,34 +68,34 @@ object! {
 
 object! {
     /// Where a copied line comes from.
-    ForkedFrom [] [] { "sessionId" => session: Text<'de> }
+    ForkedFrom { "sessionId" => session: Text<'de> }
 }
 
 object! {
     /// Who made a prompt.
-    Origin [] [] { "kind" => kind: Text<'de> }
+    Origin { "kind" => kind: Text<'de> }
 }
 
 object! {
     /// What was decided about a call.
-    Decision [] [] { "decision" => decision: Text<'de>, "source" => source: Text<'de> }
+    Decision { "decision" => decision: Text<'de>, "source" => source: Text<'de> }
 }
 
 object! {
     /// What a compaction left.
-    Compaction [] [] { "postTokens" => post_tokens: Count }
+    Compaction { "postTokens" => post_tokens: Count }
 }
 
 object! {
     /// The worktree a session stands in.
-    Worktree [] [] { "originalCwd" => original: Text<'de> }
+    Worktree { "originalCwd" => original: Text<'de> }
 }
 
 object! {
     /// What the client added to a turn. Only queued prompts are a fact.
-    Attachment [const HELD: bool] [HELD] {
+    Attachment {
         "type" => kind: Text<'de>,
-        "prompt" => prompt: Content<'de, HELD>,
+        "prompt" => prompt: Content<'de>,
         "origin" => origin: Origin<'de>,
         "commandMode" => mode: Text<'de>,
     }
@@ -102,10 +103,10 @@ object! {
 
 object! {
     /// A message of either side.
-    Message [const HELD: bool] [HELD] {
+    Message {
         "id" => id: Text<'de>,
         "model" => model: Text<'de>,
-        "content" => content: Content<'de, HELD>,
+        "content" => content: Content<'de>,
         "stop_reason" => stop_reason: Text<'de>,
         "usage" => usage: WireUsage<'de>,
     }
@@ -113,7 +114,7 @@ object! {
 
 object! {
     /// Token usage.
-    WireUsage [] [] {
+    WireUsage {
         "input_tokens" => input: Count,
         "output_tokens" => output: Count,
         "cache_creation_input_tokens" => written: Count,
@@ -124,7 +125,7 @@ object! {
 
 object! {
     /// Tokens written to the cache, by how long they are kept.
-    ByAge [] [] {
+    ByAge {
         "ephemeral_5m_input_tokens" => five_minutes: Count,
         "ephemeral_1h_input_tokens" => one_hour: Count,
     }
@@ -132,12 +133,12 @@ object! {
 
 object! {
     /// A content block.
-    Block [const HELD: bool] [HELD] {
+    Block {
         "type" => kind: Text<'de>,
-        "text" => text: Clip<'de, LONG, HELD>,
+        "text" => text: Clip<'de, LONG>,
         "id" => id: Text<'de>,
         "name" => name: Text<'de>,
-        "input" => input: Input<'de, HELD>,
+        "input" => input: Input<'de>,
         "tool_use_id" => call: Text<'de>,
         "is_error" => is_error: Flag,
     }
@@ -145,39 +146,39 @@ object! {
 
 object! {
     /// What a call was given: of every tool the fields that say what it acts on.
-    Input [const HELD: bool] [HELD] {
-        "command" => command: Clip<'de, LONG, HELD>,
-        "file_path" => file: Clip<'de, LONG, HELD>,
-        "notebook_path" => notebook: Clip<'de, LONG, HELD>,
-        "url" => url: Clip<'de, LONG, HELD>,
-        "pattern" => pattern: Clip<'de, LONG, HELD>,
-        "query" => query: Clip<'de, LONG, HELD>,
-        "skill" => skill: Clip<'de, LONG, HELD>,
-        "subject" => subject: Clip<'de, LONG, HELD>,
-        "description" => description: Clip<'de, LONG, HELD>,
-        "path" => path: Clip<'de, LONG, HELD>,
-        "name" => name: Clip<'de, LONG, HELD>,
+    Input {
+        "command" => command: Clip<'de, LONG>,
+        "file_path" => file: Clip<'de, LONG>,
+        "notebook_path" => notebook: Clip<'de, LONG>,
+        "url" => url: Clip<'de, LONG>,
+        "pattern" => pattern: Clip<'de, LONG>,
+        "query" => query: Clip<'de, LONG>,
+        "skill" => skill: Clip<'de, LONG>,
+        "subject" => subject: Clip<'de, LONG>,
+        "description" => description: Clip<'de, LONG>,
+        "path" => path: Clip<'de, LONG>,
+        "name" => name: Clip<'de, LONG>,
         "taskId" => task: Text<'de>,
-        "prompt" => prompt: Clip<'de, LONG, HELD>,
-        "plan" => plan: Clip<'de, 20_000, HELD>,
-        "questions" => questions: List<Question<'de, HELD>, 16>,
+        "prompt" => prompt: Clip<'de, LONG>,
+        "plan" => plan: Clip<'de, 20_000>,
+        "questions" => questions: List<Question<'de>, 16>,
         "todos" => todos: List<Todo<'de>, 1_024>,
     }
 }
 
 object! {
     /// A question of AskUserQuestion.
-    Question [const HELD: bool] [HELD] {
-        "question" => question: Clip<'de, SAID, HELD>,
-        "options" => options: List<Choice<'de, HELD>, 16>,
+    Question {
+        "question" => question: Clip<'de, SAID>,
+        "options" => options: List<Choice<'de>, 16>,
     }
 }
 
 /// An answer to choose: an object with a label, or the label itself.
 #[derive(Debug, Default)]
-pub(super) struct Choice<'de, const HELD: bool>(pub Clip<'de, 200, HELD>);
+pub(super) struct Choice<'de>(pub Clip<'de, 200>);
 
-impl<'de, const HELD: bool> Take<'de> for Choice<'de, HELD> {
+impl<'de> Take<'de> for Choice<'de> {
     fn from_text(text: Cow<'de, str>) -> Self {
         Self(Clip::from_text(text))
     }
@@ -186,43 +187,43 @@ impl<'de, const HELD: bool> Take<'de> for Choice<'de, HELD> {
     }
 }
 
-impl<'de, const HELD: bool> Deserialize<'de> for Choice<'de, HELD> {
+impl<'de> Deserialize<'de> for Choice<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         take(deserializer)
     }
 }
 
 object! {
-    Labelled [const HELD: bool] [HELD] { "label" => label: Clip<'de, 200, HELD> }
+    Labelled { "label" => label: Clip<'de, 200> }
 }
 
 object! {
     /// An entry of TodoWrite.
-    Todo [] [] { "status" => status: Text<'de> }
+    Todo { "status" => status: Text<'de> }
 }
 
 /// Content of a message: a text, or blocks.
 #[derive(Debug, Default)]
-pub(super) enum Content<'de, const HELD: bool> {
+pub(super) enum Content<'de> {
     /// No content.
     #[default]
     None,
     /// A text, cut.
-    Text(Clip<'de, LONG, HELD>),
+    Text(Clip<'de, LONG>),
     /// Blocks.
-    Blocks(List<Block<'de, HELD>, MAX_BLOCKS>),
+    Blocks(List<Block<'de>, MAX_BLOCKS>),
 }
 
-impl<'de, const HELD: bool> Take<'de> for Content<'de, HELD> {
+impl<'de> Take<'de> for Content<'de> {
     fn from_text(text: Cow<'de, str>) -> Self {
-        Self::Text(if HELD { Clip::from_text(text) } else { Clip::default() })
+        Self::Text(Clip::from_text(text))
     }
     fn from_list<A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
         List::from_list(list).map(Self::Blocks)
     }
 }
 
-impl<'de, const HELD: bool> Deserialize<'de> for Content<'de, HELD> {
+impl<'de> Deserialize<'de> for Content<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         take(deserializer)
     }
@@ -230,26 +231,26 @@ impl<'de, const HELD: bool> Deserialize<'de> for Content<'de, HELD> {
 
 /// What the client keeps of a tool's result: an object per tool, or a text for failures.
 #[derive(Debug, Default)]
-pub(super) enum ToolResult<'de, const HELD: bool> {
+pub(super) enum ToolResult<'de> {
     /// Nothing of interest.
     #[default]
     None,
     /// A failure's text, cut.
-    Text(Clip<'de, 100, HELD>),
+    Text(Clip<'de, 100>),
     /// The object.
     Fields(ResultFields<'de>),
 }
 
-impl<'de, const HELD: bool> Take<'de> for ToolResult<'de, HELD> {
+impl<'de> Take<'de> for ToolResult<'de> {
     fn from_text(text: Cow<'de, str>) -> Self {
-        Self::Text(if HELD { Clip::from_text(text) } else { Clip::default() })
+        Self::Text(Clip::from_text(text))
     }
     fn from_map<A: serde::de::MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
         ResultFields::from_map(map).map(Self::Fields)
     }
 }
 
-impl<'de, const HELD: bool> Deserialize<'de> for ToolResult<'de, HELD> {
+impl<'de> Deserialize<'de> for ToolResult<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         take(deserializer)
     }
@@ -257,7 +258,7 @@ impl<'de, const HELD: bool> Deserialize<'de> for ToolResult<'de, HELD> {
 
 object! {
     /// Of all tools' results the fields that are facts.
-    ResultFields [] [] {
+    ResultFields {
         "backgroundTaskId" => background: Text<'de>,
         "status" => status: Text<'de>,
         "agentId" => agent: Text<'de>,
@@ -269,17 +270,17 @@ object! {
 
 object! {
     /// The task TaskCreate made.
-    CreatedTask [] [] { "id" => id: Text<'de>, "subject" => subject: Text<'de> }
+    CreatedTask { "id" => id: Text<'de>, "subject" => subject: Text<'de> }
 }
 
 object! {
     /// How TaskUpdate changed a task.
-    StatusChange [] [] { "to" => to: Text<'de> }
+    StatusChange { "to" => to: Text<'de> }
 }
 
 object! {
     /// A registry file.
-    Registry [] [] {
+    Registry {
         "pid" => pid: Count,
         "sessionId" => session: Text<'de>,
         "cwd" => cwd: Text<'de>,
@@ -301,7 +302,7 @@ object! {
 
 object! {
     /// A subagent's meta file.
-    Meta [] [] {
+    Meta {
         "agentType" => kind: Text<'de>,
         "description" => description: Text<'de>,
         "finished" => finished: Flag,

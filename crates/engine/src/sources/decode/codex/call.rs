@@ -10,15 +10,13 @@ use crate::sources::decode::lenient::cut;
 use crate::sources::decode::scan;
 
 /// Reads a call of any kind; a call without an id cannot be answered or counted and is none.
-pub(super) fn tool_call<const HELD: bool>(
-    payload: Payload<'_, HELD>,
-) -> Option<(ToolCall, Option<TaskChange>)> {
+pub(super) fn tool_call(payload: Payload<'_>) -> Option<(ToolCall, Option<TaskChange>)> {
     let key = fact_id(Agent::Codex, "tool", &[payload.call.get().or(payload.id.get())?]);
     let kind = payload.kind.into_string().unwrap_or_default();
     let name = payload.name.into_string().unwrap_or_else(|| kind.trim_end_matches("_call").to_owned());
     let text = payload.arguments.1;
     // Arguments that are no JSON are the tool's to refuse; the call was made all the same.
-    let parsed = text.as_deref().and_then(|text| serde_json::from_str::<Fields<'_, HELD>>(text).ok());
+    let parsed = text.as_deref().and_then(|text| serde_json::from_str::<Fields<'_>>(text).ok());
     let fields = parsed.unwrap_or(payload.arguments.0);
     let escalated = fields.sandbox.is("require_escalated") || fields.escalated.0;
     let ask = ask(&name, &fields);
@@ -38,7 +36,7 @@ pub(super) fn tool_call<const HELD: bool>(
     Some((ToolCall { key, name, target, ask, escalated, owner: None }, change))
 }
 
-fn first_of<const HELD: bool>(fields: Fields<'_, HELD>) -> Option<String> {
+fn first_of(fields: Fields<'_>) -> Option<String> {
     let question = fields.questions.0.into_iter().next().and_then(|question| question.question.into_string());
     [
         fields.path,
@@ -83,7 +81,7 @@ fn first_patched_file(patch: &str) -> Option<&str> {
     })
 }
 
-fn ask<const HELD: bool>(name: &str, fields: &Fields<'_, HELD>) -> Option<Ask> {
+fn ask(name: &str, fields: &Fields<'_>) -> Option<Ask> {
     if name != "request_user_input" {
         return None;
     }
@@ -100,7 +98,7 @@ fn ask<const HELD: bool>(name: &str, fields: &Fields<'_, HELD>) -> Option<Ask> {
     })
 }
 
-fn plan<const HELD: bool>(name: &str, fields: &Fields<'_, HELD>) -> Option<TaskChange> {
+fn plan(name: &str, fields: &Fields<'_>) -> Option<TaskChange> {
     if name != "update_plan" {
         return None;
     }
@@ -116,7 +114,7 @@ fn plan<const HELD: bool>(name: &str, fields: &Fields<'_, HELD>) -> Option<TaskC
 const HEAD_BYTES: usize = 300;
 
 /// Reads the answer to a call. `line` is the whole line: of the output only its head is looked at, as it is written.
-pub(super) fn tool_answer<const HELD: bool>(payload: &Payload<'_, HELD>, line: &str) -> Option<EventKind> {
+pub(super) fn tool_answer(payload: &Payload<'_>, line: &str) -> Option<EventKind> {
     let key = fact_id(Agent::Codex, "tool", &[payload.call.get()?]);
     let output = scan::from_value(line, &["payload", "output"]).unwrap_or_default().as_bytes();
     let head = output.get(..HEAD_BYTES.min(output.len())).unwrap_or_default();

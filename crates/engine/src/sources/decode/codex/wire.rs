@@ -14,17 +14,17 @@ pub(super) const SAID: usize = 1_000;
 
 object! {
     /// A line.
-    Record [const HELD: bool] [HELD] {
+    Record {
         "timestamp" => timestamp: Text<'de>,
         "ordinal" => ordinal: Count,
         "type" => kind: Text<'de>,
-        "payload" => payload: Payload<'de, HELD>,
+        "payload" => payload: Payload<'de>,
     }
 }
 
 object! {
     /// The payloads of all lines that hold a fact.
-    Payload [const HELD: bool] [HELD] {
+    Payload {
         "type" => kind: Text<'de>,
         "id" => id: Text<'de>,
         "cwd" => cwd: Text<'de>,
@@ -41,16 +41,16 @@ object! {
         "thread_settings" => settings: Settings<'de>,
         // events
         "model_context_window" => window: Count,
-        "message" => message: Clip<'de, LONG, HELD>,
+        "message" => message: Clip<'de, LONG>,
         "kind" => message_kind: Text<'de>,
         "info" => info: Info<'de>,
-        "error" => error: TurnError<'de, HELD>,
-        "item" => item: Item<'de, HELD>,
+        "error" => error: TurnError<'de>,
+        "item" => item: Item<'de>,
         // calls
         "name" => name: Text<'de>,
         "call_id" => call: Text<'de>,
-        "arguments" => arguments: Arguments<'de, HELD>,
-        "input" => input: Clip<'de, LONG, HELD>,
+        "arguments" => arguments: Arguments<'de>,
+        "input" => input: Clip<'de, LONG>,
         "action" => action: Action<'de>,
         // token_usage_record
         "thread_id" => thread: Text<'de>,
@@ -88,7 +88,7 @@ impl<'de> Deserialize<'de> for Source<'de> {
 }
 
 object! {
-    SourceObject [] [] { "subagent" => is_subagent: Present }
+    SourceObject { "subagent" => is_subagent: Present }
 }
 
 /// Whether a member is there, whatever it holds.
@@ -103,17 +103,17 @@ impl<'de> Deserialize<'de> for Present {
 
 object! {
     /// Git circumstances at the start of a thread.
-    Git [] [] { "branch" => branch: Text<'de> }
+    Git { "branch" => branch: Text<'de> }
 }
 
 object! {
     /// Settings of a thread.
-    Settings [] [] { "model" => model: Text<'de>, "cwd" => cwd: Text<'de> }
+    Settings { "model" => model: Text<'de>, "cwd" => cwd: Text<'de> }
 }
 
 object! {
     /// Token counts as the client shows them.
-    Info [] [] {
+    Info {
         "total_token_usage" => total: WireUsage<'de>,
         "last_token_usage" => last: WireUsage<'de>,
         "model_context_window" => window: Count,
@@ -122,7 +122,7 @@ object! {
 
 object! {
     /// Token usage.
-    WireUsage [] [] {
+    WireUsage {
         "input_tokens" => input: Count,
         "cached_input_tokens" => cached: Count,
         "cache_write_input_tokens" => written: Count,
@@ -133,8 +133,8 @@ object! {
 
 object! {
     /// The error of a turn.
-    TurnError [const HELD: bool] [HELD] {
-        "message" => message: Clip<'de, LONG, HELD>,
+    TurnError {
+        "message" => message: Clip<'de, LONG>,
         "codex_error_info" => info: ErrorInfo,
     }
 }
@@ -171,37 +171,37 @@ impl<'de> Deserialize<'de> for ErrorInfo {
 }
 
 object! {
-    ErrorDetails [] [] { "http_status_code" => status: Count }
+    ErrorDetails { "http_status_code" => status: Count }
 }
 
 object! {
     /// A finished item.
-    Item [const HELD: bool] [HELD] {
+    Item {
         "type" => kind: Text<'de>,
         "id" => id: Text<'de>,
-        "content" => content: List<ItemText<'de, HELD>, 64>,
+        "content" => content: List<ItemText<'de>, 64>,
     }
 }
 
 object! {
     /// A part of an item's content.
-    ItemText [const HELD: bool] [HELD] { "text" => text: Clip<'de, LONG, HELD> }
+    ItemText { "text" => text: Clip<'de, LONG> }
 }
 
 /// The arguments of a call: JSON as a text, or (some older calls) as an object.
 #[derive(Debug, Default)]
-pub(super) struct Arguments<'de, const HELD: bool>(pub Fields<'de, HELD>, pub Option<Cow<'de, str>>);
+pub(super) struct Arguments<'de>(pub Fields<'de>, pub Option<Cow<'de, str>>);
 
-impl<'de, const HELD: bool> Take<'de> for Arguments<'de, HELD> {
+impl<'de> Take<'de> for Arguments<'de> {
     fn from_text(text: Cow<'de, str>) -> Self {
-        Self(Fields::default(), HELD.then_some(text))
+        Self(Fields::default(), Some(text))
     }
     fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
         Fields::from_map(map).map(|fields| Self(fields, None))
     }
 }
 
-impl<'de, const HELD: bool> Deserialize<'de> for Arguments<'de, HELD> {
+impl<'de> Deserialize<'de> for Arguments<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         take(deserializer)
     }
@@ -209,28 +209,28 @@ impl<'de, const HELD: bool> Deserialize<'de> for Arguments<'de, HELD> {
 
 object! {
     /// Of all tools' arguments the fields that say what a call acts on.
-    Fields [const HELD: bool] [HELD] {
+    Fields {
         "cmd" => cmd: Command<'de>,
         "command" => command: Command<'de>,
-        "path" => path: Clip<'de, LONG, HELD>,
-        "file_path" => file: Clip<'de, LONG, HELD>,
-        "url" => url: Clip<'de, LONG, HELD>,
-        "query" => query: Clip<'de, LONG, HELD>,
-        "pattern" => pattern: Clip<'de, LONG, HELD>,
-        "input" => input: Clip<'de, LONG, HELD>,
-        "message" => message: Clip<'de, LONG, HELD>,
-        "prompt" => prompt: Clip<'de, LONG, HELD>,
-        "explanation" => explanation: Clip<'de, LONG, HELD>,
+        "path" => path: Clip<'de, LONG>,
+        "file_path" => file: Clip<'de, LONG>,
+        "url" => url: Clip<'de, LONG>,
+        "query" => query: Clip<'de, LONG>,
+        "pattern" => pattern: Clip<'de, LONG>,
+        "input" => input: Clip<'de, LONG>,
+        "message" => message: Clip<'de, LONG>,
+        "prompt" => prompt: Clip<'de, LONG>,
+        "explanation" => explanation: Clip<'de, LONG>,
         "sandbox_permissions" => sandbox: Text<'de>,
         "with_escalated_permissions" => escalated: Flag,
-        "questions" => questions: List<Question<'de, HELD>, 16>,
+        "questions" => questions: List<Question<'de>, 16>,
         "plan" => plan: List<Step<'de>, 1_024>,
     }
 }
 
 object! {
     /// The action of a `local_shell_call`.
-    Action [] [] { "command" => command: Command<'de> }
+    Action { "command" => command: Command<'de> }
 }
 
 /// A command: a line for a shell, or words.
@@ -262,25 +262,25 @@ impl<'de> Deserialize<'de> for Command<'de> {
 
 object! {
     /// A question of `request_user_input`.
-    Question [const HELD: bool] [HELD] {
-        "question" => question: Clip<'de, SAID, HELD>,
-        "options" => options: List<Choice<'de, HELD>, 16>,
+    Question {
+        "question" => question: Clip<'de, SAID>,
+        "options" => options: List<Choice<'de>, 16>,
     }
 }
 
 object! {
     /// An answer to choose.
-    Choice [const HELD: bool] [HELD] { "label" => label: Clip<'de, 200, HELD> }
+    Choice { "label" => label: Clip<'de, 200> }
 }
 
 object! {
     /// A step of `update_plan`.
-    Step [] [] { "status" => status: Text<'de> }
+    Step { "status" => status: Text<'de> }
 }
 
 object! {
     /// A line of `session_index.jsonl`.
-    IndexLine [] [] {
+    IndexLine {
         "id" => id: Text<'de>,
         "thread_name" => name: Text<'de>,
         "updated_at" => updated_at: Text<'de>,
