@@ -4,6 +4,7 @@ import ctypes
 import json
 import multiprocessing
 import os
+import re
 import struct
 import subprocess
 import threading
@@ -19,21 +20,19 @@ from .report import Line, milliseconds, percentile
 # ---- line appended → change
 
 def write_lines(people, per_second, seconds, samples):
-    """Appends lines in turn, evenly spaced; reports (session, time of the record, moment of the write)."""
+    """Appends lines in turn, evenly spaced; reports (session, number of the line, moment of the write)."""
     files = [open(person.transcript, "ab", buffering=0) for person in people]
     started = time.monotonic()
-    stamped = [0] * len(people)
     written = []
     for number in range(int(per_second * seconds)):
         index = number % len(people)
         due = started + number / per_second
         while (left := due - time.monotonic()) > 0:
             time.sleep(left)
-        stamped[index] = max(now_ms(), stamped[index] + 1)
-        line = people[index].assistant_line(f"bench line {number}", stamped[index])
+        line = people[index].assistant_line(f"line {number} of the benchmark", now_ms())
         at = time.monotonic()
         files[index].write(line)
-        written.append((index, stamped[index], number, at))
+        written.append((index, number, at))
     for file in files:
         file.close()
     samples.send(written)
@@ -52,28 +51,32 @@ def append_at(engine, people, per_second, seconds):
     send.close()
     written = receive.recv()
     writer.join()
-    last = {index: ms for index, ms, _, _ in written}
     ids = {person.id: index for index, person in enumerate(people.all)}
-    reached = {}
+    missing = {index: number for index, number, _ in written}  # the last line of each session
 
-    def done(event, body):
-        for card in cards(event, body):
-            if card["session_id"] in ids and card["last_activity_at_ms"] is not None:
-                reached[ids[card["session_id"]]] = card["last_activity_at_ms"]
-        return all(reached.get(index, 0) >= ms for index, ms in last.items())
+    def all_shown(event, body):
+        for index, number in lines_shown(ids, cards(event, body)):
+            if number >= missing.get(index, number + 1):
+                del missing[index]
+        return not missing
 
-    stream.wait_for(done, since=first, timeout=30)
-    shown = {index: [] for index in last}  # (time of the record shown, moment of arrival), in order of arrival
+    stream.wait_for(all_shown, since=first, timeout=30)
     changes = stream.changes(first)
-    for at, body in changes:
-        for card in cards("change", body):
-            if card["session_id"] in ids:
-                shown[ids[card["session_id"]]].append((card["last_activity_at_ms"] or 0, at))
     stream.close()
-    delays = []
-    for index, ms, _, wrote in written:
-        delays.append(next(at for shown_ms, at in shown[index] if shown_ms >= ms) - wrote)
+    shown = {index: [] for index in range(len(people.all))}  # (line shown, moment of arrival), in order of arrival
+    for at, body in changes:
+        for index, number in lines_shown(ids, body["upserted"]):
+            shown[index].append((number, at))
+    delays = [next(at for number, at in shown[index] if number >= line) - wrote for index, line, wrote in written]
     return delays, len(changes)
+
+
+def lines_shown(ids, cards_):
+    """Which line of the benchmark each card shows as the last thing said."""
+    for card in cards_:
+        said = re.match(r"line (\d+) of the benchmark", card["excerpt"] or "")
+        if said and card["session_id"] in ids:
+            yield ids[card["session_id"]], int(said[1])
 
 
 def measure_append(setting):
@@ -103,17 +106,18 @@ def measure_prompt(setting):
         stream.settle(1.0)
         by_registry = [registry_prompt(stream, people.all[number % 20]) for number in range(samples)]
         by_hook, why = [], ""
-        try:
-            by_hook = hook_prompts(setting, home, data, stream, people, samples)
-        except (TimeoutError, RuntimeError, subprocess.SubprocessError) as error:
-            why = str(error)
+        if has_hooks(setting):
+            try:
+                by_hook = hook_prompts(setting, home, data, stream, people, samples)
+            except (TimeoutError, RuntimeError, subprocess.SubprocessError) as error:
+                why = str(error)
         stream.close()
     p95 = percentile(by_registry, 0.95)
     lines = [Line("prompt", "permission prompt → card, from the registry file's write", f"p50 {milliseconds(percentile(by_registry, 0.5))}, p95 {milliseconds(p95)}, max {milliseconds(max(by_registry))}", "p95 ≤ 150 ms", p95 <= 0.150, figures={"seconds": by_registry})]
     if by_hook:
         p95 = percentile(by_hook, 0.95)
         lines.append(Line("prompt", "  from the hook's rename into spool/", f"p50 {milliseconds(percentile(by_hook, 0.5))}, p95 {milliseconds(p95)}, max {milliseconds(max(by_hook))}", "p95 ≤ 60 ms", p95 <= 0.060, figures={"seconds": by_hook}))
-    else:
+    elif why:
         lines.append(Line("prompt", "  from the hook's rename into spool/", f"not measured: {why}", "p95 ≤ 60 ms", failed=True))
     return lines
 
@@ -142,6 +146,11 @@ def registry_prompt(stream, person):
     person.set_status("idle")
     stream.wait_for(state_is(person, "awaiting_reply", "working", "interrupted", "unknown"), since=mark)
     return at - written
+
+
+def has_hooks(setting):
+    """Whether this build takes hooks at all; if not there is nothing to measure and no line to show."""
+    return subprocess.run([setting.binary("lamp"), "hook", "--help"], capture_output=True, timeout=10).returncode == 0
 
 
 def hook_prompts(setting, home, data, stream, people, samples):

@@ -73,6 +73,8 @@ def table(machine, lines):
         f"{machine['processor']}, {machine['cores_used']} of {machine['cores']} cores, Linux {machine['kernel']}, "
         f"load before the run {machine['load_before']}"
     )
+    if machine["load_before"] > 0.5:
+        head += ": the machine was busy, which makes every figure worse"
     rows = [("what", "measured", "to reach", "met")]
     rows += [(line.what, line.value, line.to_reach or "-", line.verdict()) for line in lines]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
