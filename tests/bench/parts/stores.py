@@ -37,15 +37,16 @@ class Setting:
     def known(self):
         """A home with many small sessions, and a database that knows them: (home, data, sessions)."""
         if self._known is None:
-            # Of the generator's transcripts about three in four are sessions; the rest are subagents.
-            files = self.arguments.known * 11 // 8
+            # Of the generator's transcripts about three in four are sessions; the rest are subagents. The table says
+            # how many it came to.
+            files = self.arguments.known * 7 // 5
             flags = ["--bytes", f"{files * 30}KB", "--files", str(files), "--seed", "11"]
             home, _ = self.store(f"known-{self.arguments.known}", flags)
             data = self.fresh("known-data")
             done = subprocess.run([self.binary("lamp"), "import", "--json"], env=environment(home, data), capture_output=True, check=True)
             self._known = home, data, json.loads(done.stdout)["sessions"]
-            if self._known[2] < self.arguments.known:
-                raise ValueError(f"{self._known[2]} sessions were imported, not {self.arguments.known}")
+            if self._known[2] < 0.9 * self.arguments.known:
+                raise ValueError(f"{self._known[2]} sessions were imported, not about {self.arguments.known}")
         return self._known
 
     def store(self, name, flags):
