@@ -32,18 +32,14 @@ pub(crate) fn page(
 ) -> Result<SessionPage, EngineError> {
     let limit = limit.clamp(1, MOST) as usize;
     let before = before.map(cursor).transpose()?;
-    let words: Vec<String> = query
-        .unwrap_or("")
-        .to_lowercase()
-        .split_whitespace()
-        .take(MOST_WORDS)
-        .map(str::to_owned)
-        .collect();
+    let words: Vec<String> =
+        query.unwrap_or("").to_lowercase().split_whitespace().take(MOST_WORDS).map(str::to_owned).collect();
     let matching = if words.is_empty() { all(db)? } else { search(db, &words)? };
     let total = matching.len() as u64;
     let after: Vec<(i64, i64)> =
         matching.into_iter().filter(|at| before.is_none_or(|before| *at < before)).take(limit + 1).collect();
-    let next = (after.len() > limit).then(|| after.get(limit - 1)).flatten().map(|(at, id)| format!("{at}.{id}"));
+    let next =
+        (after.len() > limit).then(|| after.get(limit - 1)).flatten().map(|(at, id)| format!("{at}.{id}"));
     let mut sessions = Vec::with_capacity(limit);
     for (_, id) in after.into_iter().take(limit) {
         sessions.extend(card_of(db, config, board, id, now)?);
@@ -104,7 +100,8 @@ pub(crate) fn card_of(
     }
     let around = Circumstances {
         agent: row.key.agent,
-        registry_listed: board.source_state(crate::reports::registry(row.key.agent)) != Some(SourceHealth::Absent),
+        registry_listed: board.source_state(crate::reports::registry(row.key.agent))
+            != Some(SourceHealth::Absent),
         idle_window_ms: i64::from(config.idle_minutes) * 60_000,
     };
     let verdict = assess(&row.state, &around, now);

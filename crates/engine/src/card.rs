@@ -36,14 +36,16 @@ pub(crate) struct Known<'a> {
 /// Directory a resume must start from: where the transcript's folder was made.
 pub(crate) fn home_directory(state: &SessionState) -> Option<&str> {
     let t = state.transcript();
-    let registry = state.processes.values().max_by_key(|p| p.observed_at).and_then(|p| p.entry.cwd.as_deref());
+    let registry =
+        state.processes.values().max_by_key(|p| p.observed_at).and_then(|p| p.entry.cwd.as_deref());
     t.and_then(|t| t.home_cwd.as_deref().or(t.cwd.as_deref())).or(registry)
 }
 
 /// Directory the session works in now.
 pub(crate) fn working_directory(state: &SessionState) -> Option<&str> {
     let t = state.transcript();
-    let registry = state.processes.values().max_by_key(|p| p.observed_at).and_then(|p| p.entry.cwd.as_deref());
+    let registry =
+        state.processes.values().max_by_key(|p| p.observed_at).and_then(|p| p.entry.cwd.as_deref());
     t.and_then(|t| t.cwd.as_deref()).or(registry)
 }
 
@@ -237,7 +239,15 @@ fn superseded_by(state: &SessionState, verdict: &Assessment) -> Option<String> {
 }
 
 /// Configuration folder a resume must name: only when it is not the one the agent uses by itself.
-pub(crate) fn foreign_config_dir(agent: Agent, transcript: &std::path::Path, config: &crate::config::Config) -> Option<String> {
-    let root = config.roots.iter().filter(|r| r.agent == agent && transcript.starts_with(&r.path)).max_by_key(|r| r.path.as_os_str().len())?;
+pub(crate) fn foreign_config_dir(
+    agent: Agent,
+    transcript: &std::path::Path,
+    config: &crate::config::Config,
+) -> Option<String> {
+    let root = config
+        .roots
+        .iter()
+        .filter(|r| r.agent == agent && transcript.starts_with(&r.path))
+        .max_by_key(|r| r.path.as_os_str().len())?;
     (!root.is_default).then(|| root.path.to_string_lossy().into_owned())
 }

@@ -108,7 +108,10 @@ impl Core {
             prices,
             listed: false,
             first_look,
-            notifier: notify::Notifier::new(config.notify.clone(), if first_look { now } else { last_look.unwrap_or(now) }),
+            notifier: notify::Notifier::new(
+                config.notify.clone(),
+                if first_look { now } else { last_look.unwrap_or(now) },
+            ),
             store,
             config,
         };
@@ -202,7 +205,15 @@ impl Core {
         };
         let verdict = assess(&loaded.state, &around, now);
         let alive = verdict.liveness.state == LivenessState::Alive;
-        let changed = self.notifier.weigh_causes(id, &loaded.key, &verdict, &mut loaded.causes, self.first_look, self.listed, now);
+        let changed = self.notifier.weigh_causes(
+            id,
+            &loaded.key,
+            &verdict,
+            &mut loaded.causes,
+            self.first_look,
+            self.listed,
+            now,
+        );
         for cause in changed {
             causes::put(&self.store.db, id, &cause)?;
         }
@@ -222,8 +233,10 @@ impl Core {
         let shown = class == Class::Row && (alive || !open.is_empty() || recent);
         let directory = card::home_directory(&loaded.state).unwrap_or("");
         let place = self.places.look(directory, now);
-        let config_dir =
-            loaded.transcript.as_deref().and_then(|t| card::foreign_config_dir(loaded.key.agent, t, &self.config));
+        let config_dir = loaded
+            .transcript
+            .as_deref()
+            .and_then(|t| card::foreign_config_dir(loaded.key.agent, t, &self.config));
         let made = card::card(
             &card::Known {
                 key: &loaded.key,
@@ -265,7 +278,9 @@ impl Core {
             self.rechecks.insert((at, id));
         }
         let key = loaded.key.to_string();
-        if verdict.liveness.state == LivenessState::Dead && loaded.verdict.as_ref().is_some_and(|v| v.liveness.state == LivenessState::Alive) {
+        if verdict.liveness.state == LivenessState::Dead
+            && loaded.verdict.as_ref().is_some_and(|v| v.liveness.state == LivenessState::Alive)
+        {
             loaded.story_due = Some(now);
         }
         loaded.verdict = Some(verdict);
@@ -370,7 +385,9 @@ impl Core {
         let gone: Vec<i64> = self
             .sessions
             .iter()
-            .filter(|(id, s)| !s.on_screen && s.recheck_at.is_none() && s.story_due.is_none() && !self.touched.contains(id))
+            .filter(|(id, s)| {
+                !s.on_screen && s.recheck_at.is_none() && s.story_due.is_none() && !self.touched.contains(id)
+            })
             .map(|(id, _)| *id)
             .collect();
         for id in gone {

@@ -155,7 +155,8 @@ impl Teller {
             }
             EventKind::AgentSpoke { text } => self.say(at, MessageRole::Assistant, text, None, None),
             EventKind::ToolCalled(call) => {
-                let target = call.target.as_deref().or(call.ask.as_ref().map(|a| a.text.as_str())).unwrap_or("");
+                let target =
+                    call.target.as_deref().or(call.ask.as_ref().map(|a| a.text.as_str())).unwrap_or("");
                 self.say(at, MessageRole::Tool, target, Some(call.name.clone()), Some(call.key));
                 self.touch(&call.name, call.target.as_deref(), at);
             }
@@ -165,14 +166,25 @@ impl Teller {
                     message.is_error = Some(answer.is_error);
                 }
             }
-            EventKind::TurnInterrupted => self.say(at, MessageRole::System, "You interrupted the turn.", None, None),
+            EventKind::TurnInterrupted => {
+                self.say(at, MessageRole::System, "You interrupted the turn.", None, None)
+            }
             EventKind::TurnFailed(failure) => self.say(at, MessageRole::System, &failure.text, None, None),
-            EventKind::Compacted { .. } => self.say(at, MessageRole::System, "The context was compacted.", None, None),
+            EventKind::Compacted { .. } => {
+                self.say(at, MessageRole::System, "The context was compacted.", None, None)
+            }
             _ => {}
         }
     }
 
-    fn say(&mut self, at: Timestamp, role: MessageRole, text: &str, tool: Option<String>, key: Option<FactId>) {
+    fn say(
+        &mut self,
+        at: Timestamp,
+        role: MessageRole,
+        text: &str,
+        tool: Option<String>,
+        key: Option<FactId>,
+    ) {
         let clean: String = text.chars().filter(|c| !is_unsafe(*c) || *c == '\n' || *c == '\t').collect();
         let clean = clean.trim();
         if clean.is_empty() && tool.is_none() {

@@ -7,7 +7,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lamplight_model::ids::{FactId, SessionKey, Timestamp};
-use lamplight_model::view::{ChangeSet, ImportProgress, ImportTotals, SessionCard, SessionDetail, SessionPage, Status};
+use lamplight_model::view::{
+    ChangeSet, ImportProgress, ImportTotals, SessionCard, SessionDetail, SessionPage, Status,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
@@ -119,9 +121,20 @@ pub enum CauseAction {
 #[derive(Debug)]
 enum Command {
     Facts(Input),
-    SetLabel { key: SessionKey, label: Option<String>, answer: Sender<Result<SessionCard, EngineError>> },
-    Close { session: Option<String>, answer: Sender<Result<u64, EngineError>> },
-    SetCause { id: FactId, action: CauseAction, answer: Sender<Result<(), EngineError>> },
+    SetLabel {
+        key: SessionKey,
+        label: Option<String>,
+        answer: Sender<Result<SessionCard, EngineError>>,
+    },
+    Close {
+        session: Option<String>,
+        answer: Sender<Result<u64, EngineError>>,
+    },
+    SetCause {
+        id: FactId,
+        action: CauseAction,
+        answer: Sender<Result<(), EngineError>>,
+    },
     Pause(bool),
     Attend(Option<String>),
     Notices(Sender<Notice>),
@@ -176,8 +189,15 @@ impl Engine {
         let writer = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
-                let mut writer = Writer { core, notices: Vec::new(), last_publish: None, dirty: false, await_listed: Vec::new() };
-                if first_import && let Err(error) = import::first(&mut writer.core, |core| publish_now(core)) {
+                let mut writer = Writer {
+                    core,
+                    notices: Vec::new(),
+                    last_publish: None,
+                    dirty: false,
+                    await_listed: Vec::new(),
+                };
+                if first_import && let Err(error) = import::first(&mut writer.core, |core| publish_now(core))
+                {
                     tracing::error!(%error, "the first import failed; it starts anew at the next start");
                 }
                 // The sources go on from where the import ended; an error means that they are gone already.
@@ -238,8 +258,15 @@ impl Engine {
     ///
     /// # Errors
     /// For a cursor that is none, or when the store fails.
-    pub fn sessions(&self, query: Option<&str>, before: Option<&str>, limit: u32) -> Result<SessionPage, EngineError> {
-        self.inner.read(|db| archive::page(db, &self.inner.config, &self.inner.board, query, before, limit, clock::now()))
+    pub fn sessions(
+        &self,
+        query: Option<&str>,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<SessionPage, EngineError> {
+        self.inner.read(|db| {
+            archive::page(db, &self.inner.config, &self.inner.board, query, before, limit, clock::now())
+        })
     }
 
     /// One session in full; its transcript is read on demand.
@@ -372,7 +399,10 @@ impl Running {
         done.recv().map_err(|_| EngineError::Stopped)?
     }
 
-    fn read<T>(&self, work: impl FnOnce(&rusqlite::Connection) -> Result<T, EngineError>) -> Result<T, EngineError> {
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
         let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let db = match pooled {
             Some(db) => db,
@@ -403,7 +433,12 @@ impl Drop for Running {
     }
 }
 
-fn run_sources(config: &Config, cursors: Vec<crate::facts::Cursor>, to_writer: SyncSender<Command>, orders: Receiver<Order>) {
+fn run_sources(
+    config: &Config,
+    cursors: Vec<crate::facts::Cursor>,
+    to_writer: SyncSender<Command>,
+    orders: Receiver<Order>,
+) {
     let (facts, inbox) = sync_channel::<Input>(QUEUE);
     let scout = match scout::spawn(config, cursors, facts, orders) {
         Ok(scout) => scout,

@@ -289,7 +289,12 @@ impl Bulk {
             return *at;
         }
         let at = u32::try_from(self.sessions.len()).unwrap_or(u32::MAX);
-        self.sessions.push(BulkSession { key: key.clone(), row: None, state: SessionState::default(), has_main: false });
+        self.sessions.push(BulkSession {
+            key: key.clone(),
+            row: None,
+            state: SessionState::default(),
+            has_main: false,
+        });
         self.by_key.insert(key, at);
         at
     }
@@ -490,7 +495,12 @@ impl Bulk {
         core.reload(now)
     }
 
-    fn write_rows(&mut self, core: &mut Core, rows_of: &mut Vec<i64>, now: Timestamp) -> Result<(), StoreError> {
+    fn write_rows(
+        &mut self,
+        core: &mut Core,
+        rows_of: &mut Vec<i64>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         for s in &mut self.sessions {
             let row = match s.row {
                 Some(row) => row,

@@ -87,7 +87,8 @@ mod tests {
         for dir in ["main/.git/worktrees/fix", "main/sub", "fix/deep", "main/vendored", "plain"] {
             std::fs::create_dir_all(at(dir)).unwrap();
         }
-        std::fs::write(at("fix/.git"), format!("gitdir: {}\n", at("main/.git/worktrees/fix").display())).unwrap();
+        std::fs::write(at("fix/.git"), format!("gitdir: {}\n", at("main/.git/worktrees/fix").display()))
+            .unwrap();
         std::fs::write(at("main/vendored/.git"), "gitdir: ../.git/modules/vendored\n").unwrap();
         assert_eq!(git_root(&at("main/sub")), Some(at("main")));
         assert_eq!(git_root(&at("fix/deep")), Some(at("main")));

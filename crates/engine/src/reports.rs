@@ -53,7 +53,8 @@ impl Reports {
     pub(crate) fn load(db: &Connection, config: &Config) -> Result<Self, StoreError> {
         let mut sources: BTreeMap<String, Source> = BTreeMap::new();
         for agent in Agent::ALL {
-            let root = config.roots.iter().find(|r| r.agent == agent).map(|r| r.path.clone()).unwrap_or_default();
+            let root =
+                config.roots.iter().find(|r| r.agent == agent).map(|r| r.path.clone()).unwrap_or_default();
             let (read, live) = match agent {
                 Agent::ClaudeCode => ("projects", "sessions"),
                 Agent::Codex => ("sessions", "thread-writer-locks"),
@@ -72,7 +73,10 @@ impl Reports {
         while let Some(row) = rows.next()? {
             let (name, word): (String, String) = (row.get(0)?, row.get(1)?);
             // A kind of a newer version stays in the table and is not shown.
-            let Ok(kind) = serde_json::from_value::<IssueKind>(serde_json::Value::String(word.clone())) else { continue };
+            let Ok(kind) = serde_json::from_value::<IssueKind>(serde_json::Value::String(word.clone()))
+            else {
+                continue;
+            };
             let view = IssueView {
                 kind: word,
                 message: message(kind).to_owned(),
@@ -111,7 +115,14 @@ impl Reports {
     }
 
     /// A batch of records was read.
-    pub(crate) fn read(&mut self, agent: Agent, issues: &[Issue], bytes: u64, last: Option<Timestamp>, now: Timestamp) {
+    pub(crate) fn read(
+        &mut self,
+        agent: Agent,
+        issues: &[Issue],
+        bytes: u64,
+        last: Option<Timestamp>,
+        now: Timestamp,
+    ) {
         let name = transcripts(agent);
         let source = self.sources.entry(name.to_owned()).or_default();
         source.bytes = source.bytes.saturating_add(bytes);
@@ -138,7 +149,10 @@ impl Reports {
     fn note(&mut self, name: &str, issues: &[Issue], now: Timestamp) {
         for issue in issues {
             let source = self.sources.entry(name.to_owned()).or_default();
-            let word = serde_json::to_value(issue.kind).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+            let word = serde_json::to_value(issue.kind)
+                .ok()
+                .and_then(|v| v.as_str().map(str::to_owned))
+                .unwrap_or_default();
             let view = source.issues.entry(issue.kind).or_insert_with(|| IssueView {
                 kind: word,
                 message: message(issue.kind).to_owned(),
@@ -175,7 +189,8 @@ impl Reports {
                 let mut issues: Vec<IssueView> = s.issues.values().cloned().collect();
                 issues.sort_by_key(|i| std::cmp::Reverse(i.last_at_ms));
                 issues.truncate(MOST_ISSUES);
-                let troubled = s.issues.keys().any(|k| matches!(k, IssueKind::WatchLimit | IssueKind::Unreadable));
+                let troubled =
+                    s.issues.keys().any(|k| matches!(k, IssueKind::WatchLimit | IssueKind::Unreadable));
                 SourceView {
                     name: name.clone(),
                     path: s.path.to_string_lossy().into_owned(),
@@ -200,13 +215,21 @@ fn message(kind: IssueKind) -> &'static str {
     match kind {
         IssueKind::BadJson => "A line is no JSON record. It is skipped; the rest of its file is read.",
         IssueKind::BadUtf8 => "A line is not valid UTF-8. What can be read of it is used.",
-        IssueKind::LongLine => "A line is longer than 16 MB. Its type, ids and token counts are used, its text is not.",
-        IssueKind::NotAFile => "Something that is no regular file stands where a transcript should be. It is not opened.",
-        IssueKind::Unreadable => "A file or folder cannot be read: permission denied or a disk error. Others are not affected.",
+        IssueKind::LongLine => {
+            "A line is longer than 16 MB. Its type, ids and token counts are used, its text is not."
+        }
+        IssueKind::NotAFile => {
+            "Something that is no regular file stands where a transcript should be. It is not opened."
+        }
+        IssueKind::Unreadable => {
+            "A file or folder cannot be read: permission denied or a disk error. Others are not affected."
+        }
         IssueKind::LinkLoop => "A link leads in a circle. It is not followed.",
         IssueKind::OutsideRoot => "A link leads out of the agent's folder. It is not followed.",
         IssueKind::BadId => "A name is no session id. It is not used.",
-        IssueKind::FutureTime => "A record is dated in the future. The moment of reading is used for order and age.",
+        IssueKind::FutureTime => {
+            "A record is dated in the future. The moment of reading is used for order and age."
+        }
         IssueKind::HalfWritten => "A registry file was half written. What it said before still holds.",
         IssueKind::WatchLimit => {
             "The system's limit of file watches is reached; live sessions are looked at every 2 s instead. Raise fs.inotify.max_user_watches."

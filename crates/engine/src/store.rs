@@ -30,7 +30,9 @@ pub enum StoreError {
         source: rusqlite::Error,
     },
     /// Written by a newer version.
-    #[error("the database {path} has schema {found}, this version knows up to {known}: use the newer Lamplight, or move the file away to start anew")]
+    #[error(
+        "the database {path} has schema {found}, this version knows up to {known}: use the newer Lamplight, or move the file away to start anew"
+    )]
     Newer {
         /// Where.
         path: PathBuf,

@@ -11,7 +11,8 @@ use crate::attention::{CauseKind, ClearedBy};
 use crate::event::{FailureClass, HiddenKind};
 use crate::ids::{Agent, Timestamp};
 use crate::session::{
-    EntryKind, Lifecycle, LivenessState, OpenCall, SessionState, Speaker, Subagent, Transcript, TurnState, WaitKind,
+    EntryKind, Lifecycle, LivenessState, OpenCall, SessionState, Speaker, Subagent, Transcript, TurnState,
+    WaitKind,
 };
 use crate::view::{Doing, Evidence, Liveness, WaitingFor};
 
@@ -107,7 +108,12 @@ impl SessionState {
     #[must_use]
     pub fn transcript(&self) -> Option<&Transcript> {
         self.mains.values().max_by(|a, b| {
-            (a.last_at, a.turn.number, &a.cwd, &a.last_said).cmp(&(b.last_at, b.turn.number, &b.cwd, &b.last_said))
+            (a.last_at, a.turn.number, &a.cwd, &a.last_said).cmp(&(
+                b.last_at,
+                b.turn.number,
+                &b.cwd,
+                &b.last_said,
+            ))
         })
     }
 
@@ -224,13 +230,19 @@ impl Verdict {
     }
 
     fn alive(&mut self, source: &str, at: Timestamp) {
-        self.liveness =
-            Liveness { state: LivenessState::Alive, source: Some(source.to_owned()), observed_at_ms: Some(at.0) };
+        self.liveness = Liveness {
+            state: LivenessState::Alive,
+            source: Some(source.to_owned()),
+            observed_at_ms: Some(at.0),
+        };
     }
 
     fn dead(&mut self, source: &str, at: Timestamp) {
-        self.liveness =
-            Liveness { state: LivenessState::Dead, source: Some(source.to_owned()), observed_at_ms: Some(at.0) };
+        self.liveness = Liveness {
+            state: LivenessState::Dead,
+            source: Some(source.to_owned()),
+            observed_at_ms: Some(at.0),
+        };
     }
 
     fn note(&mut self, source: &str, at: Timestamp, fact: String) {
@@ -289,9 +301,8 @@ fn need_of(
         // A run without a person that ended normally is nobody's turn; one that failed is read where it was started.
         _ if print => None,
         TurnState::AwaitingReply => {
-            let agent_spoke = transcript
-                .and_then(|t| t.last_speaker)
-                .is_none_or(|(who, _)| who == Speaker::Assistant);
+            let agent_spoke =
+                transcript.and_then(|t| t.last_speaker).is_none_or(|(who, _)| who == Speaker::Assistant);
             if agent_spoke { turn(CauseKind::Reply, v.since) } else { None }
         }
         TurnState::Interrupted => turn(CauseKind::Interrupted, v.since),
@@ -304,7 +315,11 @@ fn need_of(
             turn(kind, v.since)
         }
         TurnState::Crashed => {
-            if transcript.is_some_and(|t| t.prompted) { turn(CauseKind::Crashed, v.since) } else { None }
+            if transcript.is_some_and(|t| t.prompted) {
+                turn(CauseKind::Crashed, v.since)
+            } else {
+                None
+            }
         }
         TurnState::Starting
         | TurnState::Working

@@ -74,7 +74,9 @@ impl CauseKind {
     #[must_use]
     pub fn tier(self) -> Tier {
         match self {
-            Self::Permission | Self::Question | Self::Plan | Self::Elicitation | Self::SignIn => Tier::Blocked,
+            Self::Permission | Self::Question | Self::Plan | Self::Elicitation | Self::SignIn => {
+                Tier::Blocked
+            }
             Self::Limit | Self::Error | Self::Reply | Self::Interrupted | Self::Crashed => Tier::YourTurn,
             Self::Uncommitted => Tier::AtRisk,
         }

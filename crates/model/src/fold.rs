@@ -255,7 +255,8 @@ pub fn fold_registry(
     match processes.get_mut(&pid) {
         // The same process, or the file of a killed one: what was learnt of its end stands.
         Some(p) if p.entry.started_at == entry.started_at => {
-            let dialog = matches!(&entry.status, Some(RegistryStatus::Waiting(what)) if what == "dialog open");
+            let dialog =
+                matches!(&entry.status, Some(RegistryStatus::Waiting(what)) if what == "dialog open");
             if dialog && p.entry.status != entry.status {
                 p.before_dialog = p.entry.status.take();
             } else if !dialog {

@@ -36,10 +36,14 @@ impl Timestamp {
 /// Reads `YYYY-MM-DDThh:mm:ss[.fff…]Z` by position.
 fn fast_utc(text: &[u8]) -> Option<i64> {
     let digits = |range: std::ops::Range<usize>| -> Option<i64> {
-        text.get(range)?.iter().try_fold(0i64, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
+        text.get(range)?
+            .iter()
+            .try_fold(0i64, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
     };
     let at = |i: usize, c: u8| text.get(i) == Some(&c);
-    if !(at(4, b'-') && at(7, b'-') && at(10, b'T') && at(13, b':') && at(16, b':')) || text.last() != Some(&b'Z') {
+    if !(at(4, b'-') && at(7, b'-') && at(10, b'T') && at(13, b':') && at(16, b':'))
+        || text.last() != Some(&b'Z')
+    {
         return None;
     }
     let (year, month, day) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
@@ -63,7 +67,8 @@ fn fast_utc(text: &[u8]) -> Option<i64> {
     let era = y.div_euclid(400);
     let year_of_era = y - era * 400;
     let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+    let days =
+        era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
     Some(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + millis)
 }
 
@@ -215,7 +220,8 @@ mod tests {
 
     #[test]
     fn ids_with_paths_options_or_shell_in_them_are_refused() {
-        for bad in ["", "../x", "a/b", "-rf", ".hidden", "a b", "$(x)", "a;b", "a\nb", "ü", &"x".repeat(129)] {
+        for bad in ["", "../x", "a/b", "-rf", ".hidden", "a b", "$(x)", "a;b", "a\nb", "ü", &"x".repeat(129)]
+        {
             assert!(SessionId::new(bad).is_err(), "{bad:?}");
         }
         assert_eq!(SessionId::new("bb0d985f-be50-4558").unwrap().short(), "e50-4558");

@@ -31,7 +31,8 @@ pub fn clean_label(text: &str) -> Option<String> {
 /// Whether a character can turn a line of text into something else: controls, and marks that override direction.
 #[must_use]
 pub fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
 /// Returns the label and where it comes from: config exact id, config prefix (the longest), rename, the agent's
@@ -94,7 +95,8 @@ pub fn project(
 ) -> Option<String> {
     let root = git_root.or(cwd);
     let named = root.and_then(last_part);
-    let by_config = [root, named, Some(key.agent.as_str())].into_iter().flatten().find_map(|name| configured.get(name));
+    let by_config =
+        [root, named, Some(key.agent.as_str())].into_iter().flatten().find_map(|name| configured.get(name));
     by_config.map(String::as_str).or(named).and_then(clean_label)
 }
 
@@ -111,19 +113,27 @@ mod tests {
     use crate::session::Transcript;
 
     fn key() -> SessionKey {
-        SessionKey { agent: Agent::ClaudeCode, id: SessionId::new("bb0d985f-be50-4558-b574-56e427c27f9f").unwrap() }
+        SessionKey {
+            agent: Agent::ClaudeCode,
+            id: SessionId::new("bb0d985f-be50-4558-b574-56e427c27f9f").unwrap(),
+        }
     }
 
     #[test]
     fn precedence_a58_b_x14_is_config_then_rename_then_agent_then_prompt_then_id() {
         let mut state = SessionState::default();
         let mut configured = BTreeMap::new();
-        let mut check = |state: &SessionState, configured: &BTreeMap<String, String>, renamed, instance, want: (&str, LabelSource)| {
+        let mut check = |state: &SessionState,
+                         configured: &BTreeMap<String, String>,
+                         renamed,
+                         instance,
+                         want: (&str, LabelSource)| {
             let names = Names { configured: Some(configured), renamed, instance };
             assert_eq!(label(&key(), state, &names), (want.0.to_owned(), want.1));
         };
         check(&state, &configured, None, None, ("27c27f9f", LabelSource::ShortId));
-        let mut t = Transcript { first_prompt: Some("\n  Fix the tests\nplease".into()), ..Transcript::default() };
+        let mut t =
+            Transcript { first_prompt: Some("\n  Fix the tests\nplease".into()), ..Transcript::default() };
         t.last_at = Some(Timestamp(1));
         state.mains.insert(1, t.clone());
         check(&state, &configured, None, None, ("Fix the tests", LabelSource::FirstPrompt));

@@ -77,10 +77,16 @@ pub fn resume(way: &WayBack<'_>, now: Timestamp) -> Resume {
         };
     }
     let (state, reason) = if way.running {
-        (ResumeState::Running, Some("It runs already; resuming it again would branch its transcript.".to_owned()))
+        (
+            ResumeState::Running,
+            Some("It runs already; resuming it again would branch its transcript.".to_owned()),
+        )
     } else if let Some(failed) = way.failed_at.filter(|f| way.last_activity.is_none_or(|last| last <= *f)) {
         let minutes = now.since(failed) / 60_000;
-        (ResumeState::Stale, Some(format!("The last resume failed {minutes} min ago: the agent did not find it.")))
+        (
+            ResumeState::Stale,
+            Some(format!("The last resume failed {minutes} min ago: the agent did not find it.")),
+        )
     } else {
         match way.last_activity.map(|last| now.since(last)) {
             Some(age) if age > way.max_age_ms => {
@@ -101,7 +107,9 @@ pub fn resume(way: &WayBack<'_>, now: Timestamp) -> Resume {
 /// Quotes for a POSIX shell: as it is when every character is plain, else in single quotes.
 #[must_use]
 pub fn quote(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ',' | ':' | '@' | '%');
+    let plain = |c: char| {
+        c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ',' | ':' | '@' | '%')
+    };
     if !text.is_empty() && text.chars().all(plain) && !text.starts_with('-') {
         text.to_owned()
     } else {

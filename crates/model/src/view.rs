@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::attention::{CauseKind, Tier};
-use crate::session::{EntryKind, LabelSource, Lifecycle, LivenessState, ResumeState, SessionKind, Speaker, TurnState, WaitKind};
+use crate::session::{
+    EntryKind, LabelSource, Lifecycle, LivenessState, ResumeState, SessionKind, Speaker, TurnState, WaitKind,
+};
 
 /// One session as a card shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]

@@ -59,7 +59,8 @@ impl Core {
         let key = SessionKey { agent: batch.role.agent, id: batch.role.session.clone() };
         let session = self.row_of(&key)?;
         let known = files::find(&self.store.db, batch.file)?;
-        let moved_role = known.as_ref().is_some_and(|f| f.session != session || f.subagent != batch.role.subagent);
+        let moved_role =
+            known.as_ref().is_some_and(|f| f.session != session || f.subagent != batch.role.subagent);
         if let Some(file) = known.as_ref().filter(|_| batch.reset || moved_role) {
             self.forget_file(file.session, file.id, file.subagent.as_deref())?;
         }
@@ -72,7 +73,13 @@ impl Core {
             batch.to,
             &batch.carry,
         )?;
-        self.reports.read(batch.role.agent, &batch.issues, batch.to.saturating_sub(batch.from), batch.events.last().map(|e| e.at), batch.read_at);
+        self.reports.read(
+            batch.role.agent,
+            &batch.issues,
+            batch.to.saturating_sub(batch.from),
+            batch.events.last().map(|e| e.at),
+            batch.read_at,
+        );
         let Some(loaded) = self.load(session)? else { return Ok(()) };
         match &batch.role.subagent {
             None => {
@@ -107,7 +114,12 @@ impl Core {
     }
 
     /// A subagent with a thread of its own (Codex) is also a subagent of the session that spawned it.
-    fn fold_into_parent(&mut self, child: &SessionKey, parent: SessionId, events: &[Event]) -> Result<(), StoreError> {
+    fn fold_into_parent(
+        &mut self,
+        child: &SessionKey,
+        parent: SessionId,
+        events: &[Event],
+    ) -> Result<(), StoreError> {
         let id = self.row_of(&SessionKey { agent: child.agent, id: parent })?;
         let Some(loaded) = self.load(id)? else { return Ok(()) };
         let subagent = loaded.state.subagents.entry(child.id.as_str().to_owned()).or_default();
@@ -147,7 +159,8 @@ impl Core {
                 let claim = self.claim(session, event.at, response.owner.as_ref(), response.owner_rank)?;
                 let model = response.model.as_deref().unwrap_or(NO_MODEL);
                 let row = calls::model_row(&self.store.db, model)?;
-                let claimed = calls::claim_response(&self.store.db, response.key, claim, row, response.usage)?;
+                let claimed =
+                    calls::claim_response(&self.store.db, response.key, claim, row, response.usage)?;
                 self.settle_response(session, claim, model, response.usage, claimed)?;
             }
             EventKind::ToolCalled(call) => {
@@ -160,7 +173,8 @@ impl Core {
                 if let Some(key) = prompt.key
                     && matches!(
                         prompt.origin,
-                        lamplight_model::event::PromptOrigin::Person | lamplight_model::event::PromptOrigin::Queued
+                        lamplight_model::event::PromptOrigin::Person
+                            | lamplight_model::event::PromptOrigin::Queued
                     )
                 {
                     let rank = if prompt.owner.is_some() { OwnerRank::ForkedFrom } else { OwnerRank::Own };
@@ -225,7 +239,13 @@ impl Core {
         Ok(())
     }
 
-    fn add_usage(&mut self, session: i64, model: &str, usage: Usage, responses: u32) -> Result<(), StoreError> {
+    fn add_usage(
+        &mut self,
+        session: i64,
+        model: &str,
+        usage: Usage,
+        responses: u32,
+    ) -> Result<(), StoreError> {
         if let Some(loaded) = self.load(session)? {
             let sum = loaded.state.usage.entry(model.to_owned()).or_default();
             sum.responses = sum.responses.saturating_add(responses);
@@ -240,7 +260,13 @@ impl Core {
         Ok(())
     }
 
-    fn take_usage(&mut self, session: i64, model: &str, usage: Usage, responses: u32) -> Result<(), StoreError> {
+    fn take_usage(
+        &mut self,
+        session: i64,
+        model: &str,
+        usage: Usage,
+        responses: u32,
+    ) -> Result<(), StoreError> {
         if let Some(loaded) = self.load(session)? {
             let sum = loaded.state.usage.entry(model.to_owned()).or_default();
             sum.responses = sum.responses.saturating_sub(responses);
@@ -405,7 +431,11 @@ impl Core {
             let started = self.reports.started_at;
             for process in loaded.state.processes.values_mut() {
                 let stale = process.observed_at < started;
-                if stale && process.removed_at.is_none() && process.exited_at.is_none() && process.moved_to.is_none() {
+                if stale
+                    && process.removed_at.is_none()
+                    && process.exited_at.is_none()
+                    && process.moved_to.is_none()
+                {
                     process.removed_at = Some(process.status_since.max(process.observed_at).min(at));
                 }
             }

@@ -19,7 +19,8 @@ impl Core {
         label: Option<&str>,
         now: Timestamp,
     ) -> Result<SessionCard, EngineError> {
-        let id = rows::find(&self.store.db, key)?.ok_or_else(|| EngineError::NotFound(format!("session {key}")))?;
+        let id = rows::find(&self.store.db, key)?
+            .ok_or_else(|| EngineError::NotFound(format!("session {key}")))?;
         rows::set_label(&self.store.db, key, label, now)?;
         if let Some(loaded) = self.load(id)? {
             loaded.renamed = label.map(str::to_owned);
@@ -54,7 +55,12 @@ impl Core {
         Ok(closed)
     }
 
-    pub(crate) fn set_cause(&mut self, id: FactId, action: CauseAction, now: Timestamp) -> Result<(), EngineError> {
+    pub(crate) fn set_cause(
+        &mut self,
+        id: FactId,
+        action: CauseAction,
+        now: Timestamp,
+    ) -> Result<(), EngineError> {
         let session = causes::session_of(&self.store.db, id)?
             .ok_or_else(|| EngineError::NotFound(format!("cause {id}")))?;
         self.load(session)?;
@@ -112,8 +118,11 @@ impl Core {
                     .iter()
                     .any(|r| r.agent == lamplight_model::ids::Agent::Codex && path.starts_with(&r.path))
             });
-            let agent =
-                if codex { lamplight_model::ids::Agent::Codex } else { lamplight_model::ids::Agent::ClaudeCode };
+            let agent = if codex {
+                lamplight_model::ids::Agent::Codex
+            } else {
+                lamplight_model::ids::Agent::ClaudeCode
+            };
             self.reports.read(agent, std::slice::from_ref(issue), 0, None, crate::clock::now());
         }
     }

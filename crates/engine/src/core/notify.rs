@@ -109,7 +109,10 @@ impl Notifier {
             };
             (cause_id(key, &anchor), need)
         });
-        for stored in causes.iter_mut().filter(|s| s.cause.cleared_at.is_none() && s.cause.kind != CauseKind::Uncommitted) {
+        for stored in causes
+            .iter_mut()
+            .filter(|s| s.cause.cleared_at.is_none() && s.cause.kind != CauseKind::Uncommitted)
+        {
             if wanted.as_ref().is_some_and(|(id, _)| *id == stored.cause.id) {
                 continue;
             }
@@ -162,7 +165,9 @@ impl Notifier {
 
     fn schedule(&mut self, cause: &Cause, key: &SessionKey, now: Timestamp) {
         // The person did this themselves, a moment ago, at that very terminal.
-        if matches!(cause.kind, CauseKind::Interrupted | CauseKind::Uncommitted) || self.due.keys().any(|(_, id)| *id == cause.id) {
+        if matches!(cause.kind, CauseKind::Interrupted | CauseKind::Uncommitted)
+            || self.due.keys().any(|(_, id)| *id == cause.id)
+        {
             return;
         }
         let grace = if cause.kind.tier() == Tier::Blocked { GRACE_BLOCKED_MS } else { GRACE_TURN_MS };
@@ -221,7 +226,9 @@ impl Notifier {
         if shown.len() >= GROUP_FROM {
             let body = shown
                 .iter()
-                .filter_map(|(_, session, reason, _)| Some(format!("{}: {reason}", self.cards.get(session)?.label)))
+                .filter_map(|(_, session, reason, _)| {
+                    Some(format!("{}: {reason}", self.cards.get(session)?.label))
+                })
                 .collect::<Vec<_>>();
             self.out.push(Notice::Show {
                 cause_ids: shown.iter().map(|(id, ..)| id.to_string()).collect(),
@@ -285,7 +292,11 @@ fn is_quiet(minute: u32, from: u32, to: u32) -> bool {
 fn clears(kind: CauseKind, verdict: &Assessment) -> ClearedBy {
     match verdict.turn_state {
         TurnState::Working | TurnState::Background | TurnState::Starting => {
-            if kind.tier() == Tier::Blocked { ClearedBy::Resolution } else { ClearedBy::Reply }
+            if kind.tier() == Tier::Blocked {
+                ClearedBy::Resolution
+            } else {
+                ClearedBy::Reply
+            }
         }
         _ if verdict.need.is_some() && kind.tier() == Tier::Blocked => ClearedBy::Resolution,
         _ if verdict.need.is_some() => ClearedBy::Reply,

@@ -15,7 +15,8 @@ const PACE_MS: i64 = 20_000;
 impl Core {
     /// Keeps at most one story that is due: of a session that ended or was closed, else the oldest quiet one without.
     pub(crate) fn keep_stories(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let ended = self.sessions.iter().find(|(_, s)| s.story_due.is_some_and(|at| at <= now)).map(|(id, _)| *id);
+        let ended =
+            self.sessions.iter().find(|(_, s)| s.story_due.is_some_and(|at| at <= now)).map(|(id, _)| *id);
         let id = match ended {
             Some(id) => id,
             None => {

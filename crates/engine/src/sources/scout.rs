@@ -186,7 +186,8 @@ pub fn spawn_tuned(
     let (signal, signals) = sync_channel(WAITING_SIGNALS);
     // The three tellers below end when the scout is gone: their send fails, or their owner is dropped.
     let tell = signal.clone();
-    let watch = match Watch::start(tuning.most_watches, move |events| drop(tell.send(Signal::Files(events)))) {
+    let watch = match Watch::start(tuning.most_watches, move |events| drop(tell.send(Signal::Files(events))))
+    {
         Ok(watch) => Some(watch),
         Err(WatchError::Limit(_)) => None,
         Err(error) => return Err(error.into()),
@@ -322,13 +323,11 @@ impl Run {
         let mut signals = Vec::new();
         if !is_busy {
             let first = match self.timers.next() {
-                Some(due) => {
-                    match self.signals.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                        Ok(signal) => Some(signal),
-                        Err(RecvTimeoutError::Timeout) => None,
-                        Err(RecvTimeoutError::Disconnected) => return Err(Stop),
-                    }
-                }
+                Some(due) => match self.signals.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                    Ok(signal) => Some(signal),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => return Err(Stop),
+                },
                 None => Some(self.signals.recv().map_err(|_| Stop)?),
             };
             signals.extend(first);

@@ -68,8 +68,12 @@ impl Counted {
     /// Writes a row: key, session, rank, time.
     pub(crate) fn upsert(self) -> &'static str {
         match self {
-            Self::Tools => "INSERT OR REPLACE INTO tool_calls (key, session, rank, rank_at_ms) VALUES (?1, ?2, ?3, ?4)",
-            Self::Prompts => "INSERT OR REPLACE INTO prompts (key, session, rank, rank_at_ms) VALUES (?1, ?2, ?3, ?4)",
+            Self::Tools => {
+                "INSERT OR REPLACE INTO tool_calls (key, session, rank, rank_at_ms) VALUES (?1, ?2, ?3, ?4)"
+            }
+            Self::Prompts => {
+                "INSERT OR REPLACE INTO prompts (key, session, rank, rank_at_ms) VALUES (?1, ?2, ?3, ?4)"
+            }
         }
     }
 
@@ -113,7 +117,14 @@ pub(crate) fn each_response(
             cache_write_1h: from_sql(row.get(8)?),
             cache_read: from_sql(row.get(9)?),
         };
-        each(u128::from_be_bytes(key), row.get(1)?, rank_of(row.get(2)?), Timestamp(row.get(3)?), &model, usage);
+        each(
+            u128::from_be_bytes(key),
+            row.get(1)?,
+            rank_of(row.get(2)?),
+            Timestamp(row.get(3)?),
+            &model,
+            usage,
+        );
     }
     Ok(())
 }
@@ -143,7 +154,8 @@ fn beats(db: &Connection, new: Claim, owner: i64, rank: i64, at: i64) -> Result<
         std::cmp::Ordering::Less => true,
         std::cmp::Ordering::Greater => false,
         std::cmp::Ordering::Equal => {
-            let mut name = db.prepare_cached("SELECT agent || ':' || session_id FROM sessions WHERE id = ?1")?;
+            let mut name =
+                db.prepare_cached("SELECT agent || ':' || session_id FROM sessions WHERE id = ?1")?;
             let ours: String = name.query_row([new.session], |row| row.get(0))?;
             let theirs: String = name.query_row([owner], |row| row.get(0))?;
             ours < theirs

@@ -107,10 +107,13 @@ pub(crate) fn sums(db: &Connection) -> Result<Vec<(String, u64, u64)>, StoreErro
         "SELECT s.agent, count(*), total(f.offset) FROM files f JOIN sessions s ON s.id = f.session
          WHERE f.gone = 0 GROUP BY s.agent",
     )?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sum of byte counts, below 2^53")]
-    let rows = select.query_map([], |row| {
-        Ok((row.get(0)?, from_sql(row.get(1)?), row.get::<_, f64>(2)? as u64))
-    })?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a sum of byte counts, below 2^53"
+    )]
+    let rows =
+        select.query_map([], |row| Ok((row.get(0)?, from_sql(row.get(1)?), row.get::<_, f64>(2)? as u64)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

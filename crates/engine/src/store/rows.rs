@@ -69,8 +69,10 @@ pub(crate) fn ensure(db: &Connection, key: &SessionKey) -> Result<i64, StoreErro
     if let Some(id) = find(db, key)? {
         return Ok(id);
     }
-    db.prepare_cached("INSERT INTO sessions (agent, session_id, fold_version, state) VALUES (?1, ?2, ?3, '{}')")?
-        .execute((key.agent.as_str(), key.id.as_str(), FOLD_VERSION))?;
+    db.prepare_cached(
+        "INSERT INTO sessions (agent, session_id, fold_version, state) VALUES (?1, ?2, ?3, '{}')",
+    )?
+    .execute((key.agent.as_str(), key.id.as_str(), FOLD_VERSION))?;
     Ok(db.last_insert_rowid())
 }
 
@@ -105,7 +107,13 @@ pub(crate) fn load(db: &Connection, id: i64) -> Result<Option<SessionRow>, Store
         .optional()?;
     let Some((agent, session_id, state, has_main, class)) = found else { return Ok(None) };
     let Some(key) = key(&agent, &session_id) else { return Ok(None) };
-    Ok(Some(SessionRow { id, key, state: serde_json::from_str(&state)?, has_main, class: Class::from_word(&class) }))
+    Ok(Some(SessionRow {
+        id,
+        key,
+        state: serde_json::from_str(&state)?,
+        has_main,
+        class: Class::from_word(&class),
+    }))
 }
 
 /// Writes a session after a change.
@@ -166,7 +174,9 @@ pub(crate) fn set_label(
 ) -> Result<(), StoreError> {
     match label {
         Some(label) => db
-            .prepare_cached("INSERT OR REPLACE INTO labels (agent, session_id, label, at_ms) VALUES (?1, ?2, ?3, ?4)")?
+            .prepare_cached(
+                "INSERT OR REPLACE INTO labels (agent, session_id, label, at_ms) VALUES (?1, ?2, ?3, ?4)",
+            )?
             .execute((key.agent.as_str(), key.id.as_str(), label, now.0))?,
         None => db
             .prepare_cached("DELETE FROM labels WHERE agent = ?1 AND session_id = ?2")?
@@ -184,8 +194,10 @@ pub(crate) fn keep_live_fact(
     pid: Option<u32>,
     fact: &str,
 ) -> Result<(), StoreError> {
-    db.prepare_cached("INSERT INTO live_facts (session, at_ms, source, pid, fact) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute((session, at.0, source, pid, fact))?;
+    db.prepare_cached(
+        "INSERT INTO live_facts (session, at_ms, source, pid, fact) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute((session, at.0, source, pid, fact))?;
     Ok(())
 }
 
@@ -198,7 +210,10 @@ pub(crate) fn prune_live_facts(db: &Connection, now: Timestamp) -> Result<(), St
 
 /// A note of the engine about itself.
 pub(crate) fn meta(db: &Connection, key: &str) -> Result<Option<String>, StoreError> {
-    Ok(db.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional()?)
+    Ok(db
+        .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()?)
 }
 
 /// Writes such a note.
@@ -209,7 +224,8 @@ pub(crate) fn set_meta(db: &Connection, key: &str, value: &str) -> Result<(), St
 
 /// Totals over everything that was read.
 pub(crate) fn totals(db: &Connection) -> Result<ImportTotals, StoreError> {
-    let count = |sql: &str| -> Result<u64, StoreError> { Ok(from_sql(db.query_row(sql, [], |row| row.get(0))?)) };
+    let count =
+        |sql: &str| -> Result<u64, StoreError> { Ok(from_sql(db.query_row(sql, [], |row| row.get(0))?)) };
     let mut tokens = BTreeMap::new();
     let mut select = db.prepare(
         "SELECT m.name, sum(input), sum(output), sum(cache_write_5m), sum(cache_write_1h), sum(cache_read)

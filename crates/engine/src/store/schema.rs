@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn a_column_lost_behind_a_recorded_version_is_healed_a212_a213() {
         let db = fresh();
-        db.execute_batch("ALTER TABLE files DROP COLUMN gone; DROP TABLE labels; DROP INDEX causes_open;").unwrap();
+        db.execute_batch("ALTER TABLE files DROP COLUMN gone; DROP TABLE labels; DROP INDEX causes_open;")
+            .unwrap();
         let healed = migrate(&db, Path::new("test.db")).unwrap();
         assert_eq!(healed, ["column files.gone", "table labels", "index causes_open"]);
         db.execute("INSERT INTO labels VALUES ('codex', 'x', 'y', 1)", []).unwrap();
@@ -136,12 +137,18 @@ mod tests {
             rows.map(Result::unwrap).collect::<Vec<_>>().join("; ")
         };
         for (sql, index) in [
-            ("SELECT * FROM sessions WHERE last_activity_ms >= 5 ORDER BY last_activity_ms DESC", "sessions_by_activity"),
+            (
+                "SELECT * FROM sessions WHERE last_activity_ms >= 5 ORDER BY last_activity_ms DESC",
+                "sessions_by_activity",
+            ),
             ("SELECT * FROM sessions WHERE live = 1", "sessions_live"),
             ("SELECT * FROM files WHERE dev = 1 AND ino = 2", "sqlite_autoindex_files_1"),
             ("SELECT * FROM files WHERE session = 1", "files_by_session"),
             ("SELECT * FROM llm_calls WHERE key = x'00'", "PRIMARY KEY"),
-            ("SELECT session FROM causes WHERE cleared_at_ms IS NULL AND dismissed_at_ms IS NULL", "causes_open"),
+            (
+                "SELECT session FROM causes WHERE cleared_at_ms IS NULL AND dismissed_at_ms IS NULL",
+                "causes_open",
+            ),
         ] {
             assert!(plan(sql).contains(index), "{sql}: {}", plan(sql));
         }

@@ -2,8 +2,8 @@
 //! state").
 
 use super::{
-    Circumstances, EXIT_SETTLE_MS, REMOVAL_SETTLE_MS, SILENCE_MS, TRANSCRIPT_LAG_MS, Verdict, asking_call, doing,
-    is_running, note_transcript, waiting, waiting_after,
+    Circumstances, EXIT_SETTLE_MS, REMOVAL_SETTLE_MS, SILENCE_MS, TRANSCRIPT_LAG_MS, Verdict, asking_call,
+    doing, is_running, note_transcript, waiting, waiting_after,
 };
 use crate::event::HiddenKind;
 use crate::fold::has_background_subagent;
@@ -76,7 +76,8 @@ fn by_process(state: &SessionState, p: &Process, now: Timestamp) -> Verdict {
         Some(RegistryStatus::Waiting(what)) => format!("Claude Code says waiting: {what}"),
         Some(RegistryStatus::Other(word)) => format!("Claude Code says {word}"),
     };
-    let registry = crate::view::Evidence { fact: says, source: "registry".to_owned(), at_ms: p.status_since.0 };
+    let registry =
+        crate::view::Evidence { fact: says, source: "registry".to_owned(), at_ms: p.status_since.0 };
     v.evidence.insert(0, registry);
     v.note("process", p.observed_at, format!("pid {} runs, started as recorded", p.pid));
     if v.turn_state == TurnState::Working {
@@ -166,7 +167,8 @@ fn idle_verdict(t: Option<&Transcript>, p: &Process, now: Timestamp) -> Verdict 
 
 fn without_process(state: &SessionState, around: &Circumstances, now: Timestamp) -> Verdict {
     let t = state.transcript();
-    let last = state.processes.values().max_by_key(|p| (p.validity == Validity::Valid, p.status_since, p.pid));
+    let last =
+        state.processes.values().max_by_key(|p| (p.validity == Validity::Valid, p.status_since, p.pid));
     let Some(p) = last else { return by_transcript(t, around, now) };
     let mut v = if let Some(successor) = &p.moved_to {
         let mut v = Verdict::new(TurnState::Ended, Some(p.observed_at), "registry");
@@ -187,7 +189,11 @@ fn without_process(state: &SessionState, around: &Circumstances, now: Timestamp)
         v
     } else if p.validity == Validity::Foreign {
         let mut v = by_transcript(t, &Circumstances { registry_listed: false, ..around.clone() }, now);
-        v.note("registry", p.observed_at, "Its process runs in another container; nobody here can look".to_owned());
+        v.note(
+            "registry",
+            p.observed_at,
+            "Its process runs in another container; nobody here can look".to_owned(),
+        );
         v
     } else {
         let at = p.exited_at.or_else(|| t.and_then(|t| t.last_at)).unwrap_or(p.status_since);

@@ -114,7 +114,11 @@ fn by_phase(t: &Transcript, _now: Timestamp) -> Verdict {
             v.doing = Some(doing(Some(t), t.turn.started_at));
             if let Some(call) = t.open_calls.iter().find(|c| c.escalated) {
                 // Running after approval looks the same: said as what it is, never as a need.
-                v.note("transcript", call.at, format!("{} asked for more rights; it may wait for you", call.name));
+                v.note(
+                    "transcript",
+                    call.at,
+                    format!("{} asked for more rights; it may wait for you", call.name),
+                );
             }
         }
         _ => {}
