@@ -101,6 +101,7 @@ pub(crate) fn session(
         messages: story.messages,
         messages_note: note,
         files: story.files,
+        turn_tokens: t.and_then(|t| Some(t.context_used?.saturating_sub(t.turn.baseline?))),
         prompts: row.state.prompts,
         inherited_responses: row.state.inherited,
         transcript: path.map(|p| p.to_string_lossy().into_owned()),

@@ -58,6 +58,7 @@ pub fn fold(t: &mut Transcript, event: &Event) {
             let context = response.usage.context();
             if context > 0 {
                 t.context_used = Some(context);
+                t.turn.baseline.get_or_insert(context);
             }
         }
         EventKind::AgentSpoke { text } => {
@@ -121,8 +122,9 @@ pub fn fold(t: &mut Transcript, event: &Event) {
             }
         }
         EventKind::ContextMeasured { used, window } => {
-            if used.is_some() {
-                t.context_used = *used;
+            if let Some(used) = used {
+                t.context_used = Some(*used);
+                t.turn.baseline.get_or_insert(*used);
             }
             if window.is_some() {
                 t.context_window = *window;
@@ -212,6 +214,7 @@ fn begin_turn(t: &mut Transcript, at: Timestamp) {
     t.turn.started_at = Some(at);
     t.turn.failure = None;
     t.turn.retry = None;
+    t.turn.baseline = None;
     t.turn.number = t.turn.number.saturating_add(1);
 }
 

@@ -315,6 +315,8 @@ pub struct Turn {
     pub retry: Option<(u32, u32)>,
     /// Number of turns begun; a new turn is a new cause.
     pub number: u32,
+    /// Tokens in the context at the first response of the turn that said so; kept until the next turn.
+    pub baseline: Option<u64>,
 }
 
 words! {

@@ -486,6 +486,8 @@ pub struct SessionDetail {
     pub messages_note: Option<String>,
     /// Files it touched, the last one first, at most 200.
     pub files: Vec<FileTouched>,
+    /// Tokens the context grew by since the first response of the latest turn; `null` when either is not known.
+    pub turn_tokens: Option<u64>,
     /// Turns the person asked for.
     pub prompts: u32,
     /// Model responses owned.
