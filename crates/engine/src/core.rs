@@ -92,6 +92,7 @@ impl Core {
         let first_look = rows::meta(&store.db, "looked_at_ms")?.is_none();
         let last_look = rows::meta(&store.db, "seen_until_ms")?.and_then(|t| t.parse().ok()).map(Timestamp);
         rows::prune_live_facts(&store.db, now)?;
+        rows::refold_if_older(&store.db)?;
         let classes = rows::classes(&store.db)?.into_iter().collect();
         let prices = PriceTable::builtin().with_overrides(&config.prices);
         let mut core = Self {
@@ -102,7 +103,7 @@ impl Core {
             rechecks: BTreeSet::new(),
             touched: BTreeSet::new(),
             classes,
-            reports: Reports::load(&store.db, &config)?,
+            reports: Reports::load(&store.db, &config, now)?,
             places: Places::default(),
             next_story: None,
             prices,
@@ -206,7 +207,6 @@ impl Core {
         let verdict = assess(&loaded.state, &around, now);
         let alive = verdict.liveness.state == LivenessState::Alive;
         let changed = self.notifier.weigh_causes(
-            id,
             &loaded.key,
             &verdict,
             &mut loaded.causes,
@@ -284,7 +284,7 @@ impl Core {
             loaded.story_due = Some(now);
         }
         loaded.verdict = Some(verdict);
-        self.notifier.remember_card(&made, shown);
+        self.notifier.remember_card(&made);
         if shown {
             loaded.on_screen = true;
             self.notifier.pending.removed.retain(|k| *k != key);

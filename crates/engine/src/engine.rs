@@ -34,6 +34,12 @@ const GROUP: usize = 256;
 /// Shortest time between two publications.
 const PUBLISH_MS: u64 = 16;
 
+/// A wall clock that ran this much further than the running time means that the machine slept or was set.
+const SLEPT_MS: i64 = 10_000;
+
+/// After sleep nothing is told for so long: registries are looked at again first.
+const AFTER_SLEEP_MS: i64 = 3_000;
+
 /// Longest time without a look at the clock, for rules whose moment a suspended machine slept through.
 const TICK: Duration = Duration::from_secs(30);
 
@@ -184,6 +190,7 @@ impl Engine {
         let board = Arc::clone(&core.board);
         let (commands, inbox) = sync_channel(QUEUE);
         let (orders, orders_inbox) = channel();
+        let to_sources = orders.clone();
         let first_import = !core.is_imported()?;
         let (ready, cursors_ready) = channel();
         let writer = std::thread::Builder::new()
@@ -195,6 +202,8 @@ impl Engine {
                     last_publish: None,
                     dirty: false,
                     await_listed: Vec::new(),
+                    orders: to_sources,
+                    clocks: (clock::now(), Instant::now()),
                 };
                 if first_import && let Err(error) = import::first(&mut writer.core, |core| publish_now(core))
                 {
@@ -464,6 +473,10 @@ struct Writer {
     /// Something may differ from what was published.
     dirty: bool,
     await_listed: Vec<Sender<()>>,
+    /// To the sources, for a listing after sleep.
+    orders: Sender<Order>,
+    /// The two clocks, read together.
+    clocks: (Timestamp, Instant),
 }
 
 impl Writer {
@@ -502,9 +515,21 @@ impl Writer {
         Some(self.last_publish.map_or(Duration::ZERO, |last| gap.saturating_sub(last.elapsed())))
     }
 
+    /// After sleep the sources look again before anything is told, so that what was resolved meanwhile starts no burst.
+    fn notice_sleep(&mut self, now: Timestamp) {
+        let (wall, running) = std::mem::replace(&mut self.clocks, (now, Instant::now()));
+        let ran = i64::try_from(running.elapsed().as_millis()).unwrap_or(i64::MAX);
+        if now.since(wall) > ran.saturating_add(SLEPT_MS) {
+            self.core.notifier.hold(now.plus_ms(AFTER_SLEEP_MS));
+            // The sources end before the writer; then there is nothing to look at any more.
+            let _ = self.orders.send(Order::Rescan);
+        }
+    }
+
     /// Commits one group and answers everyone in it; `false` when it is time to stop.
     fn work(&mut self, commands: Vec<Command>) -> Result<bool, StoreError> {
         let now = clock::now();
+        self.notice_sleep(now);
         let (mut facts, mut rest) = (Vec::new(), Vec::new());
         for command in commands {
             match command {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use lamplight_model::ids::{Agent, SessionId, Timestamp};
 use lamplight_model::view::{IssueView, SourceHealth, SourceView};
@@ -10,6 +11,9 @@ use rusqlite::Connection;
 use crate::config::Config;
 use crate::facts::{Issue, IssueKind, SourceReport};
 use crate::store::{StoreError, files, from_sql, to_sql};
+
+/// Least time between two tellings of mere counts.
+const COUNTS_EVERY: Duration = Duration::from_secs(10);
 
 /// Issues shown per source.
 const MOST_ISSUES: usize = 20;
@@ -20,6 +24,9 @@ pub(crate) struct Reports {
     sources: BTreeMap<String, Source>,
     unsaved: HashSet<(String, IssueKind)>,
     changed: bool,
+    /// Bytes or times differ from what was told; told again with the next change, but not with every record.
+    counted: bool,
+    told: Option<Instant>,
     locks_seen: HashSet<SessionId>,
     /// When this engine began to look; a registry file read before is a former engine's.
     pub(crate) started_at: Timestamp,
@@ -50,7 +57,7 @@ pub(crate) fn registry(agent: Agent) -> &'static str {
 }
 
 impl Reports {
-    pub(crate) fn load(db: &Connection, config: &Config) -> Result<Self, StoreError> {
+    pub(crate) fn load(db: &Connection, config: &Config, now: Timestamp) -> Result<Self, StoreError> {
         let mut sources: BTreeMap<String, Source> = BTreeMap::new();
         for agent in Agent::ALL {
             let root =
@@ -91,7 +98,9 @@ impl Reports {
             unsaved: HashSet::new(),
             changed: true,
             locks_seen: HashSet::new(),
-            started_at: crate::clock::now(),
+            started_at: now,
+            counted: false,
+            told: None,
         })
     }
 
@@ -109,9 +118,10 @@ impl Reports {
 
     pub(crate) fn registry_fact(&mut self, agent: Agent, at: Timestamp) {
         let source = self.sources.entry(registry(agent).to_owned()).or_default();
+        self.changed |= !source.present;
         source.present = true;
         source.last_fact = source.last_fact.max(Some(at));
-        self.changed = true;
+        self.counted = true;
     }
 
     /// A batch of records was read.
@@ -127,7 +137,9 @@ impl Reports {
         let source = self.sources.entry(name.to_owned()).or_default();
         source.bytes = source.bytes.saturating_add(bytes);
         source.last_fact = source.last_fact.max(last);
+        self.changed |= !source.present;
         source.present = true;
+        self.counted = true;
         self.note(name, issues, now);
     }
 
@@ -179,7 +191,14 @@ impl Reports {
 
     /// All sources, when something about them changed beyond bytes and times, which change with every record.
     pub(crate) fn take_changed(&mut self) -> Option<Vec<SourceView>> {
-        std::mem::take(&mut self.changed).then(|| self.views())
+        let due = self.counted && self.told.is_none_or(|at| at.elapsed() >= COUNTS_EVERY);
+        if !self.changed && !due {
+            return None;
+        }
+        self.changed = false;
+        self.counted = false;
+        self.told = Some(Instant::now());
+        Some(self.views())
     }
 
     fn views(&self) -> Vec<SourceView> {

@@ -365,7 +365,7 @@ fn expire(
 
 /// The call that asks: the oldest open one of the main thread that is not itself a delegation, else of a running
 /// subagent.
-fn asking_call<'a>(state: &'a SessionState, now: Timestamp) -> Option<&'a OpenCall> {
+fn asking_call(state: &SessionState, now: Timestamp) -> Option<&OpenCall> {
     let own = state.transcript().into_iter().flat_map(|t| t.open_calls.iter());
     own.filter(|c| !matches!(c.name.as_str(), "Agent" | "Task")).min_by_key(|c| c.at).or_else(|| {
         state

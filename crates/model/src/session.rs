@@ -335,6 +335,10 @@ words! {
     }
 }
 
+#[expect(
+    clippy::derivable_impls,
+    reason = "the enum is written by a macro whose enums have no default in common"
+)]
 impl Default for Phase {
     fn default() -> Self {
         Self::None

@@ -61,7 +61,8 @@ impl Core {
         let known = files::find(&self.store.db, batch.file)?;
         let moved_role =
             known.as_ref().is_some_and(|f| f.session != session || f.subagent != batch.role.subagent);
-        if let Some(file) = known.as_ref().filter(|_| batch.reset || moved_role) {
+        let from_start = batch.reset || batch.from == 0;
+        if let Some(file) = known.as_ref().filter(|_| from_start || moved_role) {
             self.forget_file(file.session, file.id, file.subagent.as_deref())?;
         }
         let file = files::put(

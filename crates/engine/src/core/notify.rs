@@ -63,6 +63,8 @@ pub(crate) struct Notifier {
     told: HashMap<FactId, ()>,
     /// What happened before this was before the person looked.
     news_from: Timestamp,
+    /// After sleep nothing is told until the registries were looked at again.
+    held_until: Timestamp,
     out: Vec<Notice>,
     told_now: Vec<(FactId, Timestamp)>,
     cards: HashMap<String, SessionCard>,
@@ -78,6 +80,7 @@ impl Notifier {
             due: BTreeMap::new(),
             told: HashMap::new(),
             news_from,
+            held_until: Timestamp::default(),
             out: Vec::new(),
             told_now: Vec::new(),
             cards: HashMap::new(),
@@ -86,10 +89,8 @@ impl Notifier {
     }
 
     /// Compares what a session needs now with the causes that stand; returns the causes that changed.
-    #[expect(clippy::too_many_arguments, reason = "each is one plain fact of the moment")]
     pub(crate) fn weigh_causes(
         &mut self,
-        session: i64,
         key: &SessionKey,
         verdict: &Assessment,
         causes: &mut Vec<StoredCause>,
@@ -159,7 +160,6 @@ impl Notifier {
                 }
             }
         }
-        let _ = session;
         changed
     }
 
@@ -190,7 +190,12 @@ impl Notifier {
     }
 
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        self.due.keys().next().map(|(at, _)| *at)
+        self.due.keys().next().map(|(at, _)| (*at).max(self.held_until))
+    }
+
+    /// Tells nothing before `until`.
+    pub(crate) fn hold(&mut self, until: Timestamp) {
+        self.held_until = until;
     }
 
     pub(crate) fn pause(&mut self, paused: bool) {
@@ -204,6 +209,9 @@ impl Notifier {
     /// Tells what is due. Returns the causes that were told or passed over, to be marked in the store.
     pub(crate) fn tell(&mut self, now: Timestamp) -> Vec<(FactId, Timestamp)> {
         let until = now.plus_ms(GROUP_MS);
+        if now < self.held_until {
+            return Vec::new();
+        }
         if self.due.keys().next().is_none_or(|(at, _)| *at > now) {
             return Vec::new();
         }
@@ -269,9 +277,8 @@ impl Notifier {
         is_quiet(local.hour() * 60 + local.minute(), from, to)
     }
 
-    pub(crate) fn remember_card(&mut self, card: &SessionCard, shown: bool) {
+    pub(crate) fn remember_card(&mut self, card: &SessionCard) {
         let key = format!("{}:{}", card.agent, card.session_id);
-        let _ = shown;
         self.cards.insert(key, card.clone());
     }
 

@@ -208,6 +208,20 @@ pub(crate) fn prune_live_facts(db: &Connection, now: Timestamp) -> Result<(), St
     Ok(())
 }
 
+/// After a change of the fold every transcript that is still there is read again from its start, in the order the
+/// reader has anyway, newest first; until then, and for ever where the transcript is gone, the old row is shown.
+pub(crate) fn refold_if_older(db: &Connection) -> Result<(), StoreError> {
+    let known = FOLD_VERSION.to_string();
+    let found = meta(db, "fold_version")?;
+    if found.as_deref() == Some(known.as_str()) {
+        return Ok(());
+    }
+    if found.is_some() {
+        db.execute("UPDATE files SET offset = 0, carry = '' WHERE gone = 0", [])?;
+    }
+    set_meta(db, "fold_version", &known)
+}
+
 /// A note of the engine about itself.
 pub(crate) fn meta(db: &Connection, key: &str) -> Result<Option<String>, StoreError> {
     Ok(db
