@@ -229,6 +229,7 @@ function copyInGesture(text: string): boolean {
   area.className = "vh";
   // Inside an open dialog, so that its focus trap does not take the selection away.
   (before?.closest("[role=dialog]") ?? document.body).append(area);
+  area.focus({ preventScroll: true });
   area.select();
   // Deprecated, and still the only copy that cannot hang.
   const done = document.execCommand("copy");

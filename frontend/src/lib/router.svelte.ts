@@ -1,5 +1,6 @@
 // Where the person is. In the fragment, so that reload, back and forward work in the window and in a browser alike.
 import { tick } from "svelte";
+import { focusSession } from "./dom";
 
 export type Route = { page: "now" } | { page: "archive"; query: string } | { page: "session"; id: string };
 
@@ -80,9 +81,7 @@ export class Router {
     await tick();
     const scroller = document.querySelector("[data-scroll]");
     if (scroller) scroller.scrollTop = place.top;
-    if (place.focus !== null) {
-      document.querySelector<HTMLElement>(`[data-id="${CSS.escape(place.focus)}"] [data-open]`)?.focus({ preventScroll: true });
-    }
+    if (place.focus !== null) focusSession(place.focus);
   }
 
   #show(route: Route): void {

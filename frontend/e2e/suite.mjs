@@ -1,0 +1,205 @@
+// Every state of the window in a real browser, light and dark: no complaint, no request to anywhere else, axe clean, a
+// picture of each in test-results. Then what a hand does: menu, rename, copy, keys, scroll and back.
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+import { AxeBuilder } from "@axe-core/playwright";
+import { launch, open } from "./browser.mjs";
+import { serve } from "./server.mjs";
+
+const PICTURES = new URL("../test-results/", import.meta.url).pathname;
+const WEBHOOK = "claude-code:7c1e2a41-93d4-4f0e-a6b8-2d51f0c9e3aa";
+const session = `#/session/${encodeURIComponent(WEBHOOK)}`;
+
+let browser;
+let host;
+before(async () => {
+  mkdirSync(PICTURES, { recursive: true });
+  host = await serve();
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await host?.close();
+});
+
+/** Opens a state, does `act`, and holds the page against everything a page must not do. */
+async function check(name, options, act = async () => undefined, { axe = true } = {}) {
+  const { page, context, complaints } = await open(browser, host.origin, options);
+  try {
+    await act(page);
+    await page.screenshot({ path: `${PICTURES}${name}.png` });
+    // Nothing runs out of the window sideways.
+    const [content, width] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.ok(content <= width, `${name}: ${content} px wide in a window of ${width}`);
+    if (axe) {
+      const { violations } = await new AxeBuilder({ page }).analyze();
+      assert.deepEqual(
+        violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target.join(" ")} (${n.any[0]?.message ?? ""})`).slice(0, 3).join("; ")}`),
+        [],
+        name,
+      );
+    }
+    assert.deepEqual(complaints, [], name);
+  } finally {
+    await context.close();
+  }
+}
+
+describe("states", { concurrency: 2 }, () => {
+  for (const theme of ["light", "dark"]) {
+    for (const fixture of ["empty", "importing", "clear", "three", "thirty", "three-hundred", "long-names", "error", "stale", "loading"]) {
+      test(`${fixture} ${theme}`, () => check(`now-${fixture}-${theme}`, { fixture, theme }));
+    }
+    test(`archive ${theme}`, () => check(`archive-${theme}`, { fixture: "thirty", theme, hash: "#/archive?q=idempotency" }, (page) => page.locator("mark").first().waitFor()));
+    test(`archive, nothing found ${theme}`, () => check(`archive-nothing-${theme}`, { fixture: "thirty", theme, hash: "#/archive?q=zzz" }, (page) => page.getByTestId("nothing").waitFor()));
+    test(`session ${theme}`, () => check(`session-${theme}`, { fixture: "thirty", theme, hash: session }, (page) => page.getByText("good. go on with the webhook then").waitFor()));
+  }
+});
+
+describe("widths", { concurrency: 2 }, () => {
+  for (const width of [1600, 1024, 640, 360, 320]) {
+    test(`thirty at ${width}`, () => check(`now-thirty-${width}`, { fixture: "thirty", width }, undefined, { axe: width === 360 || width === 640 }));
+    test(`long names at ${width}`, () => check(`now-long-names-${width}`, { fixture: "long-names", width }, undefined, { axe: width === 360 }));
+    test(`session at ${width}`, () => check(`session-${width}`, { fixture: "thirty", width, hash: session }, (page) => page.getByText("good. go on").waitFor(), { axe: width === 360 }));
+  }
+  // 200 % zoom is a window of half the size with twice the pixels.
+  test("200 % zoom", () => check("now-zoom200", { fixture: "thirty", width: 640, height: 400, scale: 2 }));
+});
+
+describe("overlays", { concurrency: 2 }, () => {
+  const card = (page) => page.getByTestId(`card-${WEBHOOK}`);
+  for (const theme of ["light", "dark"]) {
+    test(`menu ${theme}`, () =>
+      check(`menu-${theme}`, { fixture: "thirty", theme }, async (page) => {
+        await card(page).click({ button: "right", position: { x: 400, y: 60 } });
+        await page.getByTestId("menu-rename").waitFor();
+      }));
+    test(`rename ${theme}`, () =>
+      check(`rename-${theme}`, { fixture: "thirty", theme }, async (page) => {
+        await card(page).click({ button: "right", position: { x: 400, y: 60 } });
+        await page.getByTestId("menu-rename").click();
+        await page.getByTestId("rename").waitFor();
+      }));
+    test(`evidence ${theme}`, () =>
+      check(`evidence-${theme}`, { fixture: "thirty", theme }, async (page) => {
+        await card(page).getByTestId("state").click();
+        await page.getByText("Bash call without a result").waitFor();
+      }));
+    test(`sources ${theme}`, () =>
+      check(`sources-${theme}`, { fixture: "error", theme }, async (page) => {
+        await page.getByRole("button", { name: "Look" }).click();
+        await page.getByText("What Lamplight reads").waitFor();
+      }));
+    test(`palette ${theme}`, () =>
+      check(`palette-${theme}`, { fixture: "thirty", theme }, async (page) => {
+        await page.keyboard.press("Control+k");
+        await page.keyboard.type("rate");
+        await page.getByText("Archive", { exact: true }).last().waitFor();
+      }));
+    test(`toast ${theme}`, () =>
+      check(`toast-${theme}`, { fixture: "thirty", theme }, async (page) => {
+        await card(page).getByTestId("copy-resume").click();
+        await page.getByTestId("toast").waitFor();
+      }));
+  }
+});
+
+describe("a hand", () => {
+  const focus = (page) => page.evaluate(() => document.activeElement?.closest("[data-id]")?.getAttribute("data-id") ?? document.activeElement?.getAttribute("data-testid") ?? null);
+
+  test("right-click, one letter, a new name; the focus comes back to the card", async () => {
+    const { page, context, complaints } = await open(browser, host.origin, { fixture: "thirty" });
+    const card = page.getByTestId(`card-${WEBHOOK}`);
+    await card.click({ button: "right", position: { x: 600, y: 80 } });
+    await page.getByTestId("menu-rename").waitFor();
+    await page.keyboard.press("r");
+    await page.keyboard.press("Enter");
+    await page.getByTestId("rename").waitFor();
+    assert.equal(await focus(page), WEBHOOK);
+    await page.keyboard.press("Control+a");
+    await page.keyboard.type("Webhooks");
+    await page.keyboard.press("Enter");
+    await card.getByText("Webhooks", { exact: true }).waitFor();
+    assert.equal(await focus(page), WEBHOOK);
+    assert.deepEqual(complaints, []);
+    await context.close();
+  });
+
+  test("the list does not move under the pointer; the headline does not wait", async () => {
+    const { page, context } = await open(browser, host.origin, { fixture: "three" });
+    const idle = page.locator(".line").first();
+    const id = await idle.getAttribute("data-id");
+    const card = page.getByTestId(`card-${WEBHOOK}`);
+    await card.hover();
+    const before = await card.boundingBox();
+    await page.evaluate((id) => {
+      const host = window.lamplightFixture;
+      const attention = { tier: 1, cause: "permission", cause_id: "late", since_ms: 0, snoozed_until_ms: null, notified_at_ms: null };
+      host.change([{ ...host.card(id), turn_state: "awaiting_permission", attention, causes: [] }]);
+    }, id);
+    await page.getByTestId("headline").getByText("2 sessions need you").waitFor();
+    assert.deepEqual(await card.boundingBox(), before);
+    await page.getByText("1 session more needs you").waitFor();
+    await page.mouse.move(5, 5);
+    await page.getByText("1 session more needs you").waitFor({ state: "detached" });
+    assert.notDeepEqual(await card.boundingBox(), before);
+    await context.close();
+  });
+
+  test("back is where one was", async () => {
+    const { page, context } = await open(browser, host.origin, { fixture: "three-hundred" });
+    const scroller = page.locator("[data-scroll]");
+    await scroller.evaluate((e) => e.scrollTo(0, 1_200));
+    const name = page.locator("[data-open]").nth(25);
+    await name.click();
+    await page.getByTestId("back").waitFor();
+    const top = 1_200;
+    await page.getByTestId("back").click();
+    await page.getByTestId("filter").waitFor();
+    await page.waitForFunction((top) => Math.abs((document.querySelector("[data-scroll]")?.scrollTop ?? 0) - top) < 400, top);
+    assert.notEqual(await focus(page), null);
+    await context.close();
+  });
+
+  test("nine hundred past sessions are a few dozen elements, and the last one can be reached", async () => {
+    const { page, context } = await open(browser, host.origin, { fixture: "thirty", hash: "#/archive" });
+    await page.locator(".hit").first().waitFor();
+    for (let n = 0; n < 12; n += 1) {
+      await page.locator("[data-scroll]").evaluate((e) => e.scrollTo(0, e.scrollHeight));
+      await page.evaluate(() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r))));
+    }
+    await page.locator('[aria-posinset="' + (await page.locator("[aria-setsize]").first().getAttribute("aria-setsize")) + '"]').waitFor();
+    assert.ok((await page.locator(".hit").count()) < 60);
+    await context.close();
+  });
+
+  test("keys reach everything: filter, chips, pages, palette", async () => {
+    const { page, context, complaints } = await open(browser, host.origin, { fixture: "thirty" });
+    await page.keyboard.press("/");
+    assert.equal(await focus(page), "filter");
+    await page.keyboard.type("terraform");
+    await page.getByTestId("chip-all").getByText("1").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByTestId("chip-all").getByText("19").waitFor();
+    await page.keyboard.press("3");
+    assert.equal(await page.getByTestId("chip-working").getAttribute("aria-pressed"), "true");
+    await page.keyboard.press("1");
+    await page.keyboard.press("j");
+    assert.equal(await focus(page), WEBHOOK);
+    await page.keyboard.press("Shift+F10");
+    await page.getByTestId("menu-why").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByTestId("menu-why").waitFor({ state: "detached" });
+    assert.equal(await focus(page), WEBHOOK);
+    await page.keyboard.press("g");
+    await page.keyboard.press("a");
+    await page.getByTestId("archive-search").waitFor();
+    await page.keyboard.press("Control+k");
+    await page.keyboard.type("go to now");
+    await page.keyboard.press("Enter");
+    await page.getByTestId("filter").waitFor();
+    assert.deepEqual(complaints, []);
+    await context.close();
+  });
+});

@@ -1,0 +1,165 @@
+import { fireEvent, render, screen, waitFor, within } from "@testing-library/svelte";
+import { beforeEach, expect, test } from "vitest";
+import App from "./App.svelte";
+import { FixtureClient } from "./fixtures/client";
+import { cause, MIN } from "./fixtures/build";
+import { idOf } from "./lib/sections";
+
+beforeEach(() => {
+  localStorage.clear();
+  history.replaceState(null, "", "/");
+});
+
+function start(name: string): FixtureClient {
+  const client = new FixtureClient(name);
+  render(App, { client });
+  return client;
+}
+const WEBHOOK = "claude-code:7c1e2a41-93d4-4f0e-a6b8-2d51f0c9e3aa";
+const cardOf = (id: string): HTMLElement => screen.getByTestId(`card-${id}`);
+const key = (k: string, more: KeyboardEventInit = {}): Promise<boolean> => fireEvent.keyDown(document.activeElement ?? document.body, { key: k, ...more });
+const settle = (): Promise<void> => new Promise((resolve) => { setTimeout(resolve, 0); });
+
+test("the title is the answer", () => {
+  start("thirty");
+  expect(screen.getByTestId("headline").textContent).toBe("7 sessions need you");
+  expect(screen.getAllByRole("heading", { level: 2 }).map((h) => h.textContent.trim())).toEqual(["Projects", "Blocked on you", "Your turn", "Left uncommitted", "Working", "Quiet", "Archive"]);
+});
+
+test.each([
+  ["empty", "No session is open right now"],
+  ["importing", "Getting to know this machine"],
+  ["clear", "All clear"],
+  ["error", "Nothing needs you, as far as Lamplight can see"],
+  ["stale", "Not connected"],
+  ["loading", "Lamplight"],
+])("with %s it says: %s", (name, title) => {
+  start(name);
+  expect(screen.getByTestId("headline").textContent).toBe(title);
+});
+
+test("a card is announced by name, state and wait", () => {
+  start("three");
+  expect(cardOf(WEBHOOK).getAttribute("aria-label")?.replaceAll("\u00a0", " ")).toBe("Stripe webhook idempotency, Permission to run a command, for 12 min");
+});
+
+test("what agents write is text: no element of it exists, nothing of it runs", () => {
+  start("long-names");
+  const list = document.querySelector("[data-scroll]");
+  expect(list?.querySelectorAll("img, script, iframe").length).toBe(0);
+  expect(list?.textContent).toContain('<img src=x onerror="document.title=\'owned\'">');
+  expect(list?.textContent).toContain("echo safe⟨U+202E⟩ && rm -rf");
+  // eslint-disable-next-line no-control-regex
+  expect(list?.textContent).not.toMatch(/[\u0000-\u0008\u001b\u202e]/);
+});
+
+test("F2 renames: Enter saves, trimmed and in one line; undo puts the old name back", async () => {
+  const client = start("three");
+  within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();
+  await key("F2");
+  const input = screen.getByTestId("rename");
+  expect(document.activeElement).toBe(input);
+  await fireEvent.input(input, { target: { value: "  Webhooks\u202e  " } });
+  await key("Enter");
+  await screen.findByText("Webhooks");
+  expect(client.calls).toContainEqual(["setLabel", WEBHOOK, "Webhooks"]);
+  await settle();
+  expect(document.activeElement?.textContent.trim()).toBe("Webhooks");
+  await key("z");
+  await screen.findByText("Stripe webhook idempotency");
+});
+
+test("rename: Esc changes nothing, blank goes back to the name it has by itself, the composing Enter is not ours", async () => {
+  const client = start("three");
+  within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();
+  await key("F2");
+  await fireEvent.input(screen.getByTestId("rename"), { target: { value: "x" } });
+  await key("Escape");
+  expect(screen.queryByTestId("rename")).toBeNull();
+  await settle();
+  await key("F2");
+  await fireEvent.keyDown(screen.getByTestId("rename"), { key: "Enter", isComposing: true });
+  expect(screen.queryByTestId("rename")).not.toBeNull();
+  await fireEvent.input(screen.getByTestId("rename"), { target: { value: "   " } });
+  await key("Enter");
+  await screen.findByText("make the stripe webhook handler safe to call twice");
+  expect(client.calls.filter(([c]) => c === "setLabel")).toEqual([["setLabel", WEBHOOK, null]]);
+});
+
+test("right-click opens the menu of that session, without the webview's own; Rename is in it", async () => {
+  start("three");
+  const kept = await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
+  expect(kept).toBe(false);
+  const items = await screen.findAllByRole("menuitem");
+  expect(items.map((i) => i.textContent.trim().replace(/(Ctrl C|Enter|F2|S|E|W|Del)$/, ""))).toEqual(["Copy resume command", "Open", "Rename", "Snooze", "Mark as handled", "Why this state", "Show folder", "Copy session id", "Close session"]);
+});
+
+test("copy says the exact line", async () => {
+  const client = start("three");
+  await fireEvent.click(within(cardOf(WEBHOOK)).getByTestId("copy-resume"));
+  const toast = await screen.findByTestId("toast");
+  expect(toast.querySelector("code")?.textContent).toBe(client.card(WEBHOOK).resume.command);
+  expect(window.location.hash).toBe("");
+});
+
+test("a session without a resume command says why instead", async () => {
+  start("thirty");
+  const id = "claude-code:" + [...document.querySelectorAll<HTMLElement>(".line")].map((e) => e.dataset["id"] ?? "").find((x) => screen.getByTestId(`card-${x}`).textContent.includes("4f1c09aa"))?.split(":")[1];
+  await fireEvent.click(within(cardOf(id)).getByTestId("copy-resume"));
+  expect((await screen.findByTestId("toast")).textContent).toContain("its transcript was deleted on 12 November");
+});
+
+test("E marks as handled and Z takes it back", async () => {
+  const client = start("three");
+  within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();
+  await key("e");
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("All clear"); });
+  await key("z");
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("1 session needs you"); });
+  expect(client.calls.filter(([c]) => c === "setCause").map(([, , action]) => action)).toEqual([{ type: "dismiss" }, { type: "restore" }]);
+});
+
+test("a change of the stream changes the card in place, and a new blocked session is said once", async () => {
+  const client = start("three");
+  const idle = [...document.querySelectorAll<HTMLElement>(".line")][0]?.dataset["id"] ?? "";
+  const before = client.card(idle);
+  client.change([{ ...before, turn_state: "awaiting_permission", attention: cause("permission", Date.now() - MIN, "new"), causes: [] }]);
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("2 sessions need you"); });
+  expect(screen.getByTestId("announcement").textContent).toBe("OpenAPI: nullable vs optional: Waiting for your permission");
+  expect(within(cardOf(idOf(before))).getByTestId("state").textContent).toBe("Waiting for your permission");
+});
+
+test("J and K walk through the list, Enter's button opens, Esc comes back", async () => {
+  start("three");
+  await key("j");
+  expect(document.activeElement?.closest("[data-id]")?.getAttribute("data-id")).toBe(WEBHOOK);
+  await key("j");
+  expect(document.activeElement?.textContent).toContain("OTLP queue");
+  await key("k");
+  await fireEvent.click(document.activeElement as HTMLElement);
+  expect(screen.getByTestId("headline").textContent).toContain("Stripe webhook idempotency");
+  await screen.findByText("good. go on with the webhook then");
+  await key("Escape");
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("1 session needs you"); });
+});
+
+test("a filter that matches nothing says so and can be cleared", async () => {
+  start("thirty");
+  await fireEvent.input(screen.getByTestId("filter"), { target: { value: "no such thing" } });
+  await fireEvent.click(await screen.findByText("Clear the filter"));
+  expect(cardOf(WEBHOOK).isConnected).toBe(true);
+});
+
+test("the archive tells what it searched when nothing was found", async () => {
+  history.replaceState(null, "", "/#/archive?q=zzz");
+  start("thirty");
+  expect((await screen.findByTestId("nothing")).textContent.trim()).toBe("Nothing was found for “zzz”. Searched 1,225 sessions.");
+});
+
+test("the page on screen is told to the host, and that it was left", async () => {
+  const client = start("three");
+  await fireEvent.click(within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency"));
+  await screen.findByTestId("back");
+  await fireEvent.click(screen.getByTestId("back"));
+  await waitFor(() => { expect(client.calls.filter(([c]) => c === "setOnScreen")).toEqual([["setOnScreen", WEBHOOK], ["setOnScreen", null]]); });
+});

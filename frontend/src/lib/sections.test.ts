@@ -1,0 +1,98 @@
+import { expect, test } from "vitest";
+import { card, cause, H, MIN, worktree } from "../fixtures/build";
+import { scenario } from "../fixtures/scenarios";
+import { arrange, idOf, nextTurn, projects, type Narrowing } from "./sections";
+import type { SessionCard, Worktree } from "./types";
+
+const NOW = Date.UTC(2026, 10, 20, 14, 14);
+const ALL: Narrowing = { project: null, filter: "" };
+
+/** The arrangement as text: one line per section. */
+function check(cards: SessionCard[], expected: string[], worktrees: Worktree[] = [], narrowing = ALL, now = NOW): void {
+  const a = arrange(cards, worktrees, now, narrowing);
+  const bare = (ids: string[]): string => ids.map((id) => id.replace(/^.*?:/, "")).join(" ");
+  const lines = [
+    ["blocked", bare(a.blocked)],
+    ["turn", bare(a.turn)],
+    ["trees", a.trees.map((t) => `${t.root}[${bare(t.ids)}] ${String(t.files)}`).join(" ")],
+    ["working", bare(a.working)],
+    ["background", bare(a.background)],
+    ["quiet", a.quiet.map((g) => `${g.project}(${bare(g.ids)})`).join(" ")],
+    ["snoozed", bare(a.snoozed)],
+  ];
+  expect(lines.filter(([, text]) => text !== "").map(([name, text]) => `${name}: ${text}`)).toEqual(expected);
+}
+const asks = (id: string, ago: number, more: Partial<SessionCard> = {}): SessionCard => card(NOW, id, id, { turn_state: "awaiting_permission", attention: cause("permission", NOW - ago, id), ...more });
+const replies = (id: string, ago: number, more: Partial<SessionCard> = {}): SessionCard => card(NOW, id, id, { attention: cause("reply", NOW - ago, id), ...more });
+
+test("need before activity, longest wait first", () => {
+  check([replies("r1", MIN), asks("b1", MIN), asks("b2", H), replies("r2", 2 * H)], ["blocked: b2 b1", "turn: r2 r1"]);
+});
+
+test("equal waits keep one order", () => {
+  check([asks("y", MIN), asks("x", MIN)], ["blocked: x y"]);
+});
+
+test("work by age of the session, so that steps do not move rows; background apart", () => {
+  const works = (id: string, started: number, state: SessionCard["turn_state"] = "working"): SessionCard => card(NOW, id, id, { turn_state: state, started_at_ms: NOW - started });
+  check([works("old", 3 * H), works("new", MIN), works("bg", H, "background"), works("starts", 2 * H, "starting")], ["working: new starts old", "background: bg"]);
+});
+
+test("quiet by project, latest first, the nameless last", () => {
+  check(
+    [
+      card(NOW, "n", "n", { project: null }),
+      card(NOW, "z1", "z", { project: "zoo", last_activity_at_ms: NOW - H }),
+      card(NOW, "z2", "z", { project: "zoo", last_activity_at_ms: NOW - MIN }),
+      card(NOW, "a", "a", { project: "ant" }),
+    ],
+    ["quiet: ant(a) zoo(z2 z1) No project(n)"],
+  );
+});
+
+test("a waiting state without an open cause was handled: it is quiet", () => {
+  check([card(NOW, "h", "h", { turn_state: "awaiting_permission" })], ["quiet: harbor-api(h)"]);
+});
+
+test("snoozed is quiet and counted, and calls again when its time has come", () => {
+  const put = asks("s", H, { attention: cause("permission", NOW - H, "s", { snoozed_until_ms: NOW + MIN }) });
+  check([put], ["quiet: harbor-api(s)", "snoozed: s"]);
+  check([put], ["blocked: s"], [], ALL, NOW + MIN);
+  expect(nextTurn({ sessions: [put] }, NOW)).toBe(NOW + MIN);
+  expect(nextTurn({ sessions: [put] }, NOW + MIN)).toBeNull();
+});
+
+test("one item per worktree, naming its sessions; old ones are told by it alone", () => {
+  const left = (id: string, ago: number, more: Partial<SessionCard> = {}): SessionCard =>
+    card(NOW, id, id, { turn_state: "ended", lifecycle: "stale", last_activity_at_ms: NOW - ago, attention: cause("uncommitted", NOW - ago, "tree"), git: { state: "dirty", dirty_files: 3, root: "/w" }, ...more });
+  check([left("older", 2 * H), left("newer", H)], ["trees: /w[newer older] 7"], [worktree("/w", 7, [], NOW)]);
+  check([left("fresh", MIN, { lifecycle: "idle" })], ["trees: /w[fresh] 3", "quiet: harbor-api(fresh)"]);
+});
+
+test("uncommitted work beside a need is shown with both", () => {
+  const both = replies("x", MIN, { causes: [cause("reply", NOW - MIN, "x"), cause("uncommitted", NOW, "u")], git: { state: "dirty", dirty_files: null, root: "/w" } });
+  check([both], ["turn: x", "trees: /w[x] null"]);
+});
+
+test("a filter asks for every word, anywhere on the card", () => {
+  const cards = [asks("one", MIN, { label: "Stripe webhook", branch: "feat/x" }), asks("two", MIN, { label: "Stripe report", project: "infra" })];
+  check(cards, ["blocked: one"], [], { project: null, filter: "  STRIPE feat " });
+  check(cards, ["blocked: two"], [], { project: "infra", filter: "" });
+  check(cards, [], [], { project: "infra", filter: "webhook" });
+});
+
+test("every session of a large status stands somewhere, exactly once in the list", () => {
+  const { status } = scenario("three-hundred", NOW);
+  const a = arrange(status.sessions, status.worktrees, NOW, ALL);
+  const listed = [...a.blocked, ...a.turn, ...a.working, ...a.background, ...a.quiet.flatMap((g) => g.ids)];
+  const trees = new Set(a.trees.flatMap((t) => t.ids));
+  expect(new Set(listed).size).toBe(listed.length);
+  for (const c of status.sessions) expect(listed.includes(idOf(c)) || trees.has(idOf(c)), c.label).toBe(true);
+});
+
+test("projects count live sessions; the dot is for blocked, not for your turn", () => {
+  expect(projects([asks("a", MIN), replies("b", MIN), replies("c", MIN, { project: "infra" }), card(NOW, "d", "d", { project: null })], NOW)).toEqual([
+    { name: "harbor-api", live: 2, blocked: true },
+    { name: "infra", live: 1, blocked: false },
+  ]);
+});

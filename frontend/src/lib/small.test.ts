@@ -1,0 +1,44 @@
+import { expect, test } from "vitest";
+import { sources } from "../fixtures/build";
+import { card } from "../fixtures/build";
+import { byDay } from "./archive.svelte";
+import { pieces } from "./marks";
+import { parseRoute, routeHash, type Route } from "./router.svelte";
+import { sourceName, summarise } from "./sources";
+
+test.each<[Route, string]>([
+  [{ page: "now" }, "#/"],
+  [{ page: "archive", query: "" }, "#/archive"],
+  [{ page: "archive", query: "a b&c=ü" }, "#/archive?q=a+b%26c%3D%C3%BC"],
+  [{ page: "session", id: "claude-code:7c1e" }, "#/session/claude-code%3A7c1e"],
+])("route %o there and back", (route, hash) => {
+  expect(routeHash(route)).toBe(hash);
+  expect(parseRoute(hash)).toEqual(route);
+});
+
+test.each(["", "#", "#/nowhere", "#/session", "#/session/%E0%A4%A"])("an address that means nothing is Now: %s", (hash) => {
+  expect(parseRoute(hash)).toEqual({ page: "now" });
+});
+
+test("search marks whole words of the query, as text", () => {
+  const show = (text: string, query: string): string => pieces(text, query).map((p) => (p.hit ? `[${p.text}]` : p.text)).join("");
+  expect(show("the Idempotency-Key header", "key idempotency")).toBe("the [Idempotency]-[Key] header");
+  expect(show("a+b (c)", "+ (c)")).toBe("a[+]b [(c)]");
+  expect(show("nothing", " ")).toBe("nothing");
+});
+
+test("days head the sessions below them", () => {
+  const now = new Date(2026, 10, 20, 12).getTime();
+  const rows = byDay([card(now, "a", "a"), card(now, "b", "b"), card(now, "c", "c", { last_activity_at_ms: now - 86_400_000 }), card(now, "d", "d", { last_activity_at_ms: null })], now);
+  expect(rows.map((r) => (r.kind === "day" ? r.text : r.card.session_id))).toEqual(["Today", "a", "b", "Yesterday", "c", "Time not known", "d"]);
+});
+
+test("sources are told by agent, from the worst of what it is read through", () => {
+  const all = sources(0);
+  const words = (list: typeof all): string[] => summarise(list).map((s) => `${s.dot} ${s.name}: ${s.words}`);
+  expect(words(all)).toEqual(["live Claude Code: live", "live Codex: live"]);
+  expect(words(all.map((s) => (s.name === "codex locks" ? { ...s, state: "absent" } : s)))).toEqual(["live Claude Code: live", "part Codex: files only"]);
+  expect(words(all.map((s) => (s.name === "codex rollouts" ? { ...s, state: "degraded", issues: [{ kind: "unreadable", message: "Cannot read it.", path: null, count: 1, last_at_ms: 0 }] } : s)))).toEqual(["live Claude Code: live", "bad Codex: Cannot read it."]);
+  expect(words(all.map((s) => ({ ...s, state: "absent" })))).toEqual(["part Claude Code: not found", "part Codex: not found"]);
+  expect(sourceName("claude-code registry")).toBe("Claude Code registry");
+});

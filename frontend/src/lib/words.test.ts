@@ -1,0 +1,63 @@
+import { describe as group, expect, test } from "vitest";
+import { card, cause, MIN } from "../fixtures/build";
+import type { SessionCard } from "./types";
+import { calling, describe, doingVerb, permissionFor, snoozed, toolName } from "./words";
+
+const NOW = new Date(2026, 10, 20, 14, 14).getTime();
+const plain = (s: string | null): string => (s ?? "").replaceAll("\u00a0", " ");
+
+function said(more: Partial<SessionCard>): string {
+  const s = describe(card(NOW, "a", "a", more), NOW);
+  return [s.icon, s.tone, s.words, s.after, s.asked].map((x) => plain(x)).filter((x) => x !== "").join(" | ");
+}
+const waits = (kind: NonNullable<SessionCard["waiting_for"]>["kind"], more: Partial<NonNullable<SessionCard["waiting_for"]>> = {}): SessionCard["waiting_for"] => ({ kind, tool: null, detail: null, options: [], resets_at_ms: null, ...more });
+
+group("states in words", () => {
+  test.each<[string, Partial<SessionCard>, string]>([
+    ["permission", { turn_state: "awaiting_permission", waiting_for: waits("permission", { tool: "Bash", detail: "rm -rf x" }) }, "s-permission | blocked | Permission to run a command | rm -rf x"],
+    ["permission of nobody knows what", { turn_state: "awaiting_permission", waiting_for: null }, "s-permission | blocked | Waiting for your permission"],
+    ["question", { turn_state: "awaiting_answer", waiting_for: waits("question", { detail: "Which?" }) }, "s-question | blocked | Asks you a question | Which?"],
+    ["plan", { turn_state: "awaiting_answer", waiting_for: waits("plan", { detail: "1. a\n2. b" }) }, "s-plan | blocked | Plan ready for approval | 2 steps | 1. a\n2. b"],
+    ["elicitation", { turn_state: "awaiting_answer", waiting_for: waits("elicitation", { tool: "linear", detail: "team" }) }, "s-question | blocked | linear asks for input | team"],
+    ["sign-in", { turn_state: "awaiting_answer", waiting_for: waits("sign_in") }, "s-signin | blocked | Needs you to sign in"],
+    ["limit", { turn_state: "errored", waiting_for: waits("limit", { resets_at_ms: NOW + 126 * MIN }) }, "s-limit | error | Stopped by a usage limit | resets 16:20, in 2 h 6 min"],
+    ["limit that has reset", { turn_state: "errored", waiting_for: waits("limit", { resets_at_ms: NOW - 4 * MIN }) }, "s-limit | error | Stopped by a usage limit | reset at 14:10"],
+    ["error", { turn_state: "errored", waiting_for: waits("error", { detail: "529 overloaded" }) }, "s-error | error | Stopped by an API error | 529 overloaded"],
+    ["your turn", { attention: cause("reply", NOW - MIN, "r") }, "s-reply | turn | Awaiting your reply"],
+    ["handled: nothing is claimed of you", {}, "s-idle | idle | Idle"],
+    ["work left behind does not make it your turn", { attention: cause("uncommitted", NOW - MIN, "u") }, "s-idle | idle | Idle"],
+    ["waiting, and no process left", { liveness: { state: "dead", source: "process", observed_at_ms: NOW } }, "s-idle | idle | Not running"],
+    ["thinking", { turn_state: "working" }, "s-working | working | Thinking"],
+    ["running", { turn_state: "working", doing: { tool: "Bash", target: "cargo\ntest", since_ms: NOW } }, "s-working | working | Running | cargo test"],
+    ["background", { turn_state: "background", subagents: { running: 1, total: 2 } }, "s-background | background | In background | 1 subagent"],
+    ["interrupted", { turn_state: "interrupted", attention: cause("interrupted", NOW, "i") }, "s-interrupted | turn | You interrupted it"],
+    ["crashed", { turn_state: "crashed", attention: cause("crashed", NOW, "c") }, "s-crashed | error | Process gone in mid-turn"],
+    ["ended", { turn_state: "ended" }, "s-ended | idle | Ended"],
+    ["unknown", { turn_state: "unknown" }, "s-unknown | idle | Not known"],
+  ])("%s", (_name, more, text) => {
+    expect(said(more)).toBe(text);
+  });
+});
+
+test("tools are verbs where they are known, and named where not", () => {
+  expect(["Bash", "Edit", "WebFetch", "mcp__linear__create_issue", ""].map(permissionFor)).toEqual([
+    "Permission to run a command",
+    "Permission to edit a file",
+    "Permission to fetch a page",
+    "Permission to use mcp__linear__create_issue",
+    "Waiting for your permission",
+  ]);
+  expect(["Read", "Grep", "Task", "apply_patch", "exec_command", "mcp__a__b", null].map(doingVerb)).toEqual(["Reading", "Searching", "Delegating", "Editing", "Running", "Using a: b", "Thinking"]);
+  expect(toolName("mcp__linear__create_issue")).toBe("linear: create_issue");
+});
+
+test("what was put off does not call until its time has come", () => {
+  const put = card(NOW, "a", "a", { attention: cause("permission", NOW - MIN, "p", { snoozed_until_ms: NOW + MIN }), causes: [] });
+  expect([calling(put, NOW), snoozed(put, NOW)?.cause_id]).toEqual([null, "permission-p"]);
+  expect([calling(put, NOW + MIN)?.cause_id, snoozed(put, NOW + MIN)]).toEqual(["permission-p", null]);
+});
+
+test("the most urgent of several causes calls, whatever their order", () => {
+  const both = card(NOW, "a", "a", { causes: [cause("uncommitted", NOW, "u"), cause("reply", NOW, "r")] });
+  expect(calling(both, NOW)?.cause).toBe("reply");
+});
