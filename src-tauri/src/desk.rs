@@ -20,7 +20,7 @@ pub struct ShellInfo {
     pub tray: Option<bool>,
     /// Whether someone shows notifications; `null` until the first was sent.
     pub notifications: Option<bool>,
-    /// Whether closing the window ends the app. True without a tray: nothing would lead back to it.
+    /// Whether closing the window ends the app: without a tray nothing would lead back to it.
     pub closing_quits: bool,
 }
 
@@ -38,6 +38,7 @@ struct Facts {
     is_focused: bool,
     on_screen: Option<String>,
     open_next: Option<String>,
+    is_closed_too_early: bool,
 }
 
 impl Desk {
@@ -57,9 +58,12 @@ impl Desk {
         }
     }
 
-    /// Returns whether closing the window ends the app.
-    pub fn closing_quits(&self) -> bool {
-        self.info().closing_quits
+    /// Returns whether the app goes on without its window. While nobody knows whether there is a tray it does, and ends
+    /// as soon as it turns out that there is none.
+    pub fn outlives_window(&self) -> bool {
+        let mut facts = self.facts();
+        facts.is_closed_too_early = facts.tray.is_none();
+        facts.tray != Some(false)
     }
 
     /// Keeps a session for the page that is being built.
@@ -104,8 +108,23 @@ fn attend(app: &AppHandle, change: impl FnOnce(&mut Facts)) {
 
 /// Notes whether a tray shows the lamp, and tells the window when there is none.
 pub fn set_tray(app: &AppHandle, is_there: bool) {
-    app.state::<Desk>().facts().tray = Some(is_there);
+    let was_closed = {
+        let desk = app.state::<Desk>();
+        let mut facts = desk.facts();
+        facts.tray = Some(is_there);
+        std::mem::take(&mut facts.is_closed_too_early)
+    };
+    if was_closed && !is_there {
+        app.exit(0);
+    }
     tell_if_tray_is_missing(app);
+}
+
+/// Notes that the lamp was offered to a tray: one shows it, unless the contrary is known already.
+pub fn tray_offered(app: &AppHandle) {
+    if app.state::<Desk>().info().tray.is_none() {
+        set_tray(app, true);
+    }
 }
 
 /// Notes whether someone shows notifications.

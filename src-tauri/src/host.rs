@@ -154,20 +154,51 @@ fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// Returns when the process is asked to end.
+/// The signals that ask the process to end. Listened to from the moment it is made.
 #[cfg(unix)]
-pub async fn termination() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+pub struct Termination {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
 }
 
-/// Returns when the process is asked to end.
+#[cfg(unix)]
+impl Termination {
+    /// Begins to listen. Call it on a thread of the runtime.
+    ///
+    /// # Errors
+    /// When the system refuses a handler.
+    pub fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Returns when one has arrived.
+    pub async fn arrived(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// The request to end of a console.
 #[cfg(not(unix))]
-pub async fn termination() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+pub struct Termination;
+
+#[cfg(not(unix))]
+impl Termination {
+    /// Nothing to prepare.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    /// Returns when it has arrived; never, where there is no console.
+    pub async fn arrived(self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }

@@ -59,13 +59,14 @@ fn run(started: trace::Started) -> anyhow::Result<()> {
         .manage(feed::Feed::default())
         .setup(move |app| {
             let app = app.handle();
+            // Before there is anything to flush.
+            quit_on_signal(app)?;
             host::start(app);
             if !is_hidden {
                 window::build(app)?;
             }
             tray::start(app);
             notices::start(app);
-            quit_on_signal(app);
             Ok(())
         })
         .invoke_handler(commands::handler())
@@ -85,7 +86,7 @@ fn on_event(app: &AppHandle, event: RunEvent) {
             desk::window_gone(app);
         }
         // No code: the last window closed. The lamp stays lit as long as the tray leads back to it.
-        RunEvent::ExitRequested { code: None, api, .. } if !app.state::<desk::Desk>().closing_quits() => {
+        RunEvent::ExitRequested { code: None, api, .. } if app.state::<desk::Desk>().outlives_window() => {
             api.prevent_exit()
         }
         RunEvent::Exit => {
@@ -97,12 +98,12 @@ fn on_event(app: &AppHandle, event: RunEvent) {
 }
 
 /// Ends in order when the session manager or a terminal asks for it.
-fn quit_on_signal(app: &AppHandle) {
+fn quit_on_signal(app: &AppHandle) -> std::io::Result<()> {
+    let asked = tauri::async_runtime::block_on(async { host::Termination::listen() })?;
     let app = app.clone();
     tauri::async_runtime::spawn(async move {
-        match host::termination().await {
-            Ok(()) => app.exit(0),
-            Err(error) => tracing::warn!("cannot listen for SIGTERM, a kill will not flush: {error}"),
-        }
+        asked.arrived().await;
+        app.exit(0);
     });
+    Ok(())
 }

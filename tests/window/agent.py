@@ -10,6 +10,7 @@ import subprocess
 import time
 import uuid
 from datetime import datetime, timezone
+from pathlib import Path
 
 VERSION = "2.1.329"
 MODEL = "claude-opus-5-5"
@@ -43,7 +44,7 @@ class FakeClaude:
     def status(self, status, waiting_for=None):
         """Rewrites the registry file in place, as the client does."""
         pid = self.process.pid
-        start = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[19]
+        start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
         entry = {
             "pid": pid,
             "sessionId": self.id,

@@ -147,6 +147,7 @@ class Desktop:
         self.runtime = self.root / "run"
         for folder in (home, self.runtime):
             folder.mkdir(mode=0o700)
+        self.config.touch()
         keep = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL", "TZ", "RUST_BACKTRACE")}
         self.env = keep | {
             "HOME": str(home),
@@ -296,6 +297,11 @@ class Desktop:
     def press(self, window, keys):
         """Presses keys on the keyboard, with this window in front."""
         self.run(["xdotool", "windowactivate", "--sync", window, "key", "--clearmodifiers", keys])
+
+    def type(self, text, key):
+        """Types on the keyboard, into whatever has the focus, then presses a key. WebKit's driver knows no capitals."""
+        self.run(["xdotool", "type", "--delay", "8", text])
+        self.run(["xdotool", "key", key])
 
     def close_window(self, window):
         """Closes it as the window manager's key does."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent import FakeClaude
 from desktop import Desktop, wait_for
-from webdriver import CONTROL, ENTER, App
+from webdriver import App
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("LAMPLIGHT_BINARY", ROOT / "target/debug/lamplight")).resolve()
@@ -39,6 +39,7 @@ class Window(unittest.TestCase):
         RESULTS.mkdir(parents=True, exist_ok=True)
         parts = [f"== {child.name}\n{child.output()}" for child in desktop.children if child.output().strip()]
         (RESULTS / f"{self._testMethodName}.log").write_text("\n".join(parts))
+        self.picture(desktop, f"{self._testMethodName}-end")
 
     def session(self, desktop, folder, **given):
         session = FakeClaude(desktop.claude, desktop.home / "projects" / folder, **given)
@@ -92,9 +93,8 @@ class Story(Window):
         app.right_click(f'[data-testid="{session.card}"]')
         self.picture(desktop, "3-menu")
         app.click("[data-testid=menu-rename]")
-        rename = app.find("[data-testid=rename]")
-        app.send("POST", f"/element/{rename}/clear")
-        app.type("[data-testid=rename]", "Billing rollout" + ENTER)
+        app.find("[data-testid=rename]")
+        desktop.type("Billing rollout", "Return")
         wait_for("the new name on the card", lambda: "Billing rollout" in app.text(f'[data-testid="{session.card}"]'))
         wait_for("the new name in the tray", lambda: desktop.menu(lamp).find("Permission: Billing rollout"))
 
@@ -178,10 +178,13 @@ class Notifications(Window):
         self.assertIn("Awaits your reply", notice.body)
         desktop.click_notification()
         wait_for("the window", desktop.windows)
-        wait_for("the session's window in front", lambda: desktop.active_title() == "Lamplight")
+        wait_for("the window in front", lambda: desktop.active_title() == "Lamplight")
 
         # The person answers: what was shown and not acted on is taken back.
-        call = session.prompt("Yes") or session.asks_permission("make deploy")
+        desktop.close_window(desktop.windows()[0])
+        wait_for("no window", lambda: not desktop.windows())
+        session.prompt("Yes")
+        call = session.asks_permission("make deploy")
         wait_for("another notification", lambda: desktop.monitor.shown()[2:])
         before = len(desktop.monitor.withdrawn())
         session.runs(call)

@@ -9,8 +9,6 @@ from desktop import wait_for
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 RIGHT_BUTTON = 2
-# Keys as WebDriver names them.
-ENTER, ESCAPE, CONTROL, NULL = "\ue007", "\ue00c", "\ue009", "\ue000"
 
 
 class WebDriverError(OSError):
@@ -57,14 +55,6 @@ class App:
 
     def click(self, css):
         self.send("POST", f"/element/{self.find(css)}/click")
-
-    def type(self, css, keys):
-        self.send("POST", f"/element/{self.find(css)}/value", {"text": keys})
-
-    def press(self, *keys):
-        """Presses keys one after the other on whatever has the focus."""
-        actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
-        self.send("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
 
     def right_click(self, css):
         """Presses the right button over the element's middle."""

@@ -23,10 +23,12 @@ impl Tray {
     /// Offers the lamp to the panel. Without a panel it waits for one, and the window says so.
     pub async fn start(app: &AppHandle) -> Self {
         let item = Item { app: app.clone(), panel: panel().await, summary: Summary::default() };
-        // Told before the answer: with `assume_sni_available` a missing watcher arrives as `watcher_offline`, during spawn.
-        desk::set_tray(app, true);
+        // A missing watcher is no error here: it arrives as `watcher_offline`, before `spawn` returns.
         match item.assume_sni_available(true).spawn().await {
-            Ok(handle) => Self(Some(handle)),
+            Ok(handle) => {
+                desk::tray_offered(app);
+                Self(Some(handle))
+            }
             Err(error) => {
                 tracing::warn!("no tray: {error}");
                 desk::set_tray(app, false);
