@@ -12,6 +12,7 @@ use lamplight_model::ids::{Agent, FactId, SessionId, Timestamp};
 pub const READ_AT: Timestamp = Timestamp(1_900_000_000_000);
 
 /// The role of a main transcript.
+#[allow(dead_code, reason = "each test file is a program of its own and uses a part of this")]
 pub fn role(agent: Agent) -> FileRole {
     let session = SessionId::new("5e551011-0000-4000-8000-000000000000").expect("a session id");
     FileRole { agent, session, subagent: None }
@@ -28,6 +29,7 @@ pub fn decode<'a>(role: &FileRole, lines: impl IntoIterator<Item = &'a [u8]>) ->
 }
 
 /// The facts of a text of lines, one per line, and its troubles.
+#[allow(dead_code, reason = "each test file is a program of its own and uses a part of this")]
 pub fn story(role: &FileRole, text: &str) -> String {
     let decoded = decode(role, text.lines().map(str::as_bytes));
     tell(&decoded.events, &decoded.issues)
@@ -113,9 +115,6 @@ fn words(kind: &EventKind, number: &mut impl FnMut(FactId) -> String) -> String 
         EventKind::ContinuedIn { session } => format!("continued in {}", session.short()),
         EventKind::CostReported { usd } => format!("cost ${usd}"),
         EventKind::ResumeFailed => "resume failed".to_owned(),
-        // A variant added later is told by its derived form until it gets words here.
-        #[allow(unreachable_patterns)]
-        other => format!("{other:?}"),
     }
 }
 
@@ -147,7 +146,10 @@ fn owner(owner: Option<&SessionId>) -> String {
 }
 
 fn usage(u: Usage) -> String {
-    format!("in {} out {} 5m {} 1h {} read {}", u.input, u.output, u.cache_write_5m, u.cache_write_1h, u.cache_read)
+    format!(
+        "in {} out {} 5m {} 1h {} read {}",
+        u.input, u.output, u.cache_write_5m, u.cache_write_1h, u.cache_read
+    )
 }
 
 fn short(text: &str) -> String {

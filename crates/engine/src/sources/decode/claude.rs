@@ -80,23 +80,11 @@ pub(super) fn line(
     out: &mut Decoded,
 ) -> Result<(), BadLine> {
     if let Some(kind) = scan::string_at(text, &["type"]) {
-        let has_fact = match kind {
-            "user" | "assistant" => true,
-            "system" => scan::string_at(text, &["subtype"])
-                .is_none_or(|s| matches!(s, "turn_duration" | "api_error" | "compact_boundary")),
-            "attachment" => {
-                scan::string_at(text, &["attachment", "type"]).is_none_or(|kind| kind == "queued_command")
-            }
-            "api-request" => role.subagent.is_none(),
-            "custom-title" | "agent-name" | "ai-title" | "summary" | "cost-state" | "relocated"
-            | "continued-in" | "worktree-state" => true,
-            _ => false,
-        };
-        if !has_fact {
+        let subtype = || scan::string_at(text, &["subtype"]);
+        let attachment = || scan::string_at(text, &["attachment", "type"]);
+        if !has_fact(role, kind, subtype, attachment) {
             return Ok(());
         }
-    } else if !text.trim_start().starts_with('{') {
-        return Err(BadLine);
     }
     let record: Record<'_> = serde_json::from_str(text)?;
     Line { carry, role, read_at, out }.record(record);
@@ -114,6 +102,23 @@ pub(super) fn long_line(
     let record: Record<'static> = super::from_stream(reader)?;
     Line { carry, role, read_at, out }.record(record);
     Ok(())
+}
+
+/// Whether a record of this type can hold a fact. A type that could not be read cheaply may hold one.
+fn has_fact<'a>(
+    role: &FileRole,
+    kind: &str,
+    subtype: impl FnOnce() -> Option<&'a str>,
+    attachment: impl FnOnce() -> Option<&'a str>,
+) -> bool {
+    match kind {
+        "system" => subtype().is_none_or(|s| matches!(s, "turn_duration" | "api_error" | "compact_boundary")),
+        "attachment" => attachment().is_none_or(|kind| kind == "queued_command"),
+        "api-request" => role.subagent.is_none(),
+        "user" | "assistant" | "custom-title" | "agent-name" | "ai-title" | "summary" | "cost-state"
+        | "relocated" | "continued-in" | "worktree-state" => true,
+        _ => false,
+    }
 }
 
 /// Returns how a session is driven, by the words of a record or of a registry file.
@@ -148,6 +153,16 @@ struct Stamp {
 impl Line<'_> {
     fn record(&mut self, record: Record<'_>) {
         let kind = record.kind.get().unwrap_or_default();
+        // A record that was read although it holds no fact must leave no trace: where it stands in the file would
+        // otherwise depend on how it was read.
+        if !has_fact(
+            self.role,
+            kind,
+            || record.subtype.get().or(Some("")),
+            || record.attachment.kind.get().or(Some("")),
+        ) {
+            return;
+        }
         let at = moment(record.timestamp.get(), &mut self.carry.last_at, self.read_at, self.out);
         self.release_early(at);
         let sidechain = record.is_sidechain.0 && self.role.subagent.is_none();

@@ -50,37 +50,10 @@ pub(super) fn line(
 ) -> Result<(), BadLine> {
     if let Some(kind) = scan::string_at(text, &["type"]) {
         let payload = || scan::string_at(text, &["payload", "type"]);
-        let has_fact = match kind {
-            "session_meta" | "turn_context" | "token_usage_record" | "compacted" => true,
-            "event_msg" => payload().is_none_or(|kind| match kind {
-                "item_completed" => scan::string_at(text, &["payload", "item", "type"])
-                    .is_none_or(|item| matches!(item, "UserMessage" | "AgentMessage")),
-                "task_started"
-                | "task_complete"
-                | "turn_aborted"
-                | "token_count"
-                | "thread_settings_applied"
-                | "user_message"
-                | "agent_message" => true,
-                _ => false,
-            }),
-            "response_item" => payload().is_none_or(|kind| {
-                matches!(
-                    kind,
-                    "function_call"
-                        | "custom_tool_call"
-                        | "local_shell_call"
-                        | "function_call_output"
-                        | "custom_tool_call_output"
-                )
-            }),
-            _ => false,
-        };
-        if !has_fact {
+        let item = || scan::string_at(text, &["payload", "item", "type"]);
+        if !has_fact(kind, payload, item) {
             return Ok(());
         }
-    } else if !text.trim_start().starts_with('{') {
-        return Err(BadLine);
     }
     let record: Record<'_> = serde_json::from_str(text)?;
     Line { carry, role, read_at, out }.record(record, text);
@@ -98,6 +71,44 @@ pub(super) fn long_line(
     let record: Record<'static> = super::from_stream(reader)?;
     Line { carry, role, read_at, out }.record(record, "");
     Ok(())
+}
+
+/// Whether a line of this type can hold a fact. A type that could not be read cheaply may hold one.
+fn has_fact<'a>(
+    kind: &str,
+    payload: impl FnOnce() -> Option<&'a str>,
+    item: impl FnOnce() -> Option<&'a str>,
+) -> bool {
+    match kind {
+        "session_meta" | "turn_context" | "token_usage_record" | "compacted" => true,
+        "event_msg" => match payload() {
+            Some("item_completed") => {
+                item().is_none_or(|item| matches!(item, "UserMessage" | "AgentMessage"))
+            }
+            Some(
+                "task_started"
+                | "task_complete"
+                | "turn_aborted"
+                | "token_count"
+                | "thread_settings_applied"
+                | "user_message"
+                | "agent_message",
+            )
+            | None => true,
+            Some(_) => false,
+        },
+        "response_item" => payload().is_none_or(|kind| {
+            matches!(
+                kind,
+                "function_call"
+                    | "custom_tool_call"
+                    | "local_shell_call"
+                    | "function_call_output"
+                    | "custom_tool_call_output"
+            )
+        }),
+        _ => false,
+    }
 }
 
 /// Reads a line of `session_index.jsonl`: the thread, its title, and when it was given; `None` for anything else.
@@ -121,10 +132,15 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn record(&mut self, record: Record<'_>, line: &str) {
+        let payload = record.payload;
+        let kind = record.kind.get().unwrap_or_default();
+        // A line that was read although it holds no fact must leave no trace.
+        if !has_fact(kind, || payload.kind.get().or(Some("")), || payload.item.kind.get().or(Some(""))) {
+            return;
+        }
         let at = moment(record.timestamp.get(), &mut self.carry.last_at, self.read_at, self.out);
         self.carry.is_paginated |= record.ordinal.0.is_some();
-        let payload = record.payload;
-        match record.kind.get().unwrap_or_default() {
+        match kind {
             "session_meta" => self.session_meta(&payload, at),
             "turn_context" => self.settings(&payload.cwd, &payload.model, at),
             "token_usage_record" => self.usage_record(&payload, at),
