@@ -236,9 +236,9 @@ class Desktop:
 
     # --- what is on the bus ---
 
-    def run(self, command, data=None):
+    def run(self, command):
         """Runs a small tool on this desktop and returns its output."""
-        return subprocess.run(command, env=self.env, input=data, capture_output=True, text=True, check=True, timeout=20).stdout
+        return subprocess.run(command, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=20).stdout
 
     def busctl(self, *args):
         answer = self.run(["busctl", f"--address={self.env['DBUS_SESSION_BUS_ADDRESS']}", "--json=short", *args])
@@ -309,6 +309,11 @@ class Desktop:
 
     def clipboard(self):
         return self.run(["xclip", "-selection", "clipboard", "-o"])
+
+    def set_clipboard(self, text):
+        """Puts something there. The tool stays behind to serve it, until someone else copies."""
+        quiet = subprocess.DEVNULL
+        subprocess.run(["xclip", "-selection", "clipboard", "-i"], env=self.env, input=text, text=True, stdout=quiet, stderr=quiet, check=True, timeout=20)
 
     def screenshot(self, path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -104,7 +104,7 @@ class Story(Window):
         wait_for("the toast", lambda: expected in app.text(TOAST))
         self.assertEqual(desktop.clipboard(), expected)
         self.picture(desktop, "4-copied")
-        desktop.run(["xclip", "-selection", "clipboard", "-i"], data="something else")
+        desktop.set_clipboard("something else")
         desktop.choose(lamp, desktop.menu(lamp).find("Permission: Billing rollout").find("Copy"))
         wait_for("the tray's copy", lambda: desktop.clipboard() == expected)
 
