@@ -2,6 +2,9 @@
 import type { CauseKind } from "./CauseKind";
 import type { Tier } from "./Tier";
 
+/**
+ * An open cause, as the card shows it.
+ */
 export type Attention = { 
 /**
  * 1 blocked on you, 2 your turn, 3 at risk.

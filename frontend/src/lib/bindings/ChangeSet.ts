@@ -6,6 +6,9 @@ import type { SessionCard } from "./SessionCard";
 import type { SourceView } from "./SourceView";
 import type { Worktree } from "./Worktree";
 
+/**
+ * What changed since revision `since`.
+ */
 export type ChangeSet = { 
 /**
  * The database it belongs to.

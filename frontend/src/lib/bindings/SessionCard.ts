@@ -18,6 +18,9 @@ import type { TokenTotals } from "./TokenTotals";
 import type { TurnState } from "./TurnState";
 import type { WaitingFor } from "./WaitingFor";
 
+/**
+ * One session as a card shows it.
+ */
 export type SessionCard = { 
 /**
  * `claude-code`, `codex`, …

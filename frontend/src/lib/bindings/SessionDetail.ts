@@ -5,6 +5,9 @@ import type { MessageView } from "./MessageView";
 import type { ModelUsage } from "./ModelUsage";
 import type { SessionCard } from "./SessionCard";
 
+/**
+ * One session in full.
+ */
 export type SessionDetail = { 
 /**
  * Its card.
@@ -30,6 +33,10 @@ messages_note: string | null,
  * Files it touched, the last one first, at most 200.
  */
 files: Array<FileTouched>, 
+/**
+ * Tokens the context grew by since the first response of the latest turn; `null` when either is not known.
+ */
+turn_tokens: number | null, 
 /**
  * Turns the person asked for.
  */

@@ -2,6 +2,9 @@
 import type { IssueView } from "./IssueView";
 import type { SourceHealth } from "./SourceHealth";
 
+/**
+ * Health of one source.
+ */
 export type SourceView = { 
 /**
  * `claude-code transcripts`, `claude-code registry`, `codex rollouts`, `codex locks`, …

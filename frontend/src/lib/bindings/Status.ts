@@ -6,6 +6,9 @@ import type { SessionCard } from "./SessionCard";
 import type { SourceView } from "./SourceView";
 import type { Worktree } from "./Worktree";
 
+/**
+ * Everything the screen needs at once.
+ */
 export type Status = { 
 /**
  * Names this database; a new one means a new history.

@@ -2,4 +2,7 @@
 import type { ChangeSet } from "./ChangeSet";
 import type { Status } from "./Status";
 
+/**
+ * What a subscriber receives: first a snapshot, then changes.
+ */
 export type StreamMessage = { "type": "snapshot" } & Status | { "type": "change" } & ChangeSet;
