@@ -21,6 +21,9 @@ pub const REMOVAL_SETTLE_MS: i64 = 300;
 /// How far the transcript may lag behind the registry: its writer flushes about every 100 ms, the registry follows the
 /// screen within 200 ms; measured up to 0.25 s apart.
 pub const TRANSCRIPT_LAG_MS: i64 = 450;
+/// The person's own commands (`/clear`, `/rename`, `/branch`) make the registry say busy for 10 to 100 ms after a turn;
+/// busy for longer is work, and so is busy with a new prompt in the transcript.
+pub const COMMAND_SETTLE_MS: i64 = 100;
 /// A process that died while its registry file stands: an orderly exit removes the file first.
 pub const EXIT_SETTLE_MS: i64 = 300;
 /// Without any sign of a process or an end, a session stops being news after this.

@@ -465,4 +465,7 @@ pub struct Lock {
     pub since: Timestamp,
     /// It was held at some time while the engine looked.
     pub was_held: bool,
+    /// When its holder was seen to take it: a turn that was open before was another process's.
+    #[serde(default)]
+    pub taken_at: Option<Timestamp>,
 }

@@ -50,23 +50,32 @@ fn fits(rows: &[Row], lines: &[Line], from: usize, dead: &mut [Vec<bool>], ends:
 
 fn candidates(row: &Row, lines: &[Line], from: usize) -> Vec<usize> {
     let written = |line: &Line| line.at_ms.is_none_or(|at| at <= row.at_ms + CLOCK_SLACK_MS);
-    let listed = lines.get(from..).unwrap_or_default();
-    let most = from + listed.iter().take_while(|l| written(l)).count();
+    let most = from + lines.iter().skip(from).take_while(|l| written(l)).count();
     if row.is_move {
         return (from..=most).collect();
     }
-    let whole = row.kinds.len().saturating_sub(usize::from(row.is_cut));
-    let fits_whole = row.kinds.iter().take(whole).zip(listed).filter(|(kind, line)| **kind == line.kind).count() == whole;
-    if !fits_whole {
-        return Vec::new();
+    let mut ends = Vec::new();
+    // A poll may list again what the one before listed.
+    for again in 0..=row.kinds.len().min(from) {
+        let whole = row.kinds.len().saturating_sub(usize::from(row.is_cut));
+        let start = from - again;
+        let end = start + whole;
+        let listed = lines.iter().skip(start);
+        if end > most || row.kinds.iter().take(whole).zip(listed).any(|(kind, line)| *kind != line.kind) {
+            continue;
+        }
+        if !row.is_cut {
+            ends.extend((end >= from).then_some(end));
+            continue;
+        }
+        let begins = match (row.kinds.last(), lines.get(end)) {
+            (Some(cut), Some(line)) => line.kind.starts_with(cut.as_str()),
+            _ => false,
+        };
+        // As many as could have been written by then: a poll lists everything it finds.
+        if begins {
+            ends.extend(((end + 1).max(from)..=most).rev());
+        }
     }
-    if !row.is_cut {
-        return if from + whole <= most { vec![from + whole] } else { Vec::new() };
-    }
-    let begins = match (row.kinds.last(), lines.get(from + whole)) {
-        (Some(cut), Some(line)) => line.kind.starts_with(cut.as_str()),
-        _ => false,
-    };
-    // As many as could have been written by then: a poll lists everything it finds.
-    if begins { (from + whole + 1..=most).rev().collect() } else { Vec::new() }
+    ends
 }

@@ -14,8 +14,8 @@ use crate::transcript::TranscriptFile;
 
 /// Where the captured home was.
 const ROOT: &str = "/home/dev/.claude";
-/// A row with more text than this may be cut: the capture kept about 230 to 240 characters.
-const WHOLE_ROW: usize = 226;
+/// The capture kept this much of a row; one that ends in a blank is shorter by it.
+const CUT_ROW: usize = 346;
 /// The process follows its registry file: the file goes first, then hooks run, for up to 0.2 s.
 const EXIT_AFTER_REMOVAL_MS: i64 = 200;
 
@@ -39,6 +39,7 @@ struct TimelineRow<'a> {
     path: &'a str,
     rest: &'a str,
     text: &'a str,
+    is_cut: bool,
 }
 
 fn parse(timeline: &str) -> Vec<TimelineRow<'_>> {
@@ -66,7 +67,7 @@ fn parse(timeline: &str) -> Vec<TimelineRow<'_>> {
                 Some(head)
             };
             let (op, path) = (take()?, take()?);
-            Some(TimelineRow { at_ms, source, op, path, rest: left.trim(), text })
+            Some(TimelineRow { at_ms, source, op, path, rest: left.trim(), text, is_cut: line.len() >= CUT_ROW })
         })
         .collect()
 }
@@ -84,7 +85,8 @@ fn registry_versions(path: &Path) -> anyhow::Result<Vec<Version>> {
     for line in text.lines() {
         let row: Value = serde_json::from_str(line)?;
         let path = row["path"].as_str().unwrap_or_default();
-        let Some(pid) = path.strip_prefix("sessions/").and_then(|p| p.strip_suffix(".json")).and_then(|p| p.parse().ok())
+        let Some(pid) =
+            path.strip_prefix("sessions/").and_then(|p| p.strip_suffix(".json")).and_then(|p| p.parse().ok())
         else {
             continue;
         };
@@ -136,7 +138,10 @@ fn registry(
         let Ok(said) = serde_json::from_str::<Value>(row.text) else { continue };
         let kills = said["sig"] == 9 || said["sig"] == "SIGKILL";
         if said["what"] == "signal" && kills {
-            let pid = said["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).context("a signal without pid")?;
+            let pid = said["pid"]
+                .as_u64()
+                .and_then(|pid| u32::try_from(pid).ok())
+                .context("a signal without pid")?;
             moments.push(Moment { at_ms: row.at_ms, fact: Fact::Exited(pid) });
         }
     }
@@ -151,12 +156,16 @@ fn transcripts(
 ) -> anyhow::Result<Vec<TranscriptFile>> {
     let root = folder.join("transcripts");
     let mut files = Vec::new();
-    for fixture in files_below(&root.join("projects"))?.into_iter().filter(|p| p.extension().is_some_and(|e| e == "jsonl")) {
+    for fixture in files_below(&root.join("projects"))?
+        .into_iter()
+        .filter(|p| p.extension().is_some_and(|e| e == "jsonl"))
+    {
         let name = fixture.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
         let (listed, paths) = listed(rows, &name);
         let first = paths.first().with_context(|| format!("no row lists {name}"))?;
         let file = TranscriptFile::load(&fixture, PathBuf::from(ROOT).join(first), role(&fixture)?)?;
-        let lines: Vec<Line> = (0..file.lines()).map(|n| line(file.line(n), zero)).collect::<anyhow::Result<_>>()?;
+        let lines: Vec<Line> =
+            (0..file.lines()).map(|n| line(file.line(n), zero)).collect::<anyhow::Result<_>>()?;
         let ends = align(&listed, &lines).with_context(|| format!("rows and lines of {name} do not fit"))?;
         let number = files.len();
         for (row, end) in listed.iter().zip(&ends) {
@@ -186,7 +195,12 @@ fn listed(rows: &[TimelineRow<'_>], name: &str) -> (Vec<Row>, Vec<String>) {
         if paths.last() != Some(&path) {
             paths.push(path);
         }
-        listed.push(Row { at_ms: row.at_ms, kinds: kinds(row.rest), is_cut: row.rest.len() > WHOLE_ROW, is_move });
+        listed.push(Row {
+            at_ms: row.at_ms,
+            kinds: kinds(row.rest),
+            is_cut: row.is_cut,
+            is_move,
+        });
     }
     (listed, paths)
 }

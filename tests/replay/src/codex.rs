@@ -32,6 +32,7 @@ pub(crate) fn load(folder: &Path, labels: &Labels) -> anyhow::Result<Recorded> {
     let mut files: Vec<TranscriptFile> = Vec::new();
     let mut numbers: HashMap<String, usize> = HashMap::new();
     let mut seen: Vec<usize> = Vec::new();
+    let mut listed: Vec<usize> = Vec::new();
     let mut paths: Vec<PathBuf> = Vec::new();
     let mut moments = Vec::new();
     for row in &rows {
@@ -44,6 +45,7 @@ pub(crate) fn load(folder: &Path, labels: &Labels) -> anyhow::Result<Recorded> {
                 let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_owned();
                 if let Some(number) = numbers.get(&stem) {
                     paths[*number].clone_from(&path);
+                    listed[*number] = 0;
                     push(Fact::Moved { file: *number, path });
                     continue;
                 }
@@ -53,6 +55,7 @@ pub(crate) fn load(folder: &Path, labels: &Labels) -> anyhow::Result<Recorded> {
                 numbers.insert(stem, files.len());
                 files.push(TranscriptFile::load(fixture, path.clone(), role)?);
                 seen.push(0);
+                listed.push(0);
                 paths.push(path);
             }
             "line" => {
@@ -61,11 +64,11 @@ pub(crate) fn load(folder: &Path, labels: &Labels) -> anyhow::Result<Recorded> {
                     .find(|(stem, _)| stem.ends_with(text("file")))
                     .map(|(_, number)| number)
                     .with_context(|| format!("a line of no file {}", text("file")))?;
-                let lines = row["ord"].as_u64().map_or(Ok(0), usize::try_from)? + 1;
                 // A moved file is listed again from its first line.
-                if lines > seen[number] {
-                    seen[number] = lines;
-                    push(Fact::Lines { file: number, lines });
+                listed[number] += 1;
+                if listed[number] > seen[number] {
+                    seen[number] = listed[number];
+                    push(Fact::Lines { file: number, lines: seen[number] });
                 }
             }
             "file_gone" => {
@@ -83,14 +86,23 @@ pub(crate) fn load(folder: &Path, labels: &Labels) -> anyhow::Result<Recorded> {
                 push(Fact::Lock { session: thread(text("thread"))?, present, holder });
             }
             "proc_end" => {
-                let pid = row["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).context("a process without pid")?;
+                let pid = row["pid"]
+                    .as_u64()
+                    .and_then(|pid| u32::try_from(pid).ok())
+                    .context("a process without pid")?;
                 push(Fact::Exited(pid));
             }
             _ => {}
         }
     }
     for (file, seen) in files.iter().zip(seen) {
-        anyhow::ensure!(seen == file.lines(), "{} of {} lines of {} are listed", seen, file.lines(), file.path.display());
+        anyhow::ensure!(
+            seen == file.lines(),
+            "{} of {} lines of {} are listed",
+            seen,
+            file.lines(),
+            file.path.display()
+        );
     }
     let index = folder.join("dot-codex").join("session_index.jsonl");
     if index.exists() {
@@ -107,7 +119,11 @@ pub(crate) fn load(folder: &Path, labels: &Labels) -> anyhow::Result<Recorded> {
 fn rollouts(folder: &Path) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let files = files_below(&folder.join("dot-codex"))?;
     let stem = |path: &Path| path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_owned();
-    Ok(files.into_iter().map(|path| (stem(&path), path)).filter(|(stem, _)| stem.starts_with("rollout-")).collect())
+    Ok(files
+        .into_iter()
+        .map(|path| (stem(&path), path))
+        .filter(|(stem, _)| stem.starts_with("rollout-"))
+        .collect())
 }
 
 /// The thread a suffix stands for. One that never had a rollout keeps the suffix as its id.

@@ -80,7 +80,8 @@ impl Holder<'_> {
         let Label { session, states, at_ms, until_ms, .. } = self.label;
         let single = if let [state] = states.as_slice() { Some(*state) } else { None };
         let is_long = until_ms - at_ms > LAG_MS;
-        let later = || self.history.of(session).iter().filter(|c| c.at_ms > *at_ms && c.at_ms <= until_ms + LAG_MS);
+        let later =
+            || self.history.of(session).iter().filter(|c| c.at_ms > *at_ms && c.at_ms <= until_ms + LAG_MS);
         let reached = if self.fits(self.history.at(session, *at_ms)) {
             Some(*at_ms)
         } else {
@@ -101,11 +102,14 @@ impl Holder<'_> {
                 false
             }
             Some(reached_ms) => {
-                let flicker = later().find(|c| c.at_ms > reached_ms && c.at_ms < *until_ms && !self.fits(Some(c)));
-                if flicker.is_some() {
+                // Once the lag is over, the state must be shown without a break.
+                let settled_ms = reached_ms.max(at_ms + LAG_MS);
+                let mut later = later().filter(|c| c.at_ms > settled_ms && c.at_ms < *until_ms);
+                let flickers = later.any(|c| !self.fits(Some(c)));
+                if flickers {
                     self.find(held, &format!("flickers: {words}"), *at_ms, *until_ms);
                 }
-                flicker.is_none()
+                !flickers
             }
         };
         held.labels.push((single, right));
@@ -150,7 +154,9 @@ impl Holder<'_> {
         }
         let is_run = is_run(self.scenario, &self.label.name);
         let allowed: Vec<u8> = self.label.states.iter().flat_map(|s| tiers(*s, is_run)).copied().collect();
-        let tier = |change: Option<&Change>| change.and_then(|c| c.need).map_or(0, |kind: CauseKind| u8::from(kind.tier()));
+        let tier = |change: Option<&Change>| {
+            change.and_then(|c| c.need).map_or(0, |kind: CauseKind| u8::from(kind.tier()))
+        };
         let at_end = tier(self.history.at(session, *until_ms));
         let must = !allowed.contains(&0);
         if must {
@@ -166,13 +172,21 @@ impl Holder<'_> {
         let settled = at_ms + LAG_MS;
         let standing = self.history.at(session, settled);
         let later = self.history.of(session).iter().filter(|c| c.at_ms > settled && c.at_ms < *until_ms);
-        if standing.into_iter().chain(later).any(|c| !allowed.contains(&tier(Some(c)))) {
+        if standing.into_iter().chain(later).any(|c| tier(Some(c)) != 0 && !allowed.contains(&tier(Some(c)))) {
             self.find(held, "need false", *at_ms, *until_ms);
         }
     }
 
     fn find(&self, held: &mut Held, what: &str, from_ms: i64, to_ms: i64) {
-        held.findings.push(finding(self.scenario, self.history, &self.label.name, &self.label.session, what, from_ms, to_ms));
+        held.findings.push(finding(
+            self.scenario,
+            self.history,
+            &self.label.name,
+            &self.label.session,
+            what,
+            from_ms,
+            to_ms,
+        ));
     }
 }
 
@@ -186,7 +200,15 @@ fn hold_never(scenario: &Scenario, history: &History, never: &Never, held: &mut 
     let mut said = history.at(session, from_ms).into_iter().chain(later);
     if from_ms < *to_ms && said.any(is_bad) {
         let words = states.iter().map(|s| s.as_str()).collect::<Vec<_>>().join("|");
-        held.findings.push(finding(scenario, history, name, session, &format!("never: {words}"), from_ms, *to_ms));
+        held.findings.push(finding(
+            scenario,
+            history,
+            name,
+            session,
+            &format!("never: {words}"),
+            from_ms,
+            *to_ms,
+        ));
     }
 }
 
@@ -206,7 +228,13 @@ fn finding(
         let need = change.need.map_or_else(String::new, |n| format!(" needs {}", n.as_str()));
         let tool = change.tool.as_deref().map_or_else(String::new, |t| format!(" for {t}"));
         // Writing to a string cannot fail.
-        let _ = write!(said, "\n    {:>8} {}{need}{tool} ({})", seconds(change.at_ms), change.state.as_str(), change.evidence);
+        let _ = write!(
+            said,
+            "\n    {:>8} {}{need}{tool} ({})",
+            seconds(change.at_ms),
+            change.state.as_str(),
+            change.evidence
+        );
     }
     if said.is_empty() {
         said = "\n    nothing was said".to_owned();

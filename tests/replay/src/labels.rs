@@ -92,9 +92,13 @@ impl Labels {
     /// When the file is missing, is no label file, or names a session it does not list.
     pub fn load(agent: Agent, scenario: &str) -> anyhow::Result<Self> {
         let path = tests_dir().join("labels").join(agent.as_str()).join(format!("{scenario}.json"));
-        let text = std::fs::read_to_string(&path).with_context(|| format!("while reading {}", path.display()))?;
-        let raw: RawLabels = serde_json::from_str(&text).with_context(|| format!("while reading {}", path.display()))?;
-        let id_of = |name: &str| raw.sessions.get(name).cloned().with_context(|| format!("no session {name} in {scenario}"));
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("while reading {}", path.display()))?;
+        let raw: RawLabels =
+            serde_json::from_str(&text).with_context(|| format!("while reading {}", path.display()))?;
+        let id_of = |name: &str| {
+            raw.sessions.get(name).cloned().with_context(|| format!("no session {name} in {scenario}"))
+        };
         let end_ms = ms(raw.end_at);
         let mut labels = Vec::new();
         for label in &raw.labels {
@@ -110,7 +114,8 @@ impl Labels {
             });
         }
         for at in 0..labels.len() {
-            let next = labels[at + 1..].iter().find(|l| l.session == labels[at].session).map_or(end_ms, |l| l.at_ms);
+            let next =
+                labels[at + 1..].iter().find(|l| l.session == labels[at].session).map_or(end_ms, |l| l.at_ms);
             if labels[at].until_ms == i64::MIN {
                 labels[at].until_ms = next;
             }

@@ -69,7 +69,8 @@ impl History {
         };
         let known = self.changes.entry(session).or_default();
         let is_same = known.last().is_some_and(|last| {
-            (last.state, last.need, last.waits, &last.tool) == (change.state, change.need, change.waits, &change.tool)
+            (last.state, last.need, last.waits, &last.tool)
+                == (change.state, change.need, change.waits, &change.tool)
         });
         if !is_same {
             known.push(change);
@@ -123,10 +124,12 @@ impl<'a> Player<'a> {
     /// # Errors
     /// When the store or the core refuses.
     pub fn new(scenario: &'a Scenario) -> anyhow::Result<Self> {
-        let start = scenario.instant(0).min(scenario.instant(scenario.moments.first().map_or(0, |m| m.at_ms)));
+        let start =
+            scenario.instant(0).min(scenario.instant(scenario.moments.first().map_or(0, |m| m.at_ms)));
         let mut core = Core::new(Store::in_memory()?, config(), start)?;
         core.apply_all(vec![Input::Listed { at: start }], start)?;
-        let readers = (1u64..).zip(&scenario.files).map(|(ino, file)| Reader::new(ino, file.path.clone())).collect();
+        let readers =
+            (1u64..).zip(&scenario.files).map(|(ino, file)| Reader::new(ino, file.path.clone())).collect();
         Ok(Self {
             scenario,
             core,
@@ -150,7 +153,11 @@ impl<'a> Player<'a> {
             if next_ms >= at_ms {
                 return Ok(());
             }
-            anyhow::ensure!(next_ms > self.now_ms, "the core asks at {} to be called at {next_ms}", self.now_ms);
+            anyhow::ensure!(
+                next_ms > self.now_ms,
+                "the core asks at {} to be called at {next_ms}",
+                self.now_ms
+            );
             let mut inputs = Vec::new();
             if next_ms == self.reconcile_ms {
                 self.reconcile_ms += RECONCILE_MS;
@@ -196,13 +203,15 @@ impl<'a> Player<'a> {
                 Some(Input::Batch(reader.place(file, now)?))
             }
             Fact::FileGone(path) => Some(Input::FileGone { path: path.clone() }),
-            Fact::Meta { session, subagent, bytes } => decode::claude::subagent_meta(bytes).map(|meta| Input::SubagentMeta {
-                session: session.clone(),
-                subagent: subagent.clone(),
-                kind: meta.kind,
-                description: meta.description,
-                finished: meta.finished,
-            }),
+            Fact::Meta { session, subagent, bytes } => {
+                decode::claude::subagent_meta(bytes).map(|meta| Input::SubagentMeta {
+                    session: session.clone(),
+                    subagent: subagent.clone(),
+                    kind: meta.kind,
+                    description: meta.description,
+                    finished: meta.finished,
+                })
+            }
             Fact::Registry { created, bytes } => {
                 let pid = decode::claude::registry(bytes)?.pid;
                 if *created {
@@ -222,8 +231,12 @@ impl<'a> Player<'a> {
             Fact::Lock { session, present, holder } => {
                 Some(Input::Lock { session: session.clone(), present: *present, holder: *holder, at: now })
             }
-            Fact::Title(line) => decode::codex::index_line(line)
-                .map(|(session, text, at)| Input::Title { agent: Agent::Codex, session, text, at }),
+            Fact::Title(line) => decode::codex::index_line(line).map(|(session, text, at)| Input::Title {
+                agent: Agent::Codex,
+                session,
+                text,
+                at,
+            }),
         })
     }
 

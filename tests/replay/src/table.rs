@@ -30,7 +30,8 @@ pub fn table<'a>(outcomes: impl IntoIterator<Item = (Agent, &'a Held)>) -> Strin
         }
         for delay in &held.delays {
             let word = delay.state.map_or("one of several", |s| s.as_str());
-            let line = lines.entry((agent, delay.state.map_or(usize::MAX, |s| s as usize), word)).or_default();
+            let line =
+                lines.entry((agent, delay.state.map_or(usize::MAX, |s| s as usize), word)).or_default();
             line.delays.push(delay.ms);
         }
         let sum = needs.entry(agent).or_default();
@@ -43,12 +44,16 @@ pub fn table<'a>(outcomes: impl IntoIterator<Item = (Agent, &'a Held)>) -> Strin
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{}", line.trim_end());
     };
-    write(format!("{:<12} {:<20} {:>9} {:>8} {:>8} {:>8}", "agent", "state", "labels", "right", "p50 ms", "p95 ms"));
+    write(format!(
+        "{:<12} {:<20} {:>9} {:>8} {:>8} {:>8}",
+        "agent", "state", "labels", "right", "p50 ms", "p95 ms"
+    ));
     for ((agent, _, word), line) in &mut lines {
         line.delays.sort_unstable();
         let percent = line.right * 100 / line.all.max(1);
         let counted = format!("{}/{}", line.right, line.all);
-        let [p50, p95] = [50, 95].map(|share| percentile(&line.delays, share).map_or_else(|| "-".to_owned(), |ms| ms.to_string()));
+        let [p50, p95] = [50, 95]
+            .map(|share| percentile(&line.delays, share).map_or_else(|| "-".to_owned(), |ms| ms.to_string()));
         write(format!("{:<12} {word:<20} {counted:>9} {percent:>7}% {p50:>8} {p95:>8}", agent.as_str()));
     }
     write(String::new());

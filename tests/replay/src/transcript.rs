@@ -91,7 +91,12 @@ impl Reader {
     ///
     /// # Errors
     /// When the decoder's state does not survive being stored.
-    pub fn read(&mut self, file: &TranscriptFile, visible: usize, read_at: Timestamp) -> anyhow::Result<Option<FileBatch>> {
+    pub fn read(
+        &mut self,
+        file: &TranscriptFile,
+        visible: usize,
+        read_at: Timestamp,
+    ) -> anyhow::Result<Option<FileBatch>> {
         let fresh = file.bytes.get(self.offset..visible).unwrap_or_default();
         let Some(last) = fresh.iter().rposition(|b| *b == b'\n') else { return Ok(None) };
         let mut decoder = if self.carry.is_empty() {

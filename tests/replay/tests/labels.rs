@@ -5,8 +5,58 @@ use std::fmt::Write as _;
 use lamplight_model::ids::Agent;
 use lamplight_replay::{Held, Scenario, hold, play, table};
 
+/// A pending approval writes nothing to the rollout, not even that it is pending; the PermissionRequest hook tells it.
+const APPROVAL_UNSEEN: &str = "Codex shows a pending approval in hooks only";
+/// Before writer locks (0.169) nothing says that a client has left.
+const NO_END_BEFORE_LOCKS: &str = "Codex before 0.169 leaves no trace of its end";
+/// 0.42 writes the same first line for `codex exec` as for the terminal.
+const NO_RUN_042: &str = "Codex 0.42 does not tell a run without a person from a terminal";
+/// The whole turn was written in one piece, 8 ms after the request.
+const ONE_BURST: &str = "Codex 0.42 wrote prompt and answer at once";
+/// The rollout appeared with the first request, 1.5 s after Enter.
+const LATE_FILE: &str = "Codex 0.98 wrote its first lines 1.5 s after Enter";
+
 /// What does not come out as labelled, and why. A name that comes out right again must leave the list.
-const EXCEPTIONS: &[(&str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str)] = &[
+    ("codex/daemon_basic s2@11.001 missed: awaiting_permission", APPROVAL_UNSEEN),
+    ("codex/daemon_basic s2@11.001 need missed", APPROVAL_UNSEEN),
+    ("codex/daemon_basic s2@13.945 missed: awaiting_permission", APPROVAL_UNSEEN),
+    ("codex/daemon_basic s2@13.945 need missed", APPROVAL_UNSEEN),
+    ("codex/daemon_basic s2@18.025 missed: awaiting_permission", APPROVAL_UNSEEN),
+    ("codex/daemon_basic s2@18.025 need missed", APPROVAL_UNSEEN),
+    ("codex/daemon_basic s2@14.945 never: working|awaiting_reply|ended|crashed", APPROVAL_UNSEEN),
+    ("codex/tui_approval s1@2.297 missed: awaiting_permission", APPROVAL_UNSEEN),
+    ("codex/tui_approval s1@2.297 need missed", APPROVAL_UNSEEN),
+    ("codex/tui_approval s1@7.006 missed: awaiting_permission", APPROVAL_UNSEEN),
+    ("codex/tui_approval s1@9.008 missed: awaiting_permission", APPROVAL_UNSEEN),
+    ("codex/tui_approval s1@9.008 need missed", APPROVAL_UNSEEN),
+    ("codex/tui_approval s1@16.313 missed: awaiting_permission", APPROVAL_UNSEEN),
+    ("codex/tui_approval s1@16.313 need missed", APPROVAL_UNSEEN),
+    ("codex/tui_approval s1@25.114 missed: awaiting_permission", APPROVAL_UNSEEN),
+    ("codex/v0.125.0_old_tui s1@10.686 missed: awaiting_permission", APPROVAL_UNSEEN),
+    ("codex/v0.125.0_old_tui s1@10.686 need missed", APPROVAL_UNSEEN),
+    ("codex/v0.125.0_old_tui s1@17.915 missed: awaiting_permission", APPROVAL_UNSEEN),
+    ("codex/v0.125.0_old_tui s1@23.725 missed: ended", NO_END_BEFORE_LOCKS),
+    ("codex/v0.125.0_old_tui s1@23.725 need false", NO_END_BEFORE_LOCKS),
+    ("codex/v0.42.0_old_exec x0@0.629 missed: ended", NO_RUN_042),
+    ("codex/v0.42.0_old_exec x0@0.647 missed: ended", NO_RUN_042),
+    ("codex/v0.42.0_old_tui s1@4.063 missed: working", ONE_BURST),
+    ("codex/v0.42.0_old_tui s1@7.781 missed: awaiting_permission", APPROVAL_UNSEEN),
+    ("codex/v0.42.0_old_tui s1@7.781 need missed", APPROVAL_UNSEEN),
+    ("codex/v0.42.0_old_tui s1@20.968 missed: ended", NO_END_BEFORE_LOCKS),
+    ("codex/v0.42.0_old_tui s1@20.968 need false", NO_END_BEFORE_LOCKS),
+    ("codex/v0.63.0_old_tui s1@9.385 missed: awaiting_permission", APPROVAL_UNSEEN),
+    ("codex/v0.63.0_old_tui s1@9.385 need missed", APPROVAL_UNSEEN),
+    ("codex/v0.63.0_old_tui s1@16.566 missed: awaiting_permission", APPROVAL_UNSEEN),
+    ("codex/v0.63.0_old_tui s1@22.351 missed: ended", NO_END_BEFORE_LOCKS),
+    ("codex/v0.63.0_old_tui s1@22.351 need false", NO_END_BEFORE_LOCKS),
+    ("codex/v0.98.0_old_tui s1@5.886 late: working", LATE_FILE),
+    ("codex/v0.98.0_old_tui s1@9.466 missed: awaiting_permission", APPROVAL_UNSEEN),
+    ("codex/v0.98.0_old_tui s1@9.466 need missed", APPROVAL_UNSEEN),
+    ("codex/v0.98.0_old_tui s1@16.685 missed: awaiting_permission", APPROVAL_UNSEEN),
+    ("codex/v0.98.0_old_tui s1@22.463 missed: ended", NO_END_BEFORE_LOCKS),
+    ("codex/v0.98.0_old_tui s1@22.463 need false", NO_END_BEFORE_LOCKS),
+];
 
 fn outcomes() -> Vec<(Agent, Held)> {
     let mut names: Vec<(Agent, String)> = Vec::new();

@@ -399,13 +399,21 @@ impl Core {
             self.reports.note_lock(&session);
         }
         let id = self.row_of(&SessionKey { agent: Agent::Codex, id: session })?;
+        let listed = self.listed;
         let Some(loaded) = self.load(id)? else { return Ok(()) };
         let before = loaded.state.lock;
         if before.is_some_and(|l| l.present == present && l.holder == holder) {
             return Ok(());
         }
         let was_held = holder.is_some() || before.is_some_and(|l| l.was_held);
-        loaded.state.lock = Some(Lock { holder, present, since: at, was_held });
+        // Of a lock that was held when the engine began to look, nobody knows when it was taken.
+        let taken_at = match (holder, before) {
+            (None, _) => None,
+            (Some(_), Some(l)) if l.holder.is_none() => Some(at),
+            (Some(_), Some(l)) => l.taken_at,
+            (Some(_), None) => listed.then_some(at),
+        };
+        loaded.state.lock = Some(Lock { holder, present, since: at, was_held, taken_at });
         let fact = match (present, holder) {
             (_, Some(_)) => "held",
             (true, None) => "not held",
@@ -444,7 +452,7 @@ impl Core {
                 && lock.holder.is_some()
                 && !self.reports.lock_seen(&loaded.key.id)
             {
-                *lock = Lock { holder: None, present: false, since: at, was_held: true };
+                *lock = Lock { holder: None, present: false, since: at, was_held: true, taken_at: None };
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 //! state").
 
 use super::{
-    Circumstances, EXIT_SETTLE_MS, REMOVAL_SETTLE_MS, SILENCE_MS, TRANSCRIPT_LAG_MS, Verdict, asking_call,
+    COMMAND_SETTLE_MS, Circumstances, EXIT_SETTLE_MS, REMOVAL_SETTLE_MS, SILENCE_MS, TRANSCRIPT_LAG_MS, Verdict, asking_call,
     doing, is_running, note_transcript, waiting, waiting_after,
 };
 use crate::event::HiddenKind;
@@ -27,13 +27,15 @@ pub(super) fn judge(state: &SessionState, around: &Circumstances, now: Timestamp
     v
 }
 
-/// The live process that decides: one that waits before one that works before one that is idle; then the latest.
+/// The live process that decides: one that waits before one that works before one that is idle before one that starts;
+/// then the latest.
 fn speaking_process(state: &SessionState, now: Timestamp) -> Option<&Process> {
     let urgency = |p: &Process| match p.entry.status {
-        Some(RegistryStatus::Waiting(_)) => 3,
-        Some(RegistryStatus::Busy) => 2,
-        Some(RegistryStatus::Shell) => 1,
-        _ => 0,
+        Some(RegistryStatus::Waiting(_)) => 4,
+        Some(RegistryStatus::Busy) => 3,
+        Some(RegistryStatus::Shell) => 2,
+        Some(RegistryStatus::Idle | RegistryStatus::Other(_)) => 1,
+        None => 0,
     };
     state
         .processes
@@ -55,8 +57,12 @@ fn by_process(state: &SessionState, p: &Process, now: Timestamp) -> Verdict {
     let mut v = match &p.entry.status {
         None => Verdict::new(TurnState::Starting, Some(p.status_since), "registry"),
         Some(RegistryStatus::Waiting(what)) if what == "dialog open" => {
-            // The person opened a dialog of their own: the agent asks nothing, whatever went before still holds.
-            status_verdict(state, p, p.before_dialog.as_ref().unwrap_or(&RegistryStatus::Idle), now)
+            // The person opened a dialog of their own: the agent asks nothing, whatever went before still holds. Some
+            // commands say busy just before their dialog opens; no turn runs then.
+            match p.before_dialog.as_ref().unwrap_or(&RegistryStatus::Idle) {
+                RegistryStatus::Busy if t.is_some_and(turn_is_over) => resting_verdict(state, t, p, now),
+                before => status_verdict(state, p, before, now),
+            }
         }
         Some(status) => status_verdict(state, p, status, now),
     };
@@ -107,11 +113,16 @@ fn status_verdict(state: &SessionState, p: &Process, status: &RegistryStatus, no
             v
         }
         RegistryStatus::Busy => {
-            let over = t.filter(|t| turn_is_over(t) && t.turn.since >= p.status_since);
-            if let Some(t) = over
-                && (has_background_subagent(t) || state.subagents.values().any(|s| is_running(s, now)))
-            {
-                return Verdict::new(TurnState::Background, Some(t.turn.since), "registry");
+            if let Some(over) = t.filter(|t| turn_is_over(t)) {
+                if over.turn.since >= p.status_since && works_in_background(state, over, now) {
+                    return Verdict::new(TurnState::Background, Some(over.turn.since), "registry");
+                }
+                let settled = p.status_since.plus_ms(COMMAND_SETTLE_MS);
+                if over.turn.since < p.status_since && now < settled {
+                    let mut v = resting_verdict(state, t, p, now);
+                    v.recheck(settled);
+                    return v;
+                }
             }
             let began = t.filter(|t| t.turn.phase == Phase::Working).and_then(|t| t.turn.started_at);
             Verdict::new(TurnState::Working, began.or(Some(p.status_since)), "registry")
@@ -122,6 +133,18 @@ fn status_verdict(state: &SessionState, p: &Process, status: &RegistryStatus, no
         }
         RegistryStatus::Idle | RegistryStatus::Other(_) => idle_verdict(t, p, now),
     }
+}
+
+/// No turn runs: its work in the background goes on, or it waits.
+fn resting_verdict(state: &SessionState, t: Option<&Transcript>, p: &Process, now: Timestamp) -> Verdict {
+    match t.filter(|t| works_in_background(state, t, now)) {
+        Some(t) => Verdict::new(TurnState::Background, Some(t.turn.since), "registry"),
+        None => idle_verdict(t, p, now),
+    }
+}
+
+fn works_in_background(state: &SessionState, t: &Transcript, now: Timestamp) -> bool {
+    has_background_subagent(t) || state.subagents.values().any(|s| is_running(s, now))
 }
 
 fn turn_is_over(t: &Transcript) -> bool {
@@ -138,6 +161,12 @@ fn idle_verdict(t: Option<&Transcript>, p: &Process, now: Timestamp) -> Verdict 
         return v;
     };
     let (turn_state, since) = match t.turn.phase {
+        // The first turn is over before its first lines are written.
+        Phase::None if p.worked && now.since(p.status_since) < TRANSCRIPT_LAG_MS => {
+            let mut v = Verdict::new(TurnState::Working, Some(p.status_since), "registry");
+            v.recheck(p.status_since.plus_ms(TRANSCRIPT_LAG_MS));
+            return v;
+        }
         Phase::None => (TurnState::Starting, p.status_since),
         Phase::Ended => (TurnState::AwaitingReply, t.turn.since),
         Phase::Interrupted => (TurnState::Interrupted, t.turn.since),

@@ -2,7 +2,7 @@
 
 use super::{Circumstances, SILENCE_MS, Verdict, doing, note_transcript, waiting, waiting_after};
 use crate::ids::Timestamp;
-use crate::session::{EntryKind, Phase, SessionState, Transcript, TurnState, WaitKind};
+use crate::session::{EntryKind, Lock, Phase, SessionState, Transcript, TurnState, WaitKind};
 
 pub(super) fn judge(state: &SessionState, around: &Circumstances, now: Timestamp) -> Verdict {
     let t = state.transcript();
@@ -16,7 +16,7 @@ pub(super) fn judge(state: &SessionState, around: &Circumstances, now: Timestamp
 fn by_lock(state: &SessionState, t: Option<&Transcript>, around: &Circumstances, now: Timestamp) -> Verdict {
     match state.lock {
         Some(lock) if lock.holder.is_some() => {
-            let mut v = running(t, lock.since, now);
+            let mut v = running(t, lock, now);
             v.alive("lock", lock.since);
             v.pid = lock.holder.filter(|pid| *pid > 0);
             let who = v.pid.map_or_else(String::new, |pid| format!(" by pid {pid}"));
@@ -62,10 +62,17 @@ fn gone(t: Option<&Transcript>, at: Timestamp, fact: &str) -> Verdict {
     v
 }
 
-fn running(t: Option<&Transcript>, since: Timestamp, now: Timestamp) -> Verdict {
+fn running(t: Option<&Transcript>, lock: Lock, now: Timestamp) -> Verdict {
     match t {
-        None => Verdict::new(TurnState::Starting, Some(since), "lock"),
-        Some(t) if t.turn.phase == Phase::None => Verdict::new(TurnState::Starting, Some(since), "lock"),
+        None => Verdict::new(TurnState::Starting, Some(lock.since), "lock"),
+        Some(t) if t.turn.phase == Phase::None => Verdict::new(TurnState::Starting, Some(lock.since), "lock"),
+        Some(t) if t.turn.phase == Phase::Working && lock.taken_at.is_some_and(|taken| t.turn.since < taken) => {
+            // The process whose turn it was is gone, and nothing in the rollout marks that another resumed the thread;
+            // its screen calls the turn interrupted.
+            let mut v = Verdict::new(TurnState::Interrupted, lock.taken_at, "lock");
+            v.note("lock", lock.since, "Another process took over in the middle of the turn".to_owned());
+            v
+        }
         Some(t) => {
             let mut v = by_phase(t, now);
             if v.turn_state == TurnState::Ended {
