@@ -109,7 +109,8 @@ pub(crate) fn card_of(
         causes::of_session(db, id, 50)?.into_iter().map(|s| s.cause).filter(Cause::is_open).collect();
     let renamed = rows::label(db, &row.key)?;
     let transcript = files::main_path(db, id)?;
-    let place = Places::default().look(card::home_directory(&row.state).unwrap_or(""), now);
+    let directory = card::home_directory(&row.state, transcript.as_deref());
+    let place = Places::default().look(directory.unwrap_or(""), now);
     let config_dir = transcript.as_deref().and_then(|t| card::foreign_config_dir(row.key.agent, t, config));
     Ok(Some(card::card(
         &card::Known {
@@ -120,6 +121,7 @@ pub(crate) fn card_of(
             renamed: renamed.as_deref(),
             session_labels: &config.session_labels,
             projects: &config.projects,
+            directory,
             place: &place,
             transcript_exists: transcript.is_some(),
             config_dir: config_dir.as_deref(),

@@ -26,6 +26,8 @@ pub(crate) struct Known<'a> {
     pub renamed: Option<&'a str>,
     pub session_labels: &'a BTreeMap<String, String>,
     pub projects: &'a BTreeMap<String, String>,
+    /// Where a resume starts from, see [`home_directory`].
+    pub directory: Option<&'a str>,
     pub place: &'a Place,
     pub transcript_exists: bool,
     pub config_dir: Option<&'a str>,
@@ -33,12 +35,32 @@ pub(crate) struct Known<'a> {
     pub prices: &'a PriceTable,
 }
 
-/// Directory a resume must start from: where the transcript's folder was made.
-pub(crate) fn home_directory(state: &SessionState) -> Option<&str> {
+/// Directory a resume must start from: the one the transcript's folder was made for, which a removed worktree changes.
+pub(crate) fn home_directory<'a>(
+    state: &'a SessionState,
+    transcript: Option<&std::path::Path>,
+) -> Option<&'a str> {
     let t = state.transcript();
     let registry =
         state.processes.values().max_by_key(|p| p.observed_at).and_then(|p| p.entry.cwd.as_deref());
-    t.and_then(|t| t.home_cwd.as_deref().or(t.cwd.as_deref())).or(registry)
+    let first = t.and_then(|t| t.home_cwd.as_deref());
+    let now = t.and_then(|t| t.cwd.as_deref());
+    let folder = transcript.and_then(|path| path.parent()?.file_name()?.to_str());
+    let fits = |directory: &&str| folder.is_some_and(|folder| is_folder_of(folder, directory));
+    [first, now, registry].into_iter().flatten().find(fits).or(first).or(now).or(registry)
+}
+
+/// Whether Claude Code keeps transcripts of a directory in a folder of this name: every UTF-16 unit outside
+/// `[A-Za-z0-9]` is a `-`; after 200 of them a hash follows, which is not compared.
+fn is_folder_of(folder: &str, directory: &str) -> bool {
+    let encoded: String = directory
+        .encode_utf16()
+        .map(|unit| char::from_u32(u32::from(unit)).filter(char::is_ascii_alphanumeric).unwrap_or('-'))
+        .collect();
+    match encoded.get(..200) {
+        Some(start) if encoded.len() > 200 => folder.starts_with(start),
+        _ => folder == encoded,
+    }
 }
 
 /// Directory the session works in now.
@@ -69,7 +91,7 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
         &WayBack {
             agent: key.agent,
             id: &key.id,
-            directory: home_directory(state),
+            directory: known.directory,
             directory_exists: known.place.exists,
             transcript_exists: known.transcript_exists,
             running: verdict.liveness.state == LivenessState::Alive,
@@ -250,4 +272,18 @@ pub(crate) fn foreign_config_dir(
         .filter(|r| r.agent == agent && transcript.starts_with(&r.path))
         .max_by_key(|r| r.path.as_os_str().len())?;
     (!root.is_default).then(|| root.path.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_folder_of;
+
+    #[test]
+    fn a_folder_is_known_by_the_directory_it_was_made_for() {
+        assert!(is_folder_of("-home-dev-a-b-c", "/home/dev/a.b_c"));
+        assert!(is_folder_of("-h---", "/h/😀"), "an emoji is two units");
+        assert!(!is_folder_of("-home-dev-repo", "/home/dev/repo/.claude/worktrees/fix"));
+        let long = format!("/{}", "x".repeat(300));
+        assert!(is_folder_of(&format!("-{}-1a2b3c", "x".repeat(199)), &long));
+    }
 }

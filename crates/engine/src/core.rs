@@ -231,8 +231,8 @@ impl Core {
         let open: Vec<Cause> = loaded.causes.iter().map(|c| c.cause.clone()).filter(Cause::is_open).collect();
         let recent = verdict.last_activity.is_some_and(|last| now.since(last) <= idle_window_ms);
         let shown = class == Class::Row && (alive || !open.is_empty() || recent);
-        let directory = card::home_directory(&loaded.state).unwrap_or("");
-        let place = self.places.look(directory, now);
+        let directory = card::home_directory(&loaded.state, loaded.transcript.as_deref());
+        let place = self.places.look(directory.unwrap_or(""), now);
         let config_dir = loaded
             .transcript
             .as_deref()
@@ -246,6 +246,7 @@ impl Core {
                 renamed: loaded.renamed.as_deref(),
                 session_labels: &self.config.session_labels,
                 projects: &self.config.projects,
+                directory,
                 place: &place,
                 transcript_exists: loaded.transcript.is_some(),
                 config_dir: config_dir.as_deref(),

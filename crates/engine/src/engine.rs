@@ -205,8 +205,7 @@ impl Engine {
                     orders: to_sources,
                     clocks: (clock::now(), Instant::now()),
                 };
-                if first_import && let Err(error) = import::first(&mut writer.core, |core| publish_now(core))
-                {
+                if first_import && let Err(error) = import::first(&mut writer.core, publish_now) {
                     tracing::error!(%error, "the first import failed; it starts anew at the next start");
                 }
                 // The sources go on from where the import ended; an error means that they are gone already.

@@ -524,7 +524,7 @@ impl Bulk {
             }
         }
         for (s, id) in self.sessions.iter().zip(rows_of.iter()) {
-            let (class, last_activity, text) = core.judge_once(*id, &s.key, &s.state, s.has_main, now)?;
+            let (class, last_activity, text) = core.judge_once(&s.key, &s.state, s.has_main, now)?;
             rows::save(
                 &core.store.db,
                 &SessionWrite {

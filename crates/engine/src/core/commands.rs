@@ -130,7 +130,6 @@ impl Core {
     /// Class, last activity and search text of a session that is not in memory; for the import.
     pub(crate) fn judge_once(
         &mut self,
-        id: i64,
         key: &SessionKey,
         state: &SessionState,
         has_main: bool,
@@ -144,7 +143,8 @@ impl Core {
         let verdict = assess(state, &around, now);
         let class = classify(state, &verdict, verdict.liveness.state == LivenessState::Alive);
         let renamed = rows::label(&self.store.db, key)?;
-        let place = match card::home_directory(state) {
+        let directory = card::home_directory(state, None);
+        let place = match directory {
             Some(directory) => self.places.look(directory, now),
             None => Place { exists: None, git_root: None },
         };
@@ -157,6 +157,7 @@ impl Core {
                 renamed: renamed.as_deref(),
                 session_labels: &self.config.session_labels,
                 projects: &self.config.projects,
+                directory,
                 place: &place,
                 transcript_exists: has_main,
                 config_dir: None,
@@ -165,7 +166,6 @@ impl Core {
             },
             now,
         );
-        let _ = id;
         Ok((class, verdict.last_activity, card::search_text(&made, state)))
     }
 

@@ -251,8 +251,19 @@ impl Run {
             WatchEvent::Ended { path } => {
                 self.unwatch_below(&path);
                 let was_root = self.places.iter().any(|p| p.root.path.starts_with(&path));
-                if was_root || self.anchors.contains(&path) { self.rescan() } else { Ok(()) }
+                if was_root || self.anchors.contains(&path) {
+                    return self.rescan();
+                }
+                self.look_again(&path)
             }
+        }
+    }
+
+    /// What is told to be gone may be there again by now, and be watched anew: its watch went with the old one's.
+    fn look_again(&mut self, path: &Path) -> Running {
+        match fs::symlink_metadata(path) {
+            Ok(metadata) => self.changed(path, metadata.is_dir()),
+            Err(_) => Ok(()),
         }
     }
 
@@ -268,9 +279,13 @@ impl Run {
             for file in below {
                 self.timers.at(Instant::now() + self.tuning.gone, Due::Gone(file));
             }
-            let is_root = self.places.iter().any(|p| p.is_present && p.root.path.starts_with(path));
-            let is_live = self.places.iter().any(|p| p.live_folder().starts_with(path));
-            return if is_root || is_live { self.rescan() } else { Ok(()) };
+            if self.places.iter().any(|p| p.is_present && p.root.path.starts_with(path)) {
+                return self.rescan();
+            }
+            if let Some(at) = self.places.iter().position(|p| p.live_folder() == path) {
+                return self.attach_live(at);
+            }
+            return self.look_again(path);
         }
         if let Some(file) = self.files.at(path) {
             self.timers.at(Instant::now() + self.tuning.gone, Due::Gone(file));

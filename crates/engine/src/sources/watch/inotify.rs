@@ -206,11 +206,16 @@ impl Table {
         if mask.intersects(EventMask::DELETE_SELF | EventMask::MOVE_SELF | EventMask::IGNORED) {
             // After MOVE_SELF the kernel goes on watching what is under another name now; the caller removes that watch.
             // Otherwise the kernel has removed it.
+            let is_current = self.by_path.get(&path) == Some(&event.wd);
             if !mask.contains(EventMask::MOVE_SELF) {
                 self.by_descriptor.remove(&event.wd);
-                if self.by_path.get(&path) == Some(&event.wd) {
+                if is_current {
                     self.by_path.remove(&path);
                 }
+            }
+            // Another folder of that name is watched by now.
+            if !is_current {
+                return None;
             }
             return Some(WatchEvent::Ended { path });
         }
