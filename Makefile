@@ -9,6 +9,9 @@ SHELL := /bin/bash
 .PHONY: run test check bench release package setup-build setup-test \
   test-rust test-frontend test-browser test-window check-rust check-frontend check-bindings bindings
 
+# Where scripts/setup.sh puts a Node that is new enough, on a machine whose own is not.
+export PATH := $(CURDIR)/target/tools/node_modules/.bin:$(PATH)
+
 run: release
 	exec target/release/lamplight
 

@@ -18,9 +18,17 @@ case "${1:-test}" in
   *) echo "usage: scripts/setup.sh build|test" >&2; exit 2 ;;
 esac
 
-# Node from elsewhere (nvm, NodeSource, an image) is as good as Debian's, if it is new enough.
-if command -v node > /dev/null && command -v npm > /dev/null && [ "$(node -p 'process.versions.node.split(".")[0] >= 20')" = true ]; then
-  wanted=($(printf '%s\n' "${wanted[@]}" | grep -vx -e nodejs -e npm))
+cd "$(dirname "$0")/.."
+
+# Whether Node is there and new enough for the frontend's tools (20.19).
+has_node() {
+  command -v npm > /dev/null && command -v node > /dev/null &&
+    node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)'
+}
+
+# Node from elsewhere (NodeSource, nvm, an image) is as good as Debian's; its npm would even be in the way of Debian's.
+if has_node; then
+  mapfile -t wanted < <(printf '%s\n' "${wanted[@]}" | grep -vxE 'nodejs|npm')
 fi
 
 if command -v dpkg > /dev/null; then
@@ -43,4 +51,10 @@ elif [ "$(uname)" = Linux ]; then
 fi
 
 command -v cargo > /dev/null || { echo "Rust is missing: install it with rustup (https://rustup.rs), then run this again." >&2; exit 1; }
-command -v npm > /dev/null || { echo "Node.js 20 or newer is missing." >&2; exit 1; }
+
+# Debian 12's Node is too old: one from the npm registry, for this folder only (the Makefile looks there first).
+if ! has_node; then
+  command -v npm > /dev/null || { echo "Node.js 20.19 or newer is missing: install it, then run this again." >&2; exit 1; }
+  echo "Installing: node and npm, into target/tools"
+  npm install --prefix target/tools --no-audit --no-fund --loglevel=error node@22 npm@10
+fi
