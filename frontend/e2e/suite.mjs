@@ -174,6 +174,21 @@ describe("a hand", () => {
     await context.close();
   });
 
+  test("a search is typed without losing the field, and back brings it again", async () => {
+    const { page, context, complaints } = await open(browser, host.origin, { fixture: "thirty" });
+    await page.keyboard.press("Control+f");
+    await page.getByTestId("archive-search").waitFor();
+    await page.keyboard.type("retry bud");
+    await page.locator("mark").first().waitFor();
+    assert.equal(await page.getByTestId("archive-search").inputValue(), "retry bud");
+    await page.locator(".hit [data-open]").first().click();
+    await page.getByTestId("back").click();
+    assert.equal(await page.getByTestId("archive-search").inputValue(), "retry bud");
+    await page.locator("mark").first().waitFor();
+    assert.deepEqual(complaints, []);
+    await context.close();
+  });
+
   test("keys reach everything: filter, chips, pages, palette", async () => {
     const { page, context, complaints } = await open(browser, host.origin, { fixture: "thirty" });
     await page.keyboard.press("/");

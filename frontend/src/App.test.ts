@@ -156,6 +156,32 @@ test("the archive tells what it searched when nothing was found", async () => {
   expect((await screen.findByTestId("nothing")).textContent.trim()).toBe("Nothing was found for “zzz”. Searched 1,225 sessions.");
 });
 
+test("a past session can be renamed where it is found", async () => {
+  history.replaceState(null, "", "/#/archive?q=split the import worker");
+  const client = start("thirty");
+  const found = await screen.findAllByTestId(/^card-/);
+  const id = found[0]?.dataset["id"] ?? "";
+  await fireEvent.contextMenu(cardOf(id), { clientX: 40, clientY: 40 });
+  await fireEvent.click(await screen.findByTestId("menu-rename"));
+  await fireEvent.input(await screen.findByTestId("rename"), { target: { value: "Import, split" } });
+  await key("Enter");
+  await waitFor(() => { expect(cardOf(id).textContent).toContain("Import, split"); });
+  expect(client.calls).toContainEqual(["setLabel", id, "Import, split"]);
+});
+
+test("keys act on the session under the focus, past ones too, never on the one before", async () => {
+  history.replaceState(null, "", "/#/archive");
+  const client = start("thirty");
+  const [first, second] = (await screen.findAllByTestId(/^card-/)).map((e) => e.dataset["id"] ?? "");
+  await fireEvent.contextMenu(cardOf(first ?? ""), { clientX: 40, clientY: 40 });
+  await screen.findByTestId("menu-rename");
+  await key("Escape");
+  await waitFor(() => { expect(screen.queryByTestId("menu-rename")).toBeNull(); });
+  cardOf(second ?? "").querySelector<HTMLElement>("[data-open]")?.focus();
+  await key("c", { ctrlKey: true });
+  expect(client.calls.filter(([c]) => c === "copyResume")).toEqual([["copyResume", second]]);
+});
+
 test("the page on screen is told to the host, and that it was left", async () => {
   const client = start("three");
   await fireEvent.click(within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency"));

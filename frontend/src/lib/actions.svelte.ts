@@ -32,6 +32,8 @@ export const LABEL_MAX = 120;
 
 export class Actions {
   toast = $state.raw<Toast | null>(null);
+  /** The last session that got a new name: pages with a copy of a past session put it in. */
+  renamed = $state.raw<SessionCard | null>(null);
   readonly client: Client;
   readonly #store: Store;
   readonly #router: Router;
@@ -75,9 +77,9 @@ export class Actions {
     const id = idOf(card);
     const before = card.label_source === "rename" ? card.label : null;
     await this.#attempt(async () => {
-      this.#store.relabel(await this.client.setLabel(id, wanted));
+      this.#relabel(await this.client.setLabel(id, wanted));
       this.#push(`Name of “${wanted ?? cleanLine(card.label_default)}” put back`, async () => {
-        this.#store.relabel(await this.client.setLabel(id, before));
+        this.#relabel(await this.client.setLabel(id, before));
       });
     });
   }
@@ -160,6 +162,11 @@ export class Actions {
       this.#push("Undone", () => this.client.setCause(cause.cause_id, { type: "restore" }));
       this.say("done", done, null, true);
     });
+  }
+
+  #relabel(card: SessionCard): void {
+    this.#store.relabel(card);
+    this.renamed = card;
   }
 
   #push(text: string, run: Undo["run"]): void {

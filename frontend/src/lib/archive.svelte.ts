@@ -18,6 +18,7 @@ export class Archive {
   readonly #client: Client;
   #next: string | null = null;
   #asked: string | null = null;
+  #stamp = -1;
   #generation = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -25,18 +26,29 @@ export class Archive {
     this.#client = client;
   }
 
-  /** Shows the answer to a query; the same one is asked again only when `fresh`. */
-  show(query: string, fresh = false): void {
+  /** Shows the answer to a query. The same one is asked again only when the archive has changed since, told by `stamp`. */
+  show(query: string, stamp: number): void {
     this.query = query;
-    if (this.#asked === query && this.error === null && !fresh) return;
+    if (this.#asked === query && this.error === null && this.#stamp === stamp) return;
+    this.#stamp = stamp;
     void this.#load(query, true);
   }
 
   /** As `show`, once the typing pauses. */
-  type(query: string): void {
+  type(query: string, stamp: number): void {
     this.query = query;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => { this.show(query); }, TYPING_MS);
+    this.#timer = setTimeout(() => { this.show(query, stamp); }, TYPING_MS);
+  }
+
+  /** A session got a new name while it was listed. */
+  relabel(card: SessionCard): void {
+    this.cards = this.cards.map((c) => relabelled(c, card));
+  }
+
+  /** Asks again, after a failure. */
+  retry(): void {
+    void this.#load(this.query, true);
   }
 
   more(): void {
@@ -68,6 +80,12 @@ export class Archive {
       if (mine === this.#generation) this.loading = false;
     }
   }
+}
+
+/** A card with the name of `renamed`, if it is the same session. */
+export function relabelled(card: SessionCard, renamed: SessionCard): SessionCard {
+  if (idOf(card) !== idOf(renamed)) return card;
+  return { ...card, label: renamed.label, label_source: renamed.label_source, label_default: renamed.label_default };
 }
 
 export type ArchiveRow = { kind: "day"; key: string; text: string } | { kind: "hit"; key: string; card: SessionCard };

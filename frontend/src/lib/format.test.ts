@@ -62,6 +62,7 @@ test("percent never says full before it is", () => {
   expect(plain(percent(199_999, 200_000))).toBe("99 %");
   expect(plain(percent(300, 200))).toBe("100 %");
   expect(plain(percent(1, 0))).toBe("0 %");
+  expect([plain(percent(0, 200)), plain(percent(1, 200))]).toEqual(["0 %", "<1 %"]);
 });
 
 test.each([

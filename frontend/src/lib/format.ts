@@ -93,9 +93,10 @@ export function money(usd: number | null): string {
   return new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" }).format(Math.max(0, usd));
 }
 
-/** `71 %`, floor, so that 100 % means full. */
+/** `71 %`, floor, so that 100 % means full; `<1 %`, so that 0 % means nothing. */
 export function percent(part: number, whole: number): string {
-  return `${String(percentOf(part, whole))}${NB}%`;
+  const value = percentOf(part, whole);
+  return value === 0 && part > 0 && whole > 0 ? `<1${NB}%` : `${String(value)}${NB}%`;
 }
 
 export function percentOf(part: number, whole: number): number {

@@ -46,7 +46,7 @@ export class Keyboard {
     const element = document.activeElement?.closest<HTMLElement>("[data-id]") ?? document.querySelector<HTMLElement>("header[data-id]");
     const id = element?.dataset["id"];
     if (element === null || id === undefined) return null;
-    const card = this.#store.card(id) ?? this.#overlays.page;
+    const card = this.#overlays.card(id);
     return card === null ? null : { id, card, element };
   }
 

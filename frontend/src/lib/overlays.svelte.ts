@@ -17,8 +17,7 @@ export class Overlays {
   /** The element the sources panel stands at. */
   sources = $state.raw<HTMLElement | null>(null);
   palette = $state(false);
-  /** The session whose page is open, or the past one a menu was opened for: it may not be among the live ones. */
-  page = $state.raw<SessionCard | null>(null);
+  readonly #drawn = new Map<string, SessionCard>();
   readonly #store: Store;
 
   constructor(store: Store) {
@@ -28,6 +27,19 @@ export class Overlays {
   /** Whether keys belong to something else than the page. */
   get any(): boolean {
     return this.menu !== null || this.evidence !== null || this.sources !== null || this.palette;
+  }
+
+  /** A session is drawn somewhere: past ones are known by this alone. The returned function forgets it. */
+  draw(id: string, card: SessionCard): () => void {
+    this.#drawn.set(id, card);
+    return () => {
+      if (this.#drawn.get(id) === card) this.#drawn.delete(id);
+    };
+  }
+
+  /** A session on the screen, live or past. */
+  card(id: string): SessionCard | null {
+    return this.#store.card(id) ?? this.#drawn.get(id) ?? null;
   }
 
   openMenu(id: string, x: number, y: number, from: HTMLElement | null): void {

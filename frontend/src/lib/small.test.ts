@@ -4,7 +4,7 @@ import { card } from "../fixtures/build";
 import { byDay } from "./archive.svelte";
 import { pieces } from "./marks";
 import { parseRoute, routeHash, type Route } from "./router.svelte";
-import { sourceName, summarise } from "./sources";
+import { notShown, sourceName, summarise } from "./sources";
 
 test.each<[Route, string]>([
   [{ page: "now" }, "#/"],
@@ -41,4 +41,10 @@ test("sources are told by agent, from the worst of what it is read through", () 
   expect(words(all.map((s) => (s.name === "codex rollouts" ? { ...s, state: "degraded", issues: [{ kind: "unreadable", message: "Cannot read it.", path: null, count: 1, last_at_ms: 0 }] } : s)))).toEqual(["live Claude Code: live", "bad Codex: Cannot read it."]);
   expect(words(all.map((s) => ({ ...s, state: "absent" })))).toEqual(["part Claude Code: not found", "part Codex: not found"]);
   expect(sourceName("claude-code registry")).toBe("Claude Code registry");
+});
+
+test("what is not shown is counted, and nothing is said when all is shown", () => {
+  const none = { zombie: 0, subagent: 0, title_thread: 0, spare: 0, muted: 0 };
+  expect(notShown(none)).toBeNull();
+  expect(notShown({ ...none, zombie: 1, subagent: 12, spare: 2 })).toBe("1 empty session, 12 subagents, 2 spare processes");
 });

@@ -1,7 +1,7 @@
 // Sources in the words of the footer: one entry per agent, from the worst of what it is read through.
-import type { SourceView } from "./types";
+import type { Hidden, SourceView } from "./types";
 import { cleanLine } from "./clean";
-import { agent } from "./format";
+import { agent, count } from "./format";
 
 export interface SourceSummary {
   key: string;
@@ -32,4 +32,17 @@ export function summarise(sources: SourceView[]): SourceSummary[] {
     const live = group.some((s) => /registry|lock|hook|listener/.test(s.name) && s.state === "ok");
     return live ? { key, name, dot: "live" as const, words: "live" } : { key, name, dot: "part" as const, words: "files only" };
   });
+}
+
+/** What is not shown, counted: `3 empty sessions, 12 subagents` or null when everything is shown. */
+export function notShown(hidden: Hidden): string | null {
+  const parts: [number, string][] = [
+    [hidden.zombie, "empty session"],
+    [hidden.subagent, "subagent"],
+    [hidden.title_thread, "title thread"],
+    [hidden.spare, "spare process"],
+    [hidden.muted, "muted session"],
+  ];
+  const said = parts.filter(([n]) => n > 0).map(([n, word]) => count(n, word, word.endsWith("s") ? `${word}es` : `${word}s`));
+  return said.length === 0 ? null : said.join(", ");
 }

@@ -5,7 +5,7 @@ import { cleanLine } from "./clean";
 import type { Clock } from "./clock.svelte";
 import { today } from "./format";
 import { arrange, idOf, laneOf, nextTurn, projects, type Arrangement } from "./sections";
-import type { ImportProgress, SessionCard, SourceView, StreamMessage, Worktree } from "./types";
+import type { Hidden, ImportProgress, SessionCard, SourceView, StreamMessage, Worktree } from "./types";
 import { calling, describe } from "./words";
 
 export const CHIPS = ["all", "needs", "working", "background", "quiet", "uncommitted"] as const;
@@ -33,6 +33,7 @@ export class Store {
   worktrees = $state.raw<Worktree[]>([]);
   sources = $state.raw<SourceView[]>([]);
   archived = $state(0);
+  hidden = $state.raw<Hidden>({ zombie: 0, subagent: 0, title_thread: 0, spare: 0, muted: 0 });
   importing = $state.raw<ImportProgress | null>(null);
   /** Whether a snapshot has arrived. */
   loaded = $state(false);
@@ -124,6 +125,7 @@ export class Store {
       this.worktrees = message.worktrees;
       this.sources = message.sources;
       this.archived = message.archived;
+      this.hidden = message.hidden;
       this.importing = message.importing;
       if (!this.loaded) for (const card of message.sessions) this.#remember(card, now);
       this.loaded = true;
@@ -139,6 +141,7 @@ export class Store {
       this.worktrees = message.worktrees ?? this.worktrees;
       this.sources = message.sources ?? this.sources;
       this.archived = message.archived ?? this.archived;
+      this.hidden = message.hidden ?? this.hidden;
       this.importing = message.importing_done ? null : (message.importing ?? this.importing);
     }
     this.#moment = now;

@@ -6,6 +6,7 @@ export type { ChangeSet } from "./bindings/ChangeSet";
 export type { Evidence } from "./bindings/Evidence";
 export type { FileTouched } from "./bindings/FileTouched";
 export type { GitView } from "./bindings/GitView";
+export type { Hidden } from "./bindings/Hidden";
 export type { ImportProgress } from "./bindings/ImportProgress";
 export type { MessageView } from "./bindings/MessageView";
 export type { ResumeState } from "./bindings/ResumeState";
