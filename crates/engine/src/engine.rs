@@ -529,18 +529,26 @@ impl Writer {
     fn work(&mut self, commands: Vec<Command>) -> Result<bool, StoreError> {
         let now = clock::now();
         self.notice_sleep(now);
-        let (mut facts, mut rest) = (Vec::new(), Vec::new());
+        let (mut facts, mut rest, mut listed, mut told) = (Vec::new(), Vec::new(), false, Vec::new());
         for command in commands {
             match command {
-                Command::Facts(input) => facts.push(input),
+                Command::Facts(input) => {
+                    if matches!(input, Input::Listed { .. }) {
+                        listed = true;
+                        told.append(&mut self.await_listed);
+                    }
+                    facts.push(input);
+                }
+                // In its place among the facts: whoever asks after a listing waits for the next one, and one that comes
+                // in the same group is not missed.
+                Command::AwaitListed(answer) => self.await_listed.push(answer),
                 other => rest.push(other),
             }
         }
-        let listed = facts.iter().any(|f| matches!(f, Input::Listed { .. }));
         self.core.apply_all(facts, now)?;
         if listed {
             self.core.first_look_done(now)?;
-            for waiting in self.await_listed.drain(..) {
+            for waiting in told {
                 // Whoever waited may have gone.
                 let _ = waiting.send(());
             }
@@ -550,7 +558,7 @@ impl Writer {
         let (mut barriers, mut go_on) = (Vec::new(), true);
         for command in rest {
             match command {
-                Command::Facts(_) => {}
+                Command::Facts(_) | Command::AwaitListed(_) => {}
                 Command::SetLabel { key, label, answer } => {
                     // Whoever asked may have gone; the label is set all the same.
                     let _ = answer.send(self.core.set_label(&key, label.as_deref(), now));
@@ -565,7 +573,6 @@ impl Writer {
                 Command::Attend(session) => self.core.notifier.attend(session),
                 Command::Notices(sender) => self.notices.push(sender),
                 Command::Barrier(answer) => barriers.push(answer),
-                Command::AwaitListed(answer) => self.await_listed.push(answer),
                 Command::Stop => go_on = false,
             }
         }

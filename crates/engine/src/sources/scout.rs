@@ -419,6 +419,8 @@ impl Run {
         }
         self.list_all()?;
         self.forget_quiet();
+        // Whoever asked waits for the word that all of it has been sent.
+        self.is_listed = false;
         Ok(())
     }
 
