@@ -4,11 +4,13 @@ Everything is started on its own, lives in one temporary directory and is ended 
 real HOME is read or written.
 """
 
+import http.client
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -95,7 +97,7 @@ def wait_for(what, probe, seconds=20.0):
             if value:
                 return value
             last = value
-        except (OSError, subprocess.CalledProcessError, LookupError, ValueError) as error:
+        except (OSError, StopIteration, subprocess.CalledProcessError, LookupError, ValueError) as error:
             last = error
         if time.monotonic() > end:
             raise Timeout(f"waited {seconds:.0f} s for: {what}; last seen: {last!r}")
@@ -262,9 +264,6 @@ class Desktop:
     def item(self, name, prop):
         return self.busctl("get-property", name, "/StatusNotifierItem", "org.kde.StatusNotifierItem", prop)
 
-    def click_lamp(self, name):
-        self.busctl("call", name, "/StatusNotifierItem", "org.kde.StatusNotifierItem", "Activate", "ii", "0", "0")
-
     def menu(self, name):
         """Returns the lamp's menu as nested `(id, label, enabled, children)`, freshly laid out."""
         path = "/MenuBar"
@@ -284,6 +283,22 @@ class Desktop:
         """Opens the menu of the notification on the screen and chooses "Copy resume"."""
         self.run(["dunstctl", "context"])
 
+    # --- what the engine says ---
+
+    def status(self):
+        """Returns the engine's status, asked through its socket."""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(10)
+            line.connect(str(self.data / "lamp.sock"))
+            line.sendall(b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            answer = http.client.HTTPResponse(line)
+            answer.begin()
+            return json.load(answer)
+
+    def card(self, session_id):
+        """Returns a session's card."""
+        return next(card for card in self.status()["sessions"] if card["session_id"] == session_id)
+
     # --- what is on the screen ---
 
     def windows(self, title="^Lamplight$"):
@@ -293,6 +308,11 @@ class Desktop:
 
     def active_title(self):
         return self.run(["xdotool", "getactivewindow", "getwindowname"]).strip()
+
+    def click(self, x, y):
+        """Clicks with the mouse; negative places count from the right and the bottom."""
+        width, height = map(int, self.size.split("x"))
+        self.run(["xdotool", "mousemove", "--sync", str(x % width), str(y % height), "click", "1"])
 
     def press(self, window, keys):
         """Presses keys on the keyboard, with this window in front."""

@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("LAMPLIGHT_BINARY", ROOT / "target/debug/lamplight")).resolve()
 RESULTS = ROOT / "test-results/window"
 
+# Where the panel shows the lamp: its only tray item, in the lower right corner.
+LAMP = (-18, -18)
 HEADLINE = "[data-testid=headline]"
 TOAST = "[data-testid=toast]"
 COMMAND = "kubectl --context prod-eu -n payments rollout restart deploy/billing-worker"
@@ -22,6 +24,11 @@ COMMAND = "kubectl --context prod-eu -n payments rollout restart deploy/billing-
 def part(session, name):
     """Returns the selector of a part of a session's card."""
     return f'[data-testid="{session.card}"] [data-testid="{name}"]'
+
+
+def is_told(desktop, session):
+    """Whether the engine counts the session's permission request as told."""
+    return any(cause["cause"] == "permission" and cause["notified_at_ms"] for cause in desktop.card(session.id)["causes"])
 
 
 class Window(unittest.TestCase):
@@ -116,8 +123,8 @@ class Story(Window):
         self.assertEqual(desktop.lamp(), lamp)
         self.picture(desktop, "5-closed")
 
-        # The tray opens it again, with what is the case by now; so does a second start, which then ends.
-        desktop.click_lamp(lamp)
+        # A click on the lamp opens it again; so does a second start, which then ends.
+        desktop.click(*LAMP)
         wait_for("the window again", desktop.windows)
         desktop.close_window(desktop.windows()[0])
         wait_for("no window", lambda: not desktop.windows())
@@ -182,15 +189,57 @@ class Notifications(Window):
         wait_for("the window", desktop.windows)
         wait_for("the window in front", lambda: desktop.active_title() == "Lamplight")
 
-        # The person answers: what was shown and not acted on is taken back.
-        desktop.close_window(desktop.windows()[0])
-        wait_for("no window", lambda: not desktop.windows())
+        # It asks again under the person's eyes: that is being told.
         session.prompt("Yes")
         call = session.asks_permission("make deploy")
-        wait_for("another notification", lambda: desktop.monitor.shown()[2:])
+        wait_for("the request to count as told", lambda: is_told(desktop, session))
+        session.runs(call)
+        desktop.close_window(desktop.windows()[0])
+        wait_for("no window", lambda: not desktop.windows())
+
+        # And again with nobody looking: the only notification since. Answered, it is taken back.
+        call = session.asks_permission("make announce")
+        last = wait_for("another notification", lambda: desktop.monitor.shown()[2:])[-1]
+        self.assertIn("make announce", last.body)
+        self.assertEqual(len(desktop.monitor.shown()), 3)
         before = len(desktop.monitor.withdrawn())
         session.runs(call)
         wait_for("its withdrawal", lambda: len(desktop.monitor.withdrawn()) > before)
+
+    def test_snooze_pause_and_start_at_login_in_the_menu(self):
+        desktop = self.desktop()
+        desktop.start("lamplight", [str(BINARY), "--hidden"])
+        lamp = wait_for("the lamp in the tray", desktop.lamp)
+        wait_for("the engine", (desktop.data / "endpoint.json").exists)
+
+        desktop.choose(lamp, desktop.menu(lamp).find("Start at login"))
+        entry = desktop.home / ".config/autostart/Lamplight.desktop"
+        wait_for("the entry of the session manager", lambda: "--hidden" in entry.read_text())
+        desktop.choose(lamp, desktop.menu(lamp).find("Start at login"))
+        wait_for("no entry", lambda: not entry.exists())
+
+        # Put off: the lamp goes out and the notification with it.
+        session = self.session(desktop, "snoozed")
+        session.prompt("Go")
+        call = session.asks_permission("make")
+        wait_for("a notification", desktop.monitor.shown)
+        desktop.choose(lamp, desktop.menu(lamp).find("Permission: ").find("Snooze 1 h"))
+        wait_for("a lamp that went out", lambda: desktop.item(lamp, "Title") == "Lamplight: All clear")
+        wait_for("the withdrawal", desktop.monitor.withdrawn)
+        session.runs(call)
+
+        # Paused: the lamp lights, and nothing is shown.
+        desktop.choose(lamp, desktop.menu(lamp).find("Pause notifications").find("Until I turn"))
+        session.asks_permission("make install")
+        wait_for("the tray's count", lambda: desktop.item(lamp, "Title") == "Lamplight: 1 session needs you")
+        wait_for("the moment it would have been told", lambda: is_told(desktop, session))
+        self.assertEqual(len(desktop.monitor.shown()), 1)
+        desktop.choose(lamp, desktop.menu(lamp).find("Pause notifications").find("Turn them on"))
+        other = self.session(desktop, "after-the-pause")
+        other.prompt("Go")
+        other.asks_permission("make clean")
+        later = wait_for("a notification again", lambda: desktop.monitor.shown()[1:])
+        self.assertIn("make clean", later[0].body)
 
 
 class Bare(Window):
