@@ -67,7 +67,15 @@ fn parse(timeline: &str) -> Vec<TimelineRow<'_>> {
                 Some(head)
             };
             let (op, path) = (take()?, take()?);
-            Some(TimelineRow { at_ms, source, op, path, rest: left.trim(), text, is_cut: line.len() >= CUT_ROW })
+            Some(TimelineRow {
+                at_ms,
+                source,
+                op,
+                path,
+                rest: left.trim(),
+                text,
+                is_cut: line.len() >= CUT_ROW,
+            })
         })
         .collect()
 }
@@ -195,12 +203,7 @@ fn listed(rows: &[TimelineRow<'_>], name: &str) -> (Vec<Row>, Vec<String>) {
         if paths.last() != Some(&path) {
             paths.push(path);
         }
-        listed.push(Row {
-            at_ms: row.at_ms,
-            kinds: kinds(row.rest),
-            is_cut: row.is_cut,
-            is_move,
-        });
+        listed.push(Row { at_ms: row.at_ms, kinds: kinds(row.rest), is_cut: row.is_cut, is_move });
     }
     (listed, paths)
 }

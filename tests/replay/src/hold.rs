@@ -44,6 +44,11 @@ pub struct Held {
     pub findings: Vec<Finding>,
     /// Labelled needs of tier 1 and 2: said, in all.
     pub needs: (u32, u32),
+    /// States shown within the lag, on the way to the labelled one, that no label names.
+    pub passing_states: u32,
+    /// Needs raised within the lag, or in an interval no longer than it, that the label does not name. They are never
+    /// told: the grace of a notification is longer.
+    pub passing_needs: u32,
 }
 
 /// Holds what was said of a scenario against its labels.
@@ -104,8 +109,11 @@ impl Holder<'_> {
             Some(reached_ms) => {
                 // Once the lag is over, the state must be shown without a break.
                 let settled_ms = reached_ms.max(at_ms + LAG_MS);
-                let mut later = later().filter(|c| c.at_ms > settled_ms && c.at_ms < *until_ms);
-                let flickers = later.any(|c| !self.fits(Some(c)));
+                let within = |c: &&Change| c.at_ms < *until_ms && !self.fits(Some(c));
+                held.passing_states += count(later().filter(|c| c.at_ms > reached_ms).filter(within));
+                let settled = self.history.at(session, settled_ms).filter(|_| settled_ms < *until_ms);
+                let later = later().filter(|c| c.at_ms > settled_ms);
+                let flickers = settled.into_iter().chain(later).any(|c| within(&c));
                 if flickers {
                     self.find(held, &format!("flickers: {words}"), *at_ms, *until_ms);
                 }
@@ -149,14 +157,20 @@ impl Holder<'_> {
     /// Whether the person is called when the labels say so, and only then.
     fn need(&self, held: &mut Held) {
         let Label { session, at_ms, until_ms, .. } = self.label;
-        if until_ms - at_ms <= LAG_MS {
-            return;
-        }
         let is_run = is_run(self.scenario, &self.label.name);
         let allowed: Vec<u8> = self.label.states.iter().flat_map(|s| tiers(*s, is_run)).copied().collect();
         let tier = |change: Option<&Change>| {
             change.and_then(|c| c.need).map_or(0, |kind: CauseKind| u8::from(kind.tier()))
         };
+        let is_wrong = |c: &&Change| tier(Some(c)) != 0 && !allowed.contains(&tier(Some(c)));
+        let changes = self.history.of(session);
+        let raised = changes.windows(2).filter(|pair| pair[0].need != pair[1].need).map(|pair| &pair[1]);
+        let passing_end_ms = (at_ms + LAG_MS).min(*until_ms);
+        held.passing_needs +=
+            count(raised.filter(|c| c.at_ms > *at_ms && c.at_ms < passing_end_ms).filter(is_wrong));
+        if until_ms - at_ms <= LAG_MS {
+            return;
+        }
         let at_end = tier(self.history.at(session, *until_ms));
         let must = !allowed.contains(&0);
         if must {
@@ -169,10 +183,10 @@ impl Holder<'_> {
         if must {
             held.needs.0 += 1;
         }
-        let settled = at_ms + LAG_MS;
-        let standing = self.history.at(session, settled);
-        let later = self.history.of(session).iter().filter(|c| c.at_ms > settled && c.at_ms < *until_ms);
-        if standing.into_iter().chain(later).any(|c| tier(Some(c)) != 0 && !allowed.contains(&tier(Some(c)))) {
+        let settled_ms = at_ms + LAG_MS;
+        let standing = self.history.at(session, settled_ms);
+        let later = changes.iter().filter(|c| c.at_ms > settled_ms && c.at_ms < *until_ms);
+        if standing.into_iter().chain(later).any(|c| is_wrong(&c)) {
             self.find(held, "need false", *at_ms, *until_ms);
         }
     }
@@ -188,6 +202,10 @@ impl Holder<'_> {
             to_ms,
         ));
     }
+}
+
+fn count<T>(of: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(of.count()).unwrap_or(u32::MAX)
 }
 
 fn hold_never(scenario: &Scenario, history: &History, never: &Never, held: &mut Held) {

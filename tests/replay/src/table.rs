@@ -19,7 +19,7 @@ struct Line {
 #[must_use]
 pub fn table<'a>(outcomes: impl IntoIterator<Item = (Agent, &'a Held)>) -> String {
     let mut lines: BTreeMap<(Agent, usize, &str), Line> = BTreeMap::new();
-    let mut needs: BTreeMap<Agent, (u32, u32)> = BTreeMap::new();
+    let mut needs: BTreeMap<Agent, [u32; 4]> = BTreeMap::new();
     let mut findings = Vec::new();
     for (agent, held) in outcomes {
         for (state, right) in &held.labels {
@@ -35,7 +35,8 @@ pub fn table<'a>(outcomes: impl IntoIterator<Item = (Agent, &'a Held)>) -> Strin
             line.delays.push(delay.ms);
         }
         let sum = needs.entry(agent).or_default();
-        *sum = (sum.0 + held.needs.0, sum.1 + held.needs.1);
+        let (said, all) = held.needs;
+        *sum = [sum[0] + said, sum[1] + all, sum[2] + held.passing_needs, sum[3] + held.passing_states];
         findings.extend(held.findings.iter().map(|f| f.name.as_str()));
     }
     findings.sort_unstable();
@@ -57,8 +58,12 @@ pub fn table<'a>(outcomes: impl IntoIterator<Item = (Agent, &'a Held)>) -> Strin
         write(format!("{:<12} {word:<20} {counted:>9} {percent:>7}% {p50:>8} {p95:>8}", agent.as_str()));
     }
     write(String::new());
-    for (agent, (said, all)) in needs {
-        write(format!("{:<12} needs of tier 1 and 2: {said} of {all}", agent.as_str()));
+    for (agent, [said, all, passing_needs, passing_states]) in needs {
+        let agent = agent.as_str();
+        write(format!("{agent:<12} needs of tier 1 and 2: {said} of {all}"));
+        write(format!(
+            "{agent:<12} within the lag: {passing_states} states and {passing_needs} needs shown in passing that no label names"
+        ));
     }
     write(String::new());
     write(format!("not as labelled: {}", findings.len()));

@@ -9,6 +9,10 @@ pub(super) fn judge(state: &SessionState, around: &Circumstances, now: Timestamp
     let mut v = by_lock(state, t, around, now);
     if let Some(t) = t {
         note_transcript(&mut v, t);
+        if v.source == "transcript" {
+            // The lock says that it lives; what it does, the rollout says.
+            v.evidence.rotate_right(1);
+        }
     }
     v
 }

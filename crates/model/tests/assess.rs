@@ -1,0 +1,140 @@
+//! What facts mean at a moment: the cases the captures taught, one line each.
+
+use lamplight_model::assess::{Circumstances, TRANSCRIPT_LAG_MS, assess};
+use lamplight_model::ids::{Agent, Timestamp};
+use lamplight_model::session::{
+    EntryKind, Lock, Phase, Process, RegistryEntry, RegistryStatus, SessionState, Transcript, Turn,
+    TurnState, Validity,
+};
+
+use RegistryStatus::{Busy, Idle};
+use TurnState::{AwaitingReply, Background, Interrupted, Starting, Working};
+
+/// A transcript whose turn has been in `phase` since `since`.
+fn transcript(phase: Phase, since: i64) -> Transcript {
+    let turn = Turn {
+        phase,
+        since: Timestamp(since),
+        started_at: Some(Timestamp(since)),
+        number: 1,
+        ..Turn::default()
+    };
+    Transcript { last_at: Some(Timestamp(since)), turn, prompted: true, ..Transcript::default() }
+}
+
+/// A live process that has said `status` since `since`.
+fn process(pid: u32, status: Option<RegistryStatus>, since: i64) -> Process {
+    let entry = RegistryEntry {
+        cwd: None,
+        kind: EntryKind::Interactive,
+        name: None,
+        named_by_user: false,
+        status,
+        version: None,
+        spare: false,
+        started_at: Some(Timestamp(1)),
+    };
+    Process {
+        pid,
+        entry,
+        validity: Validity::Valid,
+        observed_at: Timestamp(since),
+        status_since: Timestamp(since),
+        before_dialog: None,
+        worked: false,
+        removed_at: None,
+        exited_at: None,
+        moved_to: None,
+    }
+}
+
+fn state(t: Option<Transcript>, processes: Vec<Process>) -> SessionState {
+    SessionState {
+        mains: t.into_iter().map(|t| (1, t)).collect(),
+        processes: processes.into_iter().map(|p| (p.pid, p)).collect(),
+        ..SessionState::default()
+    }
+}
+
+fn check(what: &str, agent: Agent, state: &SessionState, now: i64, want: TurnState) {
+    let around = Circumstances { agent, registry_listed: true, idle_window_ms: 4 * 3_600_000 };
+    let said = assess(state, &around, Timestamp(now));
+    assert_eq!(said.turn_state, want, "{what}, at {now}: {:#?}", said.evidence);
+}
+
+#[test]
+fn a_command_of_the_persons_own_is_no_work() {
+    let over = || Some(transcript(Phase::Ended, 1_000));
+    let busy = || vec![process(7, Some(Busy), 5_000)];
+    for (what, state, now, want) in [
+        ("/rename says busy for a moment", state(over(), busy()), 5_050, AwaitingReply),
+        ("busy for longer is work", state(over(), busy()), 5_100, Working),
+        (
+            "busy with a prompt is work at once",
+            state(Some(transcript(Phase::Working, 5_010)), busy()),
+            5_020,
+            Working,
+        ),
+        ("busy without any turn before is work at once", state(None, busy()), 5_000, Working),
+        (
+            "still busy after its own turn",
+            state(Some(transcript(Phase::Ended, 5_300)), busy()),
+            5_310,
+            Working,
+        ),
+    ] {
+        check(what, Agent::ClaudeCode, &state, now, want);
+    }
+}
+
+#[test]
+fn a_dialog_of_the_persons_own_changes_nothing() {
+    let dialog = |before| {
+        let open = RegistryStatus::Waiting("dialog open".to_owned());
+        vec![Process { before_dialog: Some(before), ..process(7, Some(open), 5_000) }]
+    };
+    let over = || Some(transcript(Phase::Ended, 1_000));
+    let open = || Some(transcript(Phase::Working, 1_000));
+    for (what, state, want) in [
+        ("/status at the prompt", state(over(), dialog(Idle)), AwaitingReply),
+        ("/status while it works", state(open(), dialog(Busy)), Working),
+        ("/add-dir says busy, then opens its dialog", state(over(), dialog(Busy)), AwaitingReply),
+        ("/status while a shell runs", state(over(), dialog(RegistryStatus::Shell)), Background),
+    ] {
+        check(what, Agent::ClaudeCode, &state, 6_000, want);
+    }
+}
+
+#[test]
+fn of_two_clients_the_busier_one_speaks() {
+    let over = || Some(transcript(Phase::Ended, 1_000));
+    let two = |first, second| vec![process(7, Some(first), 1_000), process(8, second, 5_000)];
+    for (what, state, want) in [
+        ("a second client starts", state(over(), two(Idle, None)), AwaitingReply),
+        ("a second client starts while the first works", state(over(), two(Busy, None)), Working),
+        ("a client that resumes alone starts", state(over(), vec![process(8, None, 5_000)]), Starting),
+    ] {
+        check(what, Agent::ClaudeCode, &state, 6_000, want);
+    }
+}
+
+#[test]
+fn a_first_turn_may_end_before_its_lines_are_written() {
+    let written = Transcript { last_at: Some(Timestamp(4_900)), ..Transcript::default() };
+    let idle = Process { worked: true, ..process(7, Some(Idle), 5_000) };
+    let state = state(Some(written), vec![idle]);
+    check("its lines are on their way", Agent::ClaudeCode, &state, 5_040, Working);
+    check("no turn was written", Agent::ClaudeCode, &state, 5_000 + TRANSCRIPT_LAG_MS, Starting);
+}
+
+#[test]
+fn an_open_turn_of_a_dead_client_was_interrupted_when_another_takes_the_thread() {
+    let open = || Some(transcript(Phase::Working, 5_000));
+    let held = |taken_at| {
+        let lock = Lock { holder: Some(9), present: true, since: Timestamp(6_000), was_held: true, taken_at };
+        SessionState { lock: Some(lock), ..state(open(), Vec::new()) }
+    };
+    check("taken later", Agent::Codex, &held(Some(Timestamp(6_000))), 7_000, Interrupted);
+    check("taken before the turn", Agent::Codex, &held(Some(Timestamp(4_000))), 7_000, Working);
+    check("held when the engine began to look", Agent::Codex, &held(None), 7_000, Working);
+}
