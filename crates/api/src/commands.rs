@@ -217,7 +217,9 @@ pub fn resume(engine: &Engine, params: IdParams) -> Result<Resume, ApiError> {
 /// `not_found`, `ambiguous`, or what the engine says.
 pub fn set_label(engine: &Engine, params: LabelParams) -> Result<SessionCard, ApiError> {
     let key = engine.find(&params.id)?;
-    Ok(engine.set_label(&key, params.label.as_deref())?)
+    let card = engine.set_label(&key, params.label.as_deref())?;
+    seen_by_all(engine)?;
+    Ok(card)
 }
 
 /// Closes sessions by id or by service instance.
@@ -228,7 +230,9 @@ pub fn close(engine: &Engine, params: CloseParams) -> Result<Closed, ApiError> {
     if params.session_id.is_none() && params.instance_id.is_none() {
         return Err(ApiError::bad_request("Nothing to close: give session_id or instance_id."));
     }
-    Ok(Closed { closed: engine.close(params.session_id.as_deref(), params.instance_id.as_deref())? })
+    let closed = engine.close(params.session_id.as_deref(), params.instance_id.as_deref())?;
+    seen_by_all(engine)?;
+    Ok(Closed { closed })
 }
 
 /// Dismisses, restores or snoozes a cause.
@@ -237,6 +241,7 @@ pub fn close(engine: &Engine, params: CloseParams) -> Result<Closed, ApiError> {
 /// `not_found` when no cause has this id, else what the engine says.
 pub fn set_cause(engine: &Engine, params: CauseParams) -> Result<Done, ApiError> {
     engine.set_cause(&params.cause_id, params.action)?;
+    seen_by_all(engine)?;
     Ok(Done {})
 }
 
@@ -254,6 +259,11 @@ pub fn totals(engine: &Engine, _: NoParams) -> Result<ImportTotals, ApiError> {
 /// What the engine says.
 pub fn import(engine: &Engine, _: NoParams) -> Result<ImportTotals, ApiError> {
     Ok(engine.rescan()?)
+}
+
+/// Waits until what was changed is published: whoever is told "done" and asks again must not see the old state.
+fn seen_by_all(engine: &Engine) -> Result<(), ApiError> {
+    Ok(engine.barrier()?)
 }
 
 /// Accepts `20` as a query string carries it beside `20` as JSON does.

@@ -7,8 +7,9 @@ use anyhow::{Context, anyhow};
 use lamplight_api::{ApiError, ErrorCode};
 use lamplight_engine::config::Config;
 use lamplight_engine::{Engine, StartError};
+use lamplight_model::view::ImportTotals;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::NothingMatches;
 use crate::client::{AskError, Client};
@@ -32,7 +33,7 @@ pub(crate) fn ask<T: DeserializeOwned>(
     let client = Client::new(&config.data_dir);
     let patience = Instant::now() + LOCKED_PATIENCE;
     loop {
-        match runtime.block_on(client.ask(command, params.clone())) {
+        match runtime.block_on(ask_engine(&client, command, params)) {
             Ok(answer) => return Ok(answer),
             Err(AskError::NobodyThere) => {}
             Err(AskError::Refused(error)) => return Err(failure(error)),
@@ -42,10 +43,22 @@ pub(crate) fn ask<T: DeserializeOwned>(
             Ok(answer) => return Ok(answer),
             Err(HereError::Refused(error)) => return Err(failure(error)),
             Err(HereError::Start(StartError::Locked { .. })) if Instant::now() < patience => {
-                runtime.block_on(tokio::time::sleep(LOCKED_PAUSE));
+                runtime.block_on(async { tokio::time::sleep(LOCKED_PAUSE).await });
             }
             Err(HereError::Start(error)) => return Err(start_failure(error)),
         }
+    }
+}
+
+/// Asks the engine; where it knows no such session, has it look at the disk and asks again: it may have been started a
+/// moment ago, or the session may.
+async fn ask_engine<T: DeserializeOwned>(client: &Client, command: &str, params: &Value) -> Result<T, AskError> {
+    match client.ask(command, params.clone()).await {
+        Err(AskError::Refused(error)) if error.code == ErrorCode::NotFound => {
+            client.ask::<ImportTotals>("import", json!({})).await?;
+            client.ask(command, params.clone()).await
+        }
+        answer => answer,
     }
 }
 

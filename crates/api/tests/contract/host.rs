@@ -241,7 +241,9 @@ fn codex(id: &str, cwd: &Path) -> String {
     let meta = json!({"timestamp": ago(60), "ordinal": 0, "type": "session_meta", "payload": {
         "session_id": id, "id": id, "timestamp": ago(60), "cwd": cwd, "originator": "codex-tui", "cli_version": "0.169.0",
         "source": "cli", "thread_source": "user", "model_provider": "openai"}});
-    let prompt = json!({"timestamp": ago(59), "ordinal": 1, "type": "event_msg", "payload": {"type": "user_message", "message": "Count the nails"}});
+    let prompt = json!({"timestamp": ago(59), "ordinal": 1, "type": "event_msg", "payload": {
+        "type": "item_completed", "thread_id": id, "turn_id": "turn-1",
+        "item": {"type": "UserMessage", "id": "item-1", "content": [{"type": "text", "text": "Count the nails"}]}}});
     format!("{meta}\n{prompt}\n")
 }
 
