@@ -54,7 +54,8 @@ pub enum Input {
         session: SessionId,
         /// The file is there.
         present: bool,
-        /// Who holds it by the kernel's lock table.
+        /// Who holds it by the kernel's lock table; 0 where somebody out of sight does or may (another pid namespace, an
+        /// unreadable table), so that nobody can say; `None` where nobody does.
         holder: Option<u32>,
         /// When it was seen.
         at: Timestamp,
@@ -72,7 +73,12 @@ pub enum Input {
     },
     /// Counts and troubles of a source.
     Source(SourceReport),
-    /// The first listing of all roots has been sent: what is not alive by now has no process.
+    /// All registries and locks have been listed and sent: what is not alive by now has no process.
+    LiveListed {
+        /// When.
+        at: Timestamp,
+    },
+    /// A listing of everything is complete, and everything it found has been sent.
     Listed {
         /// When.
         at: Timestamp,

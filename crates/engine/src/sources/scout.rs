@@ -291,6 +291,7 @@ impl Run {
         for at in 0..self.places.len() {
             self.attach_live(at)?;
         }
+        self.send(Input::LiveListed { at: clock::now() })?;
         self.list_all()?;
         let start = Instant::now();
         self.timers.at(start + self.tuning.reconcile, Due::Reconcile);
@@ -417,6 +418,7 @@ impl Run {
         for at in 0..self.places.len() {
             self.attach_live(at)?;
         }
+        self.send(Input::LiveListed { at: clock::now() })?;
         self.list_all()?;
         self.forget_quiet();
         // Whoever asked waits for the word that all of it has been sent.
