@@ -52,7 +52,11 @@ pub(crate) fn ask<T: DeserializeOwned>(
 
 /// Asks the engine; where it knows no such session, has it look at the disk and asks again: it may have been started a
 /// moment ago, or the session may.
-async fn ask_engine<T: DeserializeOwned>(client: &Client, command: &str, params: &Value) -> Result<T, AskError> {
+async fn ask_engine<T: DeserializeOwned>(
+    client: &Client,
+    command: &str,
+    params: &Value,
+) -> Result<T, AskError> {
     match client.ask(command, params.clone()).await {
         Err(AskError::Refused(error)) if error.code == ErrorCode::NotFound => {
             client.ask::<ImportTotals>("import", json!({})).await?;

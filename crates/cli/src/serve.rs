@@ -1,6 +1,7 @@
 //! `lamp serve`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use lamplight_api::serve::{ServeOptions, spawn};
 use lamplight_engine::Engine;
@@ -9,6 +10,9 @@ use serde::Serialize;
 
 use crate::args::ServeArgs;
 use crate::{output, reach};
+
+/// Longest wait for the first look before the ready line; a longer import is told as such by the status.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// The line that says it is ready; scripts wait for it.
 #[derive(Serialize)]
@@ -53,6 +57,8 @@ pub(crate) fn run(config: Config, args: &ServeArgs) -> anyhow::Result<()> {
             served.http
         ));
     }
+    // So that the first answer a script gets is not an empty status. A failure is told by what is asked next.
+    let _ = engine.await_first_look(FIRST_LOOK);
     let printed = output::print_json(&Ready {
         http: served.http.to_string(),
         grpc: None,

@@ -118,6 +118,10 @@ impl Page {
     fn headline(&mut self, status: &Status, waits: impl Iterator<Item = i64>) {
         let waits: Vec<i64> = waits.collect();
         let headline = match (waits.len(), status.sessions.is_empty()) {
+            // No source has been listed yet, or the first import is under way: nothing is known to be absent.
+            (0, true) if status.sources.is_empty() || status.importing.is_some() => {
+                "Looking for sessions.".to_owned()
+            }
             (0, true) => {
                 "No session is open right now. Start an agent in any terminal and it appears here.".to_owned()
             }

@@ -216,6 +216,7 @@ fn status_prints_every_key_with_and_without_an_engine() {
     let (running, _) = home.serve(&[]);
     let asked = home.lamp(&["status", "--json"]).json();
     assert_eq!(keys(&asked), keys(&alone));
+    assert_eq!(asked["sessions"].as_array().unwrap().len(), 3, "ready means that what was there is known");
     assert_eq!(keys(&asked["sessions"][0]), keys(&alone["sessions"][0]));
     assert_eq!(running.end("TERM").0, Some(0));
 }

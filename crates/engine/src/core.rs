@@ -404,6 +404,11 @@ impl Core {
         rows::set_meta(&self.store.db, "looked_at_ms", &now.0.to_string())
     }
 
+    /// Whether everything there was at the start has been listed.
+    pub(crate) fn has_listed(&self) -> bool {
+        self.listed
+    }
+
     /// Remembers until when the engine looked, so that after a gap it is known what happened in it.
     pub(crate) fn seen_until(&self, now: Timestamp) -> Result<(), StoreError> {
         rows::set_meta(&self.store.db, "seen_until_ms", &now.0.to_string())

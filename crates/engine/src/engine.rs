@@ -147,6 +147,8 @@ enum Command {
     Barrier(Sender<()>),
     /// Answered when the next complete listing has been stored.
     AwaitListed(Sender<()>),
+    /// Answered as soon as one complete listing has been stored since the start.
+    AwaitFirstLook(Sender<()>),
     Stop,
 }
 
@@ -355,6 +357,22 @@ impl Engine {
         Ok(totals)
     }
 
+    /// Waits until everything there was at the start is stored and published, at most for `patience`; whether it is.
+    ///
+    /// A host that says "ready" after it does not show an empty screen as the truth.
+    ///
+    /// # Errors
+    /// When the engine stops meanwhile.
+    pub fn await_first_look(&self, patience: Duration) -> Result<bool, EngineError> {
+        let (answer, looked) = channel();
+        self.inner.commands.send(Command::AwaitFirstLook(answer)).map_err(|_| EngineError::Stopped)?;
+        match looked.recv_timeout(patience) {
+            Ok(()) => self.barrier().map(|()| true),
+            Err(RecvTimeoutError::Timeout) => Ok(false),
+            Err(RecvTimeoutError::Disconnected) => Err(EngineError::Stopped),
+        }
+    }
+
     fn totals_bytes(&self) -> Result<u64, EngineError> {
         self.inner.read(|db| Ok(crate::store::files::sums(db)?.iter().map(|(_, _, bytes)| bytes).sum()))
     }
@@ -542,6 +560,7 @@ impl Writer {
                 // In its place among the facts: whoever asks after a listing waits for the next one, and one that comes
                 // in the same group is not missed.
                 Command::AwaitListed(answer) => self.await_listed.push(answer),
+                Command::AwaitFirstLook(answer) if !self.core.has_listed() => self.await_listed.push(answer),
                 other => rest.push(other),
             }
         }
@@ -559,6 +578,10 @@ impl Writer {
         for command in rest {
             match command {
                 Command::Facts(_) | Command::AwaitListed(_) => {}
+                Command::AwaitFirstLook(answer) => {
+                    // Whoever waited may have gone.
+                    let _ = answer.send(());
+                }
                 Command::SetLabel { key, label, answer } => {
                     // Whoever asked may have gone; the label is set all the same.
                     let _ = answer.send(self.core.set_label(&key, label.as_deref(), now));

@@ -94,7 +94,21 @@ fn a_snoozed_cause_calls_nobody_until_its_time() {
 
 #[test]
 fn nothing_open_says_what_to_do() {
-    let page = text(&status(&[]), NOW, PLAIN);
+    let mut status = status(&[]);
+    assert_eq!(text(&status, NOW, PLAIN), "Looking for sessions.\n", "before any source was looked at");
+    status.sources = serde_json::from_value(json!([{
+        "name": "codex rollouts", "path": "/home/dev/.codex", "state": "degraded", "files": 1, "bytes": 1, "skipped": 1,
+        "issues": [{"kind": "unreadable", "message": "1 file cannot be read.", "path": null, "count": 1, "last_at_ms": 1}],
+        "last_fact_at_ms": null
+    }]))
+    .unwrap();
+    let degraded = text(&status, NOW, PLAIN);
+    assert!(
+        degraded.ends_with("\ncodex rollouts (/home/dev/.codex): 1 file cannot be read.\n"),
+        "{degraded}"
+    );
+    status.sources[0].state = SourceHealth::Absent;
+    let page = text(&status, NOW, PLAIN);
     assert_eq!(page, "No session is open right now. Start an agent in any terminal and it appears here.\n");
 }
 
