@@ -29,15 +29,21 @@ export function nextWaitChange(ms: number): number {
   return ms < 0 ? -ms + SECOND : unit - (t % unit);
 }
 
+// Formatters are made once: making one costs as much as a hundred uses.
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const EXACT = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const DATE = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long" });
+const FULL_DATE = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric" });
+const DOLLARS = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
+
 /** 24 h clock by locale: `14:02`. */
 export function clockTime(ms: number): string {
-  return new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(ms);
+  return CLOCK.format(ms);
 }
 
 /** With seconds: `14:02:31`. */
 export function exactTime(ms: number): string {
-  const f = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-  return f.format(ms);
+  return EXACT.format(ms);
 }
 
 function startOfDay(ms: number): number {
@@ -50,13 +56,12 @@ export function day(ms: number, now: number): string {
   const days = Math.round((startOfDay(now) - startOfDay(ms)) / DAY);
   if (days === 0) return "Today";
   if (days === 1) return "Yesterday";
-  const year = new Date(ms).getFullYear() === new Date(now).getFullYear() ? {} : ({ year: "numeric" } as const);
-  return new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", ...year }).format(ms);
+  return (new Date(ms).getFullYear() === new Date(now).getFullYear() ? DATE : FULL_DATE).format(ms);
 }
 
 /** A moment in full, for hover: `20 November 2026, 14:02:31`. */
 export function moment(ms: number): string {
-  return `${new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric" }).format(ms)}, ${exactTime(ms)}`;
+  return `${FULL_DATE.format(ms)}, ${exactTime(ms)}`;
 }
 
 /** A moment that lies ahead: `16:20` today, `tomorrow 08:00`, `22 November 08:00`. */
@@ -64,7 +69,7 @@ export function upcoming(ms: number, now: number): string {
   const days = Math.round((startOfDay(ms) - startOfDay(now)) / DAY);
   if (days <= 0) return clockTime(ms);
   if (days === 1) return `tomorrow${NB}${clockTime(ms)}`;
-  return `${new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long" }).format(ms)} ${clockTime(ms)}`;
+  return `${DATE.format(ms)} ${clockTime(ms)}`;
 }
 
 const GROUPED = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
@@ -90,7 +95,7 @@ function tenth(n: number): string {
 export function money(usd: number | null): string {
   if (usd === null || !Number.isFinite(usd)) return NOT_KNOWN;
   if (usd > 0 && usd < 0.01) return "<$0.01";
-  return new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" }).format(Math.max(0, usd));
+  return DOLLARS.format(Math.max(0, usd));
 }
 
 /** `71 %`, floor, so that 100 % means full; `<1 %`, so that 0 % means nothing. */

@@ -14,6 +14,8 @@ export type Chip = (typeof CHIPS)[number];
 const CHIP_KEY = "lamplight.chip";
 /** Above this many live sessions names take one line. */
 const DENSE_ABOVE = 30;
+/** How old the moment of the arrangement may get while messages come; a snooze that ends moves it by itself. */
+const MOMENT_MS = 10_000;
 /** How long the pointer has to rest before the list may move under it. */
 const REST_MS = 2_000;
 
@@ -144,7 +146,8 @@ export class Store {
       this.hidden = message.hidden ?? this.hidden;
       this.importing = message.importing_done ? null : (message.importing ?? this.importing);
     }
-    this.#moment = now;
+    // Words and order depend on the time by the minute only; a moment per message would word every card again.
+    if (Math.abs(now - this.#moment) >= MOMENT_MS) this.#moment = now;
     this.heardAt = now;
     this.#announceNew(message.type === "snapshot" ? message.sessions : message.upserted, now);
     this.#sleepUntilNextTurn();
