@@ -378,6 +378,22 @@ fn a_taken_port_or_data_folder_exits_1_and_says_so() {
 }
 
 #[test]
+fn a_taken_default_port_moves_and_is_told() {
+    let home = Home::new();
+    // Where this fails, another program has it, which is as good.
+    let _taken = std::net::TcpListener::bind("127.0.0.1:4318");
+    let mut running = home.start(&["serve"]);
+    let ready = running.json_line();
+    assert_ne!(ready["http"], "127.0.0.1:4318");
+    let (code, stderr) = running.end("TERM");
+    assert_eq!(code, Some(0));
+    assert!(
+        stderr.contains("127.0.0.1:4318 is taken") && stderr.contains(ready["http"].as_str().unwrap()),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn watch_prints_one_object_per_line() {
     let home = Home::new();
     let (engine, _) = home.serve(&[]);

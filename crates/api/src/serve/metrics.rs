@@ -6,7 +6,7 @@ use std::fmt::{Display, Write};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use lamplight_model::view::{ImportTotals, SourceHealth, Status};
+use lamplight_model::view::{Attention, ImportTotals, SourceHealth, Status};
 
 use super::routes::App;
 use crate::error::{ApiError, ErrorCode};
@@ -39,7 +39,7 @@ fn render(status: &Status, totals: &ImportTotals) -> String {
     let mut page = Page(String::new());
     page.family("lamplight_build_info", "gauge", "Version that runs.");
     page.sample("lamplight_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    page.family("lamplight_revision", "counter", "Changes of the status since the database was made.");
+    page.family("lamplight_revision", "counter", "Changes of the status since the engine started.");
     page.sample("lamplight_revision", &[], status.revision);
 
     let mut by_state: BTreeMap<(&str, &str), u64> = BTreeMap::new();
@@ -48,7 +48,8 @@ fn render(status: &Status, totals: &ImportTotals) -> String {
     for card in &status.sessions {
         *by_state.entry((&card.agent, card.turn_state.as_str())).or_default() += 1;
         *by_resume.entry(card.resume.state.as_str()).or_default() += 1;
-        if let Some(attention) = &card.attention {
+        let is_snoozed = |cause: &Attention| cause.snoozed_until_ms.is_some_and(|until| until > status.at_ms);
+        if let Some(attention) = card.attention.as_ref().filter(|cause| !is_snoozed(cause)) {
             *by_tier.entry(attention.tier.into()).or_default() += 1;
         }
     }
@@ -59,7 +60,7 @@ fn render(status: &Status, totals: &ImportTotals) -> String {
     page.family(
         "lamplight_attention",
         "gauge",
-        "Sessions that need their person, by tier of the most urgent cause.",
+        "Sessions that need their person, by tier of the most urgent cause; snoozed ones do not count.",
     );
     for (tier, n) in by_tier {
         page.sample("lamplight_attention", &[("tier", &tier.to_string())], n);
@@ -111,30 +112,42 @@ fn imported(page: &mut Page, totals: &ImportTotals) {
     }
 }
 
+/// What is known of all folders a source is read from: with several roots one name stands for several of them, and a
+/// page with the same series twice is refused whole.
+#[derive(Default)]
+struct SourceSum {
+    degraded: bool,
+    ok: bool,
+    files: u64,
+    bytes: u64,
+    skipped: u64,
+}
+
 fn sources(page: &mut Page, status: &Status) {
-    page.family(
-        "lamplight_source_up",
-        "gauge",
-        "1 where the source is read whole, 0 where it is absent or degraded.",
-    );
+    let mut by_name: BTreeMap<&str, SourceSum> = BTreeMap::new();
     for source in &status.sources {
-        page.sample(
-            "lamplight_source_up",
-            &[("source", &source.name)],
-            u8::from(source.state == SourceHealth::Ok),
-        );
+        let sum = by_name.entry(&source.name).or_default();
+        sum.degraded |= source.state == SourceHealth::Degraded;
+        sum.ok |= source.state == SourceHealth::Ok;
+        sum.files = sum.files.saturating_add(source.files);
+        sum.bytes = sum.bytes.saturating_add(source.bytes);
+        sum.skipped = sum.skipped.saturating_add(source.skipped);
     }
-    page.family("lamplight_source_files", "gauge", "Files of the source known.");
-    for source in &status.sources {
-        page.sample("lamplight_source_files", &[("source", &source.name)], source.files);
-    }
-    page.family("lamplight_source_bytes", "counter", "Bytes of the source read.");
-    for source in &status.sources {
-        page.sample("lamplight_source_bytes", &[("source", &source.name)], source.bytes);
-    }
-    page.family("lamplight_source_skipped", "counter", "Records or files that could not be used.");
-    for source in &status.sources {
-        page.sample("lamplight_source_skipped", &[("source", &source.name)], source.skipped);
+    let families: [(&str, &str, &str, fn(&SourceSum) -> u64); 4] = [
+        ("lamplight_source_up", "gauge", "1 where the source is there and read whole, else 0.", |sum| {
+            u64::from(sum.ok && !sum.degraded)
+        }),
+        ("lamplight_source_files", "gauge", "Files of the source known.", |sum| sum.files),
+        ("lamplight_source_bytes", "counter", "Bytes of the source read.", |sum| sum.bytes),
+        ("lamplight_source_skipped", "counter", "Records or files that could not be used.", |sum| {
+            sum.skipped
+        }),
+    ];
+    for (name, kind, help, value) in families {
+        page.family(name, kind, help);
+        for (source, sum) in &by_name {
+            page.sample(name, &[("source", source)], value(sum));
+        }
     }
 }
 
@@ -169,6 +182,29 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_series_appears_twice_with_two_roots_of_one_agent() {
+        let source = |state: &str, files| {
+            serde_json::json!({"name": "claude-code transcripts", "path": format!("/{state}"), "state": state,
+                "files": files, "bytes": 1, "skipped": 0, "issues": [], "last_fact_at_ms": null})
+        };
+        let status = serde_json::json!({"engine_id": "e", "revision": 1, "at_ms": 1, "sessions": [], "worktrees": [],
+            "services": [], "hidden": {"zombie": 0, "subagent": 0, "title_thread": 0, "spare": 0, "muted": 0},
+            "archived": 0, "sources": [source("ok", 2), source("absent", 0), source("ok", 3)], "importing": null});
+        let totals = serde_json::json!({"sessions": 0, "messages": 0, "prompts": 0, "tool_calls": 0, "subagents": 0,
+            "tokens": {}, "bytes_read": 0, "elapsed_ms": 0});
+        let page = render(&serde_json::from_value(status).unwrap(), &serde_json::from_value(totals).unwrap());
+        let series: Vec<&str> = page
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(s, _)| s)
+            .collect();
+        assert_eq!(series.iter().collect::<std::collections::BTreeSet<_>>().len(), series.len(), "{page}");
+        assert!(page.contains("lamplight_source_files{source=\"claude-code transcripts\"} 5\n"), "{page}");
+        assert!(page.contains("lamplight_source_up{source=\"claude-code transcripts\"} 1\n"), "{page}");
+    }
 
     #[test]
     fn label_values_cannot_break_out() {
