@@ -133,7 +133,8 @@ fn sources(page: &mut Page, status: &Status) {
         sum.bytes = sum.bytes.saturating_add(source.bytes);
         sum.skipped = sum.skipped.saturating_add(source.skipped);
     }
-    let families: [(&str, &str, &str, fn(&SourceSum) -> u64); 4] = [
+    type Value = fn(&SourceSum) -> u64;
+    let families: [(&str, &str, &str, Value); 4] = [
         ("lamplight_source_up", "gauge", "1 where the source is there and read whole, else 0.", |sum| {
             u64::from(sum.ok && !sum.degraded)
         }),
