@@ -28,7 +28,7 @@ bench: release
 	tests/bench/run
 
 package: release
-	npx --yes @tauri-apps/cli@2 build --bundles deb
+	npx --yes @tauri-apps/cli@2 bundle --bundles deb
 
 # --- set-up ---
 
