@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use lamplight_model::event::Event;
+use lamplight_model::hook::Hook;
 use lamplight_model::ids::{Agent, FactId, SessionId, Timestamp};
 use lamplight_model::session::{RegistryEntry, Validity};
 use serde::{Deserialize, Serialize};
@@ -71,18 +72,35 @@ pub enum Input {
         /// When it was given.
         at: Timestamp,
     },
+    /// A hook came.
+    Hook(HookFact),
     /// Counts and troubles of a source.
     Source(SourceReport),
+    /// A request of an OpenTelemetry exporter was decoded.
+    Telemetry(Box<crate::sources::otlp::Batch>),
+    /// Where OTLP is received, or why it is not.
+    Receiver(Receiver),
     /// All registries and locks have been listed and sent: what is not alive by now has no process.
     LiveListed {
         /// When.
         at: Timestamp,
+        /// Agents whose registry or lock folder is there.
+        registries: Vec<Agent>,
     },
     /// A listing of everything is complete, and everything it found has been sent.
     Listed {
         /// When.
         at: Timestamp,
     },
+}
+
+/// Where OTLP is received.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receiver {
+    /// Addresses that are listened on.
+    pub listening: Vec<String>,
+    /// Addresses that other programs hold, so that what is sent there does not arrive here.
+    pub taken: Vec<String>,
 }
 
 /// Records appended to one transcript, in file order.
@@ -108,6 +126,19 @@ pub struct FileBatch {
     pub issues: Vec<Issue>,
     /// Moment of reading.
     pub read_at: Timestamp,
+}
+
+/// A hook, as it lay in the spool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HookFact {
+    /// Its file, removed once what it says is stored.
+    pub file: PathBuf,
+    /// Whose.
+    pub agent: Agent,
+    /// Which session.
+    pub session: SessionId,
+    /// What it says.
+    pub hook: Hook,
 }
 
 /// Identity of a file, whatever it is called.
@@ -201,10 +232,18 @@ pub enum IssueKind {
     HalfWritten,
     /// The system's limit of file watches is reached; live files are looked at every 2 s.
     WatchLimit,
+    /// A file in the spool that is no hook; it is removed.
+    BadHook,
+    /// More hooks waited than the spool holds; the oldest were removed, or later ones not kept.
+    SpoolFull,
     /// The kernel dropped file events; everything was listed again.
     WatchOverflow,
     /// A compressed transcript (`.jsonl.zst`), which is not read.
     Compressed,
+    /// A telemetry record that could not be read, or is over 1 MiB.
+    BadRecord,
+    /// A service beyond the number that is kept.
+    TooManyServices,
 }
 
 /// Counts of a source since the last report.
@@ -220,6 +259,12 @@ pub struct SourceReport {
     pub files: u64,
     /// Troubles since the last report.
     pub issues: Vec<Issue>,
+}
+
+/// Id of a request a Claude Code session made of its model, as transcript and telemetry both name it.
+#[must_use]
+pub fn request_id(native: &str) -> FactId {
+    fact_id(Agent::ClaudeCode, "request", &[native])
 }
 
 /// Makes the 16-byte id of a fact from its native ids; the same on every machine and in every version.

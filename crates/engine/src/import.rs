@@ -44,6 +44,7 @@ pub(crate) fn first(core: &mut Core, mut report: impl FnMut(&mut Core)) -> Resul
         Some(ImportProgress { files_done: 0, files_total: 0, bytes_done: 0, bytes_total: 0 });
     let probed = sources::probe(&core.config);
     core.apply_all(probed, now)?;
+    core.apply_all(vec![Input::LiveListed { at: now, registries: Vec::new() }], now)?;
     report(core);
     let (found, reports) = list(core)?;
     core.apply_all(reports, now)?;

@@ -116,6 +116,13 @@ impl Reports {
         self.locks_seen.insert(id.clone());
     }
 
+    /// The folder of an agent's registry or locks is there.
+    pub(crate) fn registry_present(&mut self, agent: Agent) {
+        let source = self.sources.entry(registry(agent).to_owned()).or_default();
+        self.changed |= !source.present;
+        source.present = true;
+    }
+
     pub(crate) fn registry_fact(&mut self, agent: Agent, at: Timestamp) {
         let source = self.sources.entry(registry(agent).to_owned()).or_default();
         self.changed |= !source.present;
@@ -254,6 +261,10 @@ fn message(kind: IssueKind) -> &'static str {
             "The system's limit of file watches is reached; live sessions are looked at every 2 s instead. Raise fs.inotify.max_user_watches."
         }
         IssueKind::Compressed => "A compressed transcript is not read. Its session is missing here.",
+        IssueKind::BadHook => "A file in the spool is no hook. It is removed; others are not affected.",
+        IssueKind::SpoolFull => {
+            "More hooks waited than the spool holds (64 MB, 20,000 files). Some were dropped; states still come from the agents' own files."
+        }
         IssueKind::WatchOverflow => "The system dropped file events. Everything was listed again.",
     }
 }

@@ -10,6 +10,7 @@ pub mod import;
 pub mod locks;
 pub mod meta;
 pub mod open;
+pub mod otlp;
 mod probe;
 pub mod processes;
 pub mod registry;

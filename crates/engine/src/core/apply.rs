@@ -50,6 +50,12 @@ impl Core {
                 }
             }
             Input::Source(report) => self.reports.take(report, now),
+            Input::LiveListed { at, registries } => {
+                for agent in registries {
+                    self.reports.registry_present(agent);
+                }
+                self.apply_listed(at)?;
+            }
             Input::Listed { at } => self.apply_listed(at)?,
         }
         Ok(())
@@ -425,11 +431,10 @@ impl Core {
         Ok(())
     }
 
-    /// The first listing is complete: a process or lock that was open when the engine looked last, and is not listed,
-    /// ended meanwhile.
+    /// The first listing of what lives is complete: a process or lock that was open when the engine looked last, and is
+    /// not listed, ended meanwhile.
     fn apply_listed(&mut self, at: Timestamp) -> Result<(), StoreError> {
-        let first = !self.listed;
-        self.listed = true;
+        let first = !std::mem::replace(&mut self.listed, true);
         let all: Vec<i64> = self.sessions.keys().copied().collect();
         for id in all {
             self.touched.insert(id);

@@ -6,9 +6,10 @@
 
 pub mod claude;
 pub mod codex;
+mod hook;
 mod lenient;
 mod scan;
-mod shorten;
+pub(crate) mod shorten;
 
 use std::borrow::Cow;
 use std::io::{BufRead, BufReader};
@@ -19,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::{FileRole, IssueKind};
 use shorten::Shorten;
+
+pub use hook::{Hooked, hook};
 
 /// How far ahead of the moment of reading a record's time may lie before it is counted as a future time. A reader notes
 /// its moment before it reads, so a line written meanwhile is a little ahead.

@@ -147,12 +147,12 @@ impl LockPlace {
     }
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 fn device_of(file: FileId) -> (u32, u32) {
     (rustix::fs::major(file.dev), rustix::fs::minor(file.dev))
 }
 
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 fn device_of(_file: FileId) -> (u32, u32) {
     (0, 0)
 }

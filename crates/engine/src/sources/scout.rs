@@ -291,7 +291,9 @@ impl Run {
         for at in 0..self.places.len() {
             self.attach_live(at)?;
         }
-        self.send(Input::LiveListed { at: clock::now() })?;
+        let registries =
+            self.places.iter().filter(|p| p.live_folder().is_dir()).map(|p| p.root.agent).collect();
+        self.send(Input::LiveListed { at: clock::now(), registries })?;
         self.list_all()?;
         let start = Instant::now();
         self.timers.at(start + self.tuning.reconcile, Due::Reconcile);
@@ -418,7 +420,9 @@ impl Run {
         for at in 0..self.places.len() {
             self.attach_live(at)?;
         }
-        self.send(Input::LiveListed { at: clock::now() })?;
+        let registries =
+            self.places.iter().filter(|p| p.live_folder().is_dir()).map(|p| p.root.agent).collect();
+        self.send(Input::LiveListed { at: clock::now(), registries })?;
         self.list_all()?;
         self.forget_quiet();
         // Whoever asked waits for the word that all of it has been sent.

@@ -34,6 +34,9 @@ impl Default for Limits {
     }
 }
 
+/// A buffer of so many chunks is kept: lines of some 100 KB stand in most transcripts.
+const CHUNKS_KEPT: usize = 4;
+
 /// Where reading of one file stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Position {
@@ -195,7 +198,7 @@ impl Tailer {
             return Ok(if run.announce { run.hand_on(position, take).into() } else { Stopped::AtEnd });
         }
         let outcome = self.read_lines(&file, &mut run, position, take);
-        if self.buffer.len() > self.limits.chunk {
+        if self.buffer.len() > self.limits.chunk.saturating_mul(CHUNKS_KEPT) {
             // One long line must not keep its memory for ever.
             self.buffer.truncate(self.limits.chunk);
             self.buffer.shrink_to(self.limits.chunk);

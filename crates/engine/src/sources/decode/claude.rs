@@ -2,6 +2,7 @@
 
 mod call;
 mod failure;
+mod hook;
 mod person;
 mod registry;
 mod response;
@@ -14,6 +15,7 @@ use lamplight_model::ids::{SessionId, Timestamp};
 use lamplight_model::session::EntryKind;
 use serde::{Deserialize, Serialize};
 
+pub(super) use hook::hook;
 pub use registry::{RegistryError, RegistryFile, SubagentMeta, registry, subagent_meta};
 
 use super::lenient::Text;

@@ -1,6 +1,7 @@
 //! Codex: its rollouts, of 0.169 and of the families before `ordinal`, and its index of titles.
 
 mod call;
+mod hook;
 mod wire;
 
 use std::io::BufRead;
@@ -12,6 +13,8 @@ use lamplight_model::event::{
 use lamplight_model::ids::{Agent, SessionId, Timestamp};
 use lamplight_model::session::EntryKind;
 use serde::{Deserialize, Serialize};
+
+pub(super) use hook::hook;
 
 use super::lenient::{Text, cut};
 use super::{BadLine, Decoded, first_line, moment, scan};
@@ -210,7 +213,7 @@ impl Line<'_> {
         let key = fact_id(Agent::Codex, "message", native);
         let model = self.carry.model.clone();
         let owner_rank = OwnerRank::Own;
-        let response = Response { key, model, usage, owner: None, owner_rank };
+        let response = Response { key, model, usage, owner: None, owner_rank, request: None };
         self.push(at, EventKind::ResponseReceived(response));
     }
 

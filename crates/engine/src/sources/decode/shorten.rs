@@ -7,7 +7,7 @@ const KEPT_BYTES: usize = 64 * 1024;
 
 /// Passes JSON on with every text cut after [`KEPT_BYTES`], so that a parser behind it never holds a long one. What it
 /// passes on is JSON exactly if what it reads is, but for the part of a text that it cuts.
-pub(super) struct Shorten<R> {
+pub(crate) struct Shorten<R> {
     from: R,
     place: Place,
 }
@@ -39,7 +39,7 @@ enum State {
 
 impl<R: BufRead> Shorten<R> {
     /// Shortens what `from` gives; it must begin outside a text.
-    pub(super) fn new(from: R) -> Self {
+    pub(crate) fn new(from: R) -> Self {
         Self { from, place: Place { state: State::Outside, kept: 0, is_half: false } }
     }
 }

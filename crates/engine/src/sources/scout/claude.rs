@@ -11,6 +11,7 @@ use super::{Run, Running};
 use crate::clock;
 use crate::facts::{Input, IssueKind, RegistryUpdate};
 use crate::sources::open::modified_at;
+use crate::sources::processes::{Liveness, look_up};
 use crate::sources::registry::{self, Reading, issue, pid_of};
 use crate::sources::watch::Interest;
 
@@ -105,8 +106,11 @@ impl Run {
     pub(super) fn registry_changed(&mut self, path: &Path, is_retry: bool) -> Running {
         let Some(pid) = path.file_name().and_then(pid_of) else { return Ok(()) };
         let Some(at) = self.place_of(path) else { return Ok(()) };
-        // Held before it is checked: a process that ends in between is then told to have ended.
-        self.hold(pid);
+        // Held before it is checked: a process that ends in between is then told to have ended. One that has ended but
+        // was not reaped could still be held, and would be told to end at every look.
+        if look_up(pid) != Liveness::Gone {
+            self.hold(pid);
+        }
         match registry::read(path, pid, clock::now()) {
             Reading::Gone => self.registry_gone(at, path),
             Reading::Refused(kind) => {

@@ -18,6 +18,9 @@ use crate::sources::watch::Interest;
 /// calendar: a folder is made when a day's first thread is, in whatever time zone Codex runs.
 const DAYS_WATCHED: usize = 2;
 
+/// A lock that nobody seems to hold is looked at once more, so many times later than a created one.
+const SLOW_MAKER: u32 = 10;
+
 /// A lock file, followed.
 #[derive(Debug)]
 pub(super) struct KnownLock {
@@ -118,6 +121,11 @@ impl Run {
         known.holder = holder;
         if is_new {
             self.plan_report();
+            if holder.is_none() {
+                // Locking tells nobody. Should its maker be slow, it is seen to hold it after all.
+                let again = Instant::now() + self.tuning.lock_made.saturating_mul(SLOW_MAKER);
+                self.timers.at(again, Due::Lock(file.path.clone()));
+            }
         }
         let session = file.session.clone();
         self.send(Input::Lock { session: session.clone(), present: true, holder, at: clock::now() })?;

@@ -17,7 +17,7 @@ pub(super) fn tool_call(block: Block<'_>, owner: Option<SessionId>) -> Option<To
 
 /// Returns what a call acts on: the first of the fields that is there. One order serves all tools, those of MCP servers
 /// too: no tool has an earlier field that says less than a later one.
-fn target(input: Input<'_>) -> Option<String> {
+pub(super) fn target(input: Input<'_>) -> Option<String> {
     let first_question =
         input.questions.0.into_iter().next().and_then(|question| question.question.into_string());
     [
@@ -41,7 +41,8 @@ fn target(input: Input<'_>) -> Option<String> {
     .or_else(|| input.task.into_string())
 }
 
-fn ask(name: &str, input: &Input<'_>) -> Option<Ask> {
+/// Returns what a call asks of the person.
+pub(super) fn ask(name: &str, input: &Input<'_>) -> Option<Ask> {
     match name {
         "AskUserQuestion" => {
             let first = input.questions.0.first();

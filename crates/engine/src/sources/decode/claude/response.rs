@@ -5,7 +5,7 @@ use lamplight_model::ids::{Agent, SessionId};
 
 use super::wire::{Block, Content, Message, Record, SAID, WireUsage};
 use super::{Line, Stamp, call, failure};
-use crate::facts::fact_id;
+use crate::facts::{fact_id, request_id};
 use crate::sources::decode::lenient::cut;
 
 impl Line<'_> {
@@ -25,6 +25,7 @@ impl Line<'_> {
                     usage: usage(&message.usage),
                     owner: owner.clone(),
                     owner_rank,
+                    request: record.request.get().map(request_id),
                 }),
             );
         }

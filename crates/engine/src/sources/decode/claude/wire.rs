@@ -42,6 +42,7 @@ object! {
         "toolDenialBeforeRun" => is_denied_before_run: Flag,
         "permissionDecision" => decision: Decision<'de>,
         // assistant
+        "requestId" => request: Text<'de>,
         "isApiErrorMessage" => is_error: Flag,
         "error" => error: Text<'de>,
         "apiErrorStatus" => error_status: Count,

@@ -36,6 +36,23 @@ pub(super) fn tool_call(payload: Payload<'_>) -> Option<(ToolCall, Option<TaskCh
     Some((ToolCall { key, name, target, ask, escalated, owner: None }, change))
 }
 
+/// Returns what a call of which a hook tells acts on.
+pub(super) fn target_of(name: &str, fields: Fields<'_>) -> Option<String> {
+    let patched = match name {
+        "apply_patch" => fields.input.get().and_then(first_patched_file).map(str::to_owned),
+        _ => None,
+    };
+    // A hook gives the patch itself as the command.
+    let patched = patched.or_else(|| match (&fields.command, name) {
+        (Command::Line(line), "apply_patch") => first_patched_file(line).map(str::to_owned),
+        _ => None,
+    });
+    patched
+        .or_else(|| command_line(&fields.cmd))
+        .or_else(|| command_line(&fields.command))
+        .or_else(|| first_of(fields))
+}
+
 fn first_of(fields: Fields<'_>) -> Option<String> {
     let question = fields.questions.0.into_iter().next().and_then(|question| question.question.into_string());
     [
@@ -81,7 +98,8 @@ fn first_patched_file(patch: &str) -> Option<&str> {
     })
 }
 
-fn ask(name: &str, fields: &Fields<'_>) -> Option<Ask> {
+/// Returns what a call asks of the person.
+pub(super) fn ask(name: &str, fields: &Fields<'_>) -> Option<Ask> {
     if name != "request_user_input" {
         return None;
     }
