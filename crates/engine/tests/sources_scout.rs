@@ -4,6 +4,7 @@
 mod lines;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
@@ -576,6 +577,59 @@ fn a_lock_left_by_a_crash_is_told_as_held_by_nobody() {
 }
 
 #[test]
+fn a_lock_taken_late_is_seen_when_its_thread_is_appended_to() {
+    let mut watching = Watching::start(|home| {
+        let day = home.join(".codex/sessions/2026/11/20");
+        put(
+            day.join(format!("rollout-2026-11-20T12-00-00-{}.jsonl", session(1))),
+            rollout_start(&session(1)),
+        );
+        put(home.join(".codex/thread-writer-locks").join(format!("{}.lock", session(1))), "");
+    });
+    // Locking makes no file event. The child's line says that it holds the lock.
+    let mut command = Command::new("flock");
+    command.arg("-o").arg(watching.lock_file(1)).args(["sh", "-c", "echo held; exec sleep 600"]);
+    let mut holder = Running(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(holder.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "held\n");
+    let rollout = format!(".codex/sessions/2026/11/20/rollout-2026-11-20T12-00-00-{}.jsonl", session(1));
+    append(
+        &watching.home.path().join(rollout),
+        r#"{"timestamp":"2026-11-20T12:00:01.000Z","ordinal":1,"type":"event_msg","payload":{"type":"task_started","turn_id":"t1","model_context_window":258400}}
+"#,
+    );
+    assert_eq!(watching.until_lock(&session(1)), (true, Some(holder.pid())));
+}
+
+#[test]
+fn a_process_that_ended_but_was_not_reaped_is_dead_and_told_so_once() {
+    let mut zombie = Command::new("true").stdout(Stdio::piped()).spawn().unwrap();
+    let start = {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", zombie.id())).unwrap();
+        stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().to_owned()
+    };
+    // Its end of the pipe closes when it exits.
+    std::io::copy(&mut zombie.stdout.take().unwrap(), &mut std::io::sink()).unwrap();
+    let pid = zombie.id();
+    let mut watching = Watching::start(|home| {
+        put(
+            claude(home).join(format!("sessions/{pid}.json")),
+            registry(pid, &session(1), BUSY, Some(&start)),
+        );
+    });
+    for _ in 0..3 {
+        watching.orders.send(Order::Rescan).unwrap();
+        watching.until("the listing", |input| matches!(input, Input::Listed { .. }));
+    }
+    assert_eq!(watching.registry_updates().last().map(|u| u.validity), Some(Validity::Dead));
+    let exits = watching.seen.iter().filter(|i| matches!(i, Input::ProcessExited { .. })).count();
+    // It may have been between the pipe's end and its own when it was looked at first.
+    assert!(exits <= 1, "{exits} exits");
+    zombie.wait().unwrap();
+}
+
+#[test]
 fn titles_of_codex_threads_are_read_and_followed() {
     let line = |n: u32, title: &str| {
         format!(r#"{{"id":"{}","thread_name":"{title}","updated_at":"2026-11-20T12:00:00Z"}}"#, session(n))
@@ -672,7 +726,8 @@ fn orders_list_again_read_again_and_stop() {
     append(&watching.transcript("p", 1), prompt(&session(1), 2, "two"));
     watching.until_said("two");
     watching.stop();
-    assert!(watching.inputs.recv().is_err(), "every sender is gone");
+    // Ends only when every sender is gone.
+    assert!(watching.inputs.iter().all(|input| !matches!(input, Input::Batch(_))));
 }
 
 #[test]
