@@ -1,5 +1,6 @@
 //! The lamp's pixels, in every size a panel asks for, with the count in the upper right corner, where the lamp is not.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use tauri::image::Image;
@@ -34,9 +35,10 @@ pub fn lamp(lamp: Lamp, panel: Panel, count: usize) -> Vec<Pixels> {
         (Lamp::NeedsYou, Panel::Dark) => &*NEEDS_ON_DARK,
         (Lamp::NeedsYou, Panel::Light) => &*NEEDS_ON_LIGHT,
     };
+    // The colour of the lamp's light, so that the number does not look like a piece of its shade.
     let ink = match panel {
-        Panel::Dark => [0xff, 0xff, 0xff, 0xff],
-        Panel::Light => [0x1d, 0x1b, 0x18, 0xff],
+        Panel::Dark => [0xff, 0xb2, 0x3f, 0xff],
+        Panel::Light => [0x9a, 0x4f, 0x00, 0xff],
     };
     drawings
         .iter()
@@ -100,7 +102,7 @@ fn glyph(count: usize) -> Option<Glyph> {
     if count == 0 { None } else { Some(DIGITS.get(count).copied().unwrap_or(MANY)) }
 }
 
-/// Clears the corner and writes the glyph into it, so that no part of the shade runs into it.
+/// Writes the glyph into the corner, with a clear seam around it, so that no part of the shade runs into it.
 fn with_glyph(drawing: &Pixels, glyph: Glyph, ink: [u8; 4]) -> Pixels {
     let Pixels { size, mut rgba } = drawing.clone();
     // At 16 px the glyph is 3 by 5; from 22 px on it is doubled, at 48 px four times as large: nearly half the height.
@@ -111,26 +113,24 @@ fn with_glyph(drawing: &Pixels, glyph: Glyph, ink: [u8; 4]) -> Pixels {
     } else {
         4
     };
-    let (width, height) = (GLYPH_WIDTH * scale, GLYPH_HEIGHT * scale);
-    let Some(left) = size.checked_sub(width) else { return drawing.clone() };
-    let mut put = |x: usize, y: usize, colour: [u8; 4]| {
-        if let Some(pixel) = rgba.get_mut((y * size + x) * 4..).and_then(|rest| rest.get_mut(..4)) {
-            pixel.copy_from_slice(&colour);
-        }
-    };
-    for y in 0..=height {
-        for x in left.saturating_sub(1)..size {
-            put(x, y, [0; 4]);
-        }
-    }
-    for (row, bits) in glyph.into_iter().enumerate() {
-        for column in (0..GLYPH_WIDTH).filter(|column| bits & (0b100 >> column) != 0) {
-            for y in 0..scale {
-                for x in 0..scale {
-                    put(left + column * scale + x, row * scale + y, ink);
-                }
+    let Some(left) = size.checked_sub(GLYPH_WIDTH * scale) else { return drawing.clone() };
+    let dots = glyph.into_iter().enumerate().flat_map(|(row, bits)| {
+        (0..GLYPH_WIDTH).filter(move |column| bits & (0b100 >> column) != 0).map(move |column| (column, row))
+    });
+    let lit: Vec<(usize, usize)> = dots.map(|(column, row)| (left + column * scale, row * scale)).collect();
+    let mut fill = |xs: Range<usize>, ys: Range<usize>, colour: [u8; 4]| {
+        for (x, y) in ys.flat_map(|y| xs.clone().map(move |x| (x, y))).filter(|(x, y)| *x < size && *y < size)
+        {
+            if let Some(pixel) = rgba.get_mut((y * size + x) * 4..).and_then(|rest| rest.get_mut(..4)) {
+                pixel.copy_from_slice(&colour);
             }
         }
+    };
+    for &(x, y) in &lit {
+        fill(x.saturating_sub(1)..x + scale + 1, y.saturating_sub(1)..y + scale + 1, [0; 4]);
+    }
+    for &(x, y) in &lit {
+        fill(x..x + scale, y..y + scale, ink);
     }
     Pixels { size, rgba }
 }
