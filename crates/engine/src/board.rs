@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lamplight_model::ids::Timestamp;
-use lamplight_model::view::{ChangeSet, Hidden, ImportProgress, SessionCard, SourceView, Status};
+use lamplight_model::view::{ChangeSet, Hidden, ImportProgress, Service, SessionCard, SourceView, Status};
 use tokio::sync::broadcast;
 
 /// Changes kept for subscribers that come back after a gap.
@@ -35,6 +35,7 @@ struct Inner {
     hidden: Hidden,
     archived: u64,
     sources: Vec<SourceView>,
+    services: Vec<Service>,
     importing: Option<ImportProgress>,
     history: VecDeque<Arc<ChangeSet>>,
 }
@@ -47,6 +48,7 @@ pub(crate) struct Pending {
     pub hidden: Option<Hidden>,
     pub archived: Option<u64>,
     pub sources: Option<Vec<SourceView>>,
+    pub services: Option<Vec<Service>>,
     pub importing: Option<ImportProgress>,
     pub importing_done: bool,
 }
@@ -58,6 +60,7 @@ impl Pending {
             && self.hidden.is_none()
             && self.archived.is_none()
             && self.sources.is_none()
+            && self.services.is_none()
             && self.importing.is_none()
             && !self.importing_done
     }
@@ -73,6 +76,7 @@ impl Board {
             hidden: Hidden::default(),
             archived: 0,
             sources: Vec::new(),
+            services: Vec::new(),
             importing: None,
             history: VecDeque::new(),
         };
@@ -87,7 +91,7 @@ impl Board {
     /// Takes over what is pending and tells everybody. Does nothing when nothing differs from what is shown.
     pub(crate) fn publish(&self, pending: Pending, now: Timestamp) {
         let mut inner = self.lock();
-        let Pending { upserted, removed, hidden, archived, sources, importing, importing_done } = pending;
+        let Pending { upserted, removed, hidden, archived, sources, services, importing, importing_done } = pending;
         let upserted: Vec<SessionCard> = upserted
             .into_iter()
             .filter(|(key, card)| inner.cards.get(key) != Some(card))
@@ -97,6 +101,7 @@ impl Board {
         let hidden = hidden.filter(|h| *h != inner.hidden);
         let archived = archived.filter(|a| *a != inner.archived);
         let sources = sources.filter(|s| *s != inner.sources);
+        let services = services.filter(|s| *s != inner.services);
         let importing = importing.filter(|p| Some(*p) != inner.importing);
         let importing_done = importing_done && inner.importing.is_some();
         if upserted.is_empty()
@@ -104,6 +109,7 @@ impl Board {
             && hidden.is_none()
             && archived.is_none()
             && sources.is_none()
+            && services.is_none()
             && importing.is_none()
             && !importing_done
         {
@@ -119,6 +125,9 @@ impl Board {
         inner.archived = archived.unwrap_or(inner.archived);
         if let Some(sources) = &sources {
             inner.sources.clone_from(sources);
+        }
+        if let Some(services) = &services {
+            inner.services.clone_from(services);
         }
         if importing.is_some() {
             inner.importing = importing;
@@ -136,7 +145,7 @@ impl Board {
             upserted,
             removed,
             worktrees: None,
-            services: None,
+            services,
             sources,
             hidden,
             archived,
@@ -197,7 +206,7 @@ impl Board {
             at_ms: now.0,
             sessions: inner.cards.values().cloned().collect(),
             worktrees: Vec::new(),
-            services: Vec::new(),
+            services: inner.services.clone(),
             hidden: inner.hidden,
             archived: inner.archived,
             sources: inner.sources.clone(),

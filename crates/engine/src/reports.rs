@@ -9,8 +9,9 @@ use lamplight_model::view::{IssueView, SourceHealth, SourceView};
 use rusqlite::Connection;
 
 use crate::config::Config;
-use crate::facts::{Issue, IssueKind, SourceReport};
-use crate::store::{StoreError, files, from_sql, to_sql};
+use crate::facts::{Issue, IssueKind, Receiver, SourceReport};
+use crate::sources::hooks;
+use crate::store::{StoreError, files, from_sql, rows, to_sql};
 
 /// Least time between two tellings of mere counts.
 const COUNTS_EVERY: Duration = Duration::from_secs(10);
@@ -28,6 +29,10 @@ pub(crate) struct Reports {
     counted: bool,
     told: Option<Instant>,
     locks_seen: HashSet<SessionId>,
+    /// Where hooks lie.
+    spool: PathBuf,
+    /// A later hook has come than the engine's note says.
+    hooks_unsaved: bool,
     /// When this engine began to look; a registry file read before is a former engine's.
     pub(crate) started_at: Timestamp,
 }
@@ -40,7 +45,12 @@ struct Source {
     bytes: u64,
     last_fact: Option<Timestamp>,
     issues: BTreeMap<IssueKind, IssueView>,
+    /// Addresses it should listen on that other programs hold.
+    taken: Vec<String>,
 }
+
+/// Name of the source that telemetry comes from.
+const OTLP: &str = "otlp";
 
 pub(crate) fn transcripts(agent: Agent) -> &'static str {
     match agent {
@@ -48,6 +58,11 @@ pub(crate) fn transcripts(agent: Agent) -> &'static str {
         Agent::Codex => "codex rollouts",
     }
 }
+
+/// Name of the spool's source; it is listed once a hook has come.
+pub(crate) const HOOKS: &str = "hooks";
+/// When the latest hook came, among the engine's notes.
+const HOOK_AT: &str = "hook_at_ms";
 
 pub(crate) fn registry(agent: Agent) -> &'static str {
     match agent {
@@ -68,6 +83,12 @@ impl Reports {
             };
             sources.entry(transcripts(agent).to_owned()).or_default().path = root.join(read);
             sources.entry(registry(agent).to_owned()).or_default().path = root.join(live);
+        }
+        let spool = hooks::folder(&config.data_dir);
+        if let Some(at) = rows::meta(db, HOOK_AT)?.and_then(|at| at.parse().ok()) {
+            let source = sources.entry(HOOKS.to_owned()).or_default();
+            (source.path, source.present) = (spool.clone(), true);
+            source.last_fact = Some(Timestamp(at));
         }
         for (agent, known, bytes) in files::sums(db)? {
             if let Some(agent) = Agent::from_word(&agent) {
@@ -99,6 +120,8 @@ impl Reports {
             changed: true,
             locks_seen: HashSet::new(),
             started_at: now,
+            spool,
+            hooks_unsaved: false,
             counted: false,
             told: None,
         })
@@ -121,6 +144,17 @@ impl Reports {
         let source = self.sources.entry(registry(agent).to_owned()).or_default();
         self.changed |= !source.present;
         source.present = true;
+    }
+
+    /// A hook came.
+    pub(crate) fn hook_fact(&mut self, at: Timestamp) {
+        let source = self.sources.entry(HOOKS.to_owned()).or_default();
+        self.changed |= !source.present;
+        source.present = true;
+        source.path.clone_from(&self.spool);
+        self.hooks_unsaved |= source.last_fact < Some(at);
+        source.last_fact = source.last_fact.max(Some(at));
+        self.counted = true;
     }
 
     pub(crate) fn registry_fact(&mut self, agent: Agent, at: Timestamp) {
@@ -165,6 +199,33 @@ impl Reports {
         self.note(report.name, &report.issues, now);
     }
 
+    /// Where telemetry is received, or why it is not.
+    pub(crate) fn receiver(&mut self, receiver: Receiver) {
+        let source = self.sources.entry(OTLP.to_owned()).or_default();
+        source.path = receiver.listening.join(", ").into();
+        source.present = !receiver.listening.is_empty() || !receiver.taken.is_empty();
+        source.taken = receiver.taken;
+        self.changed = true;
+    }
+
+    /// Telemetry was received.
+    pub(crate) fn telemetry(&mut self, bytes: u64, refused: u64, refused_services: u64, now: Timestamp) {
+        let source = self.sources.entry(OTLP.to_owned()).or_default();
+        source.bytes = source.bytes.saturating_add(bytes);
+        source.last_fact = source.last_fact.max(Some(now));
+        source.present = true;
+        self.counted = true;
+        for (kind, count) in [(IssueKind::BadRecord, refused), (IssueKind::TooManyServices, refused_services)] {
+            if count > 0 {
+                self.note(OTLP, &[Issue { kind, path: None, at: None }], now);
+                let view = self.sources.get_mut(OTLP).and_then(|s| s.issues.get_mut(&kind));
+                if let Some(view) = view {
+                    view.count = view.count.saturating_add(count - 1);
+                }
+            }
+        }
+    }
+
     fn note(&mut self, name: &str, issues: &[Issue], now: Timestamp) {
         for issue in issues {
             let source = self.sources.entry(name.to_owned()).or_default();
@@ -188,6 +249,11 @@ impl Reports {
     }
 
     pub(crate) fn save(&mut self, db: &Connection) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.hooks_unsaved)
+            && let Some(at) = self.sources.get(HOOKS).and_then(|s| s.last_fact)
+        {
+            rows::set_meta(db, HOOK_AT, &at.0.to_string())?;
+        }
         for (name, kind) in self.unsaved.drain() {
             let Some(view) = self.sources.get(&name).and_then(|s| s.issues.get(&kind)) else { continue };
             db.prepare_cached("INSERT OR REPLACE INTO issues (source, kind, path, count, last_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)")?
@@ -215,8 +281,10 @@ impl Reports {
                 let mut issues: Vec<IssueView> = s.issues.values().cloned().collect();
                 issues.sort_by_key(|i| std::cmp::Reverse(i.last_at_ms));
                 issues.truncate(MOST_ISSUES);
+                issues.extend(s.taken.iter().map(|address| port_taken(address, self.started_at)));
                 let troubled =
-                    s.issues.keys().any(|k| matches!(k, IssueKind::WatchLimit | IssueKind::Unreadable));
+                    s.issues.keys().any(|k| matches!(k, IssueKind::WatchLimit | IssueKind::Unreadable))
+                        || !s.taken.is_empty();
                 SourceView {
                     name: name.clone(),
                     path: s.path.to_string_lossy().into_owned(),
@@ -233,6 +301,19 @@ impl Reports {
                 }
             })
             .collect()
+    }
+}
+
+/// Not kept with the other issues: it holds for this run of the engine only.
+fn port_taken(address: &str, at: Timestamp) -> IssueView {
+    IssueView {
+        kind: "port_taken".to_owned(),
+        message: format!(
+            "Another program listens on {address}. Telemetry sent there does not arrive here; everything else works."
+        ),
+        path: None,
+        count: 1,
+        last_at_ms: at.0,
     }
 }
 
@@ -264,6 +345,12 @@ fn message(kind: IssueKind) -> &'static str {
         IssueKind::BadHook => "A file in the spool is no hook. It is removed; others are not affected.",
         IssueKind::SpoolFull => {
             "More hooks waited than the spool holds (64 MB, 20,000 files). Some were dropped; states still come from the agents' own files."
+        }
+        IssueKind::BadRecord => {
+            "A telemetry record could not be read. It was refused; the others of its request are used."
+        }
+        IssueKind::TooManyServices => {
+            "More than 500 services sent telemetry. What further ones send is not counted."
         }
         IssueKind::WatchOverflow => "The system dropped file events. Everything was listed again.",
     }

@@ -180,6 +180,8 @@ pub struct Response {
     pub owner: Option<SessionId>,
     /// Whether `owner` was named by `requestSessionId` (believed first) or `forkedFrom`.
     pub owner_rank: OwnerRank,
+    /// Hash of the request's id, by which telemetry of the same call is joined; `None` where the record names none.
+    pub request: Option<FactId>,
 }
 
 /// How strongly a line names the owner of its usage; smaller is believed first.

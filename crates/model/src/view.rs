@@ -323,15 +323,85 @@ pub struct Worktree {
 }
 
 /// An instrumented service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 #[ts(export)]
 pub struct Service {
     /// `service.name`.
     pub name: String,
     /// `service.namespace`.
     pub namespace: Option<String>,
-    /// Last record received.
+    /// Time of its latest record.
     pub last_seen_ms: i64,
+    /// Time of the first one known.
+    pub first_seen_ms: i64,
+    /// By the age of the latest record.
+    pub state: ServiceState,
+    /// What `calls` counts.
+    pub measures: ServiceMeasure,
+    /// Calls in the hour that ended with the latest record, as the figures up to `cost_usd` are.
+    pub calls: u64,
+    /// Failed ones.
+    pub errors: u64,
+    /// Rate over the five minutes that ended with the latest record; over its age, when it is younger.
+    pub requests_per_minute: f64,
+    /// Share of failed calls, 0 to 1; `null` without calls.
+    pub error_rate: Option<f64>,
+    /// Median duration, within an eighth of its value.
+    pub p50_ms: Option<u64>,
+    /// Duration that 95 % of the calls did not exceed, likewise.
+    pub p95_ms: Option<u64>,
+    /// Tokens of model calls.
+    pub tokens: TokenTotals,
+    /// Cost, as reported, else by the price table; `null` as soon as one call's is not known.
+    pub cost_usd: Option<f64>,
+    /// Cost since midnight.
+    pub cost_today_usd: Option<f64>,
+    /// Where the cost comes from.
+    pub cost_source: Option<CostSource>,
+    /// Models it called, the one called last first.
+    pub models: Vec<String>,
+    /// The last hour, minute by minute.
+    pub series: ServiceSeries,
+}
+
+/// Whether a service is still heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceState {
+    /// Within the last 5 minutes.
+    Live,
+    /// Within the last 30: it may be an outage.
+    Quiet,
+    /// Longer ago.
+    Dormant,
+}
+
+/// What a service's calls are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceMeasure {
+    /// Calls of a model.
+    ModelCalls,
+    /// It calls no model: requests it served, by their spans.
+    Requests,
+    /// It sends no spans either: log records.
+    Logs,
+}
+
+/// Sixty minutes without gaps; the last entry is the minute that runs when it was sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ServiceSeries {
+    /// Start of the first minute.
+    pub from_ms: i64,
+    /// Calls per minute.
+    pub calls: Vec<u64>,
+    /// Failed calls per minute.
+    pub errors: Vec<u64>,
+    /// Known cost per minute.
+    pub cost_usd: Vec<f64>,
 }
 
 /// What is not shown, counted.

@@ -1,0 +1,451 @@
+//! OTLP requests, decoded and mapped: bytes in, a [`Batch`] of facts for the writer out. Pure; no socket, no clock.
+//!
+//! Start from [`decode`]. A request is walked by its framing, and its records are decoded one at a time, so that a
+//! hostile body costs no more memory than its own size; `proto` says what is read of a record, `json` how JSON differs,
+//! `claude` and `service` what a record means. Records of coding agents and of services part by [`classify`], never by
+//! whether a session id is there.
+
+mod attributes;
+mod claude;
+mod classify;
+mod json;
+mod proto;
+mod service;
+mod walk;
+
+use std::collections::{BTreeMap, HashMap};
+
+use lamplight_model::event::Usage;
+use lamplight_model::ids::{Agent, FactId, SessionId, Timestamp};
+use xxhash_rust::xxh3::xxh3_128;
+
+use attributes::Attributes;
+use classify::Origin;
+use proto::{DataPoint, InstrumentationScope, LogRecord, Metric, Resource, Span};
+use walk::{Group, Scope};
+
+pub use proto::response_bytes;
+
+/// Largest record that is decoded. Agents' largest, with prompts, are some 100 KB.
+const MAX_RECORD_BYTES: usize = 1024 * 1024;
+
+/// What a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Log records.
+    Logs,
+    /// Spans.
+    Traces,
+    /// Metric data points.
+    Metrics,
+}
+
+impl Signal {
+    /// Every signal.
+    pub const ALL: [Self; 3] = [Self::Logs, Self::Traces, Self::Metrics];
+
+    /// Name of the field that counts refused records in a JSON answer.
+    #[must_use]
+    pub fn rejected_field(self) -> &'static str {
+        match self {
+            Self::Logs => "rejectedLogRecords",
+            Self::Traces => "rejectedSpans",
+            Self::Metrics => "rejectedDataPoints",
+        }
+    }
+}
+
+/// How a request is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Binary protobuf.
+    Protobuf,
+    /// OTLP's JSON.
+    Json,
+}
+
+/// A request that cannot be read as a whole; sending it again would not help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// The framing is no OTLP.
+    #[error("the body is no OTLP request: {0}")]
+    Framing(&'static str),
+    /// JSON that cannot be parsed.
+    #[error("the body is no OTLP request in JSON: line {line}, column {column}")]
+    Json {
+        /// Line, from 1.
+        line: usize,
+        /// Column.
+        column: usize,
+    },
+}
+
+/// What was refused of an accepted request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartialSuccess {
+    /// Records refused; the others are committed.
+    pub rejected: u64,
+    /// Why, for whoever reads the exporter's log.
+    pub message: Option<&'static str>,
+}
+
+/// A decoded request.
+#[derive(Debug)]
+pub struct Batch {
+    /// Moment of reading; no fact is later.
+    pub received_at: Timestamp,
+    /// Size of the request.
+    pub bytes: u64,
+    /// Records in it.
+    pub records: u64,
+    /// Records that carry no fact: counted, not stored.
+    pub counted: u64,
+    /// What was refused.
+    pub partial: PartialSuccess,
+    /// Services that sent something.
+    pub(crate) services: Vec<ServiceSeen>,
+    /// What records say about sessions of coding agents.
+    pub(crate) sessions: BTreeMap<(Agent, SessionId), SessionSeen>,
+    /// The facts.
+    pub(crate) facts: Vec<Fact>,
+}
+
+/// A service named by a resource.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ServiceSeen {
+    pub name: String,
+    pub namespace: String,
+    /// Time of its latest record, never later than the moment of reading.
+    pub last: Timestamp,
+}
+
+/// Attributes that say something about a session; absent ones leave what was known.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct SessionSeen {
+    /// Time of the latest record.
+    pub at: Timestamp,
+    /// `service.namespace`: the project.
+    pub namespace: Option<String>,
+    /// `service.instance.id`: the terminal.
+    pub instance: Option<String>,
+    /// The run it was declared to belong to.
+    pub run: Option<String>,
+    /// The session that was declared to have spawned it.
+    pub parent: Option<SessionId>,
+}
+
+/// One fact. Each is stored at most once, however often it is delivered.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Fact {
+    /// Something a service did.
+    Measured(Measured),
+    /// A model request of a Claude Code session, with what it cost by the agent's own account.
+    Requested(Requested),
+    /// A failed attempt of a Claude Code session, or the end of its retries.
+    Failed(Failed),
+}
+
+/// Identity of a record: its time first, so that what arrives together is stored together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecordId {
+    /// The record's own time; 0 when it has none.
+    pub at_ns: i64,
+    pub hash: FactId,
+}
+
+/// What a service did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    /// Called a model.
+    ModelCall,
+    /// Served a request: a root span, or one that answers somebody.
+    Request,
+    /// Wrote a log record.
+    Log,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Measured {
+    /// Index into [`Batch::services`].
+    pub service: usize,
+    pub id: RecordId,
+    pub kind: Kind,
+    pub at: Timestamp,
+    /// The call's own id (trace and span): a span and a log record may both tell of it.
+    pub call: Option<FactId>,
+    /// Told by a span.
+    pub by_span: bool,
+    pub is_error: bool,
+    pub duration_us: Option<u64>,
+    pub model: Option<String>,
+    pub usage: Usage,
+    /// Reported cost in billionths of a US dollar.
+    pub cost_nano: Option<u64>,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Requested {
+    pub session: SessionId,
+    /// Hash of the request id, as in [`lamplight_model::event::Response::request`]; else of the record.
+    pub request: FactId,
+    pub at: Timestamp,
+    pub model: Option<String>,
+    pub usage: Usage,
+    /// Reported cost in billionths of a US dollar.
+    pub cost_nano: Option<u64>,
+    pub duration_ms: Option<u64>,
+    pub ttft_ms: Option<u64>,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Failed {
+    pub session: SessionId,
+    pub id: RecordId,
+    pub at: Timestamp,
+    /// Retries are used up.
+    pub exhausted: bool,
+    /// HTTP status, where said.
+    pub status: Option<u16>,
+    /// Attempt, or attempts in all.
+    pub attempt: Option<u32>,
+}
+
+/// Decodes a request and maps its records.
+///
+/// # Errors
+/// [`Malformed`] when the request cannot be read at all. A single record that cannot be read is refused and counted in
+/// [`Batch::partial`].
+pub fn decode(
+    signal: Signal,
+    encoding: Encoding,
+    body: &[u8],
+    received_at: Timestamp,
+) -> Result<Batch, Malformed> {
+    let groups = match encoding {
+        Encoding::Protobuf => walk::protobuf(body)?,
+        Encoding::Json => walk::json(body)?,
+    };
+    let mut mapper = Mapper {
+        encoding,
+        batch: Batch {
+            received_at,
+            bytes: body.len() as u64,
+            records: 0,
+            counted: 0,
+            partial: PartialSuccess::default(),
+            services: Vec::new(),
+            sessions: BTreeMap::new(),
+            facts: Vec::new(),
+        },
+        twins: HashMap::new(),
+    };
+    for group in &groups {
+        mapper.group(signal, group);
+    }
+    Ok(mapper.batch)
+}
+
+struct Mapper {
+    encoding: Encoding,
+    batch: Batch,
+    /// How often each identical record was met in this request.
+    twins: HashMap<u128, u32>,
+}
+
+/// Whose records are being read.
+struct Around<'a> {
+    resource: &'a [attributes::KeyValue],
+    origin: Origin,
+    /// Index into [`Batch::services`], for a service.
+    service: Option<usize>,
+    /// Hash of resource and scope.
+    hash: u128,
+}
+
+impl Mapper {
+    fn group(&mut self, signal: Signal, group: &Group<'_>) {
+        let Ok(resource) = self.read::<Resource>(group.resource) else {
+            let records = group.scopes.iter().map(|s| s.records.len() as u64).sum();
+            return self.refuse(records, "a resource could not be read");
+        };
+        for scope in &group.scopes {
+            self.scope(signal, &resource, group.resource, scope);
+        }
+        // A resource without records still says that its service is there; it says nothing about when.
+    }
+
+    fn scope(&mut self, signal: Signal, resource: &Resource, resource_bytes: &[u8], scope: &Scope<'_>) {
+        let Ok(named) = self.read::<InstrumentationScope>(scope.scope) else {
+            return self.refuse(scope.records.len() as u64, "a scope could not be read");
+        };
+        let attributes = Attributes::of(&resource.attributes);
+        let origin = classify::classify(&attributes, &named.name);
+        let service = (origin == Origin::Service && !scope.records.is_empty())
+            .then(|| self.service(&attributes));
+        let hash = xxh3_128(
+            &[xxh3_128(resource_bytes).to_be_bytes(), xxh3_128(scope.scope).to_be_bytes()].concat(),
+        );
+        let around = Around { resource: &resource.attributes, origin, service, hash };
+        for record in &scope.records {
+            self.batch.records += 1;
+            match signal {
+                Signal::Logs => self.log(&around, record),
+                Signal::Traces => self.span(&around, record),
+                Signal::Metrics => self.metric(&around, record),
+            }
+        }
+    }
+
+    fn service(&mut self, resource: &Attributes<'_>) -> usize {
+        let name = resource.name("service.name").unwrap_or_else(|| "unknown_service".to_owned());
+        let namespace = resource.name("service.namespace").unwrap_or_default();
+        let services = &mut self.batch.services;
+        if let Some(at) = services.iter().position(|s| s.name == name && s.namespace == namespace) {
+            return at;
+        }
+        services.push(ServiceSeen { name, namespace, last: Timestamp::default() });
+        services.len() - 1
+    }
+
+    fn log(&mut self, around: &Around<'_>, bytes: &[u8]) {
+        let Ok(record) = self.read::<LogRecord>(bytes) else {
+            return self.refuse(1, "a log record could not be read");
+        };
+        let own = Attributes::over(&record.attributes, around.resource);
+        let at_ns = first_set([record.time_unix_nano, record.observed_time_unix_nano]);
+        let at = self.moment(at_ns);
+        self.seen(around, &own, at);
+        let id = self.id(around, at_ns, bytes);
+        let fact = match around.origin {
+            Origin::Coding(Agent::ClaudeCode) => claude::log(&record, &own, id, at),
+            // Codex shares no id with its rollout, whose usage alone counts; Gemini CLI's files are its witness.
+            Origin::Coding(_) | Origin::OtherCoding => None,
+            Origin::Service => around
+                .service
+                .map(|service| Fact::Measured(service::log(&record, &own, service, id, at))),
+        };
+        self.keep(fact);
+    }
+
+    fn span(&mut self, around: &Around<'_>, bytes: &[u8]) {
+        let Ok(span) = self.read::<Span>(bytes) else {
+            return self.refuse(1, "a span could not be read");
+        };
+        let own = Attributes::over(&span.attributes, around.resource);
+        let at_ns = first_set([span.end_time_unix_nano, span.start_time_unix_nano]);
+        let at = self.moment(at_ns);
+        self.seen(around, &own, at);
+        let id = self.id(around, at_ns, bytes);
+        let fact = around
+            .service
+            .and_then(|service| service::span(&span, &own, service, id, at))
+            .map(Fact::Measured);
+        self.keep(fact);
+    }
+
+    fn metric(&mut self, around: &Around<'_>, bytes: &[u8]) {
+        let Ok(metric) = self.read::<Metric>(bytes) else {
+            return self.refuse(1, "a metric could not be read");
+        };
+        let points: Vec<DataPoint<'_>> = metric.points();
+        // A metric counts once as a record; what is counted here are its points.
+        self.batch.records = self.batch.records.saturating_sub(1).saturating_add(points.len() as u64);
+        self.batch.counted += points.len() as u64;
+        for point in points {
+            let own = Attributes::over(point.attributes, around.resource);
+            let at = self.moment(first_set([point.time_unix_nano, 0]));
+            self.seen(around, &own, at);
+        }
+    }
+
+    /// Notes who sent a record.
+    fn seen(&mut self, around: &Around<'_>, own: &Attributes<'_>, at: Timestamp) {
+        match around.origin {
+            Origin::Service => {
+                if let Some(service) = around.service.and_then(|i| self.batch.services.get_mut(i)) {
+                    service.last = service.last.max(at);
+                }
+            }
+            Origin::Coding(agent) => {
+                let Some(session) = classify::session(agent, own) else { return };
+                let found = classify::declared(own, at);
+                self.batch.sessions.entry((agent, session)).or_default().merge(found);
+            }
+            Origin::OtherCoding => {}
+        }
+    }
+
+    fn keep(&mut self, fact: Option<Fact>) {
+        match fact {
+            Some(fact) => self.batch.facts.push(fact),
+            None => self.batch.counted += 1,
+        }
+    }
+
+    fn refuse(&mut self, records: u64, message: &'static str) {
+        self.batch.partial.rejected += records;
+        self.batch.partial.message.get_or_insert(message);
+    }
+
+    fn read<T: prost::Message + Default + for<'de> serde::Deserialize<'de>>(
+        &self,
+        bytes: &[u8],
+    ) -> Result<T, Unreadable> {
+        if bytes.len() > MAX_RECORD_BYTES {
+            return Err(Unreadable);
+        }
+        match self.encoding {
+            Encoding::Protobuf => T::decode(bytes).map_err(|_| Unreadable),
+            Encoding::Json if bytes.is_empty() => Ok(T::default()),
+            Encoding::Json => serde_json::from_slice(bytes).map_err(|_| Unreadable),
+        }
+    }
+
+    /// Identity of a record: what it says, who says it, and how many identical ones stood before it in this request.
+    fn id(&mut self, around: &Around<'_>, at_ns: u64, bytes: &[u8]) -> RecordId {
+        let plain = xxh3_128(&[around.hash.to_be_bytes(), xxh3_128(bytes).to_be_bytes()].concat());
+        let twin = self.twins.entry(plain).or_default();
+        let hash = match *twin {
+            0 => plain,
+            n => xxh3_128(&[&plain.to_be_bytes()[..], &n.to_be_bytes()[..]].concat()),
+        };
+        *twin += 1;
+        RecordId { at_ns: i64::try_from(at_ns).unwrap_or(i64::MAX), hash: FactId(hash) }
+    }
+
+    /// A record's time in milliseconds, never later than the moment of reading, which also stands in for none.
+    fn moment(&self, at_ns: u64) -> Timestamp {
+        if at_ns == 0 {
+            return self.batch.received_at;
+        }
+        let ms = i64::try_from(at_ns / 1_000_000).unwrap_or(i64::MAX);
+        Timestamp(ms.min(self.batch.received_at.0))
+    }
+}
+
+/// A record that cannot be decoded or is too large.
+struct Unreadable;
+
+fn first_set(times: [u64; 2]) -> u64 {
+    times.into_iter().find(|t| *t != 0).unwrap_or(0)
+}
+
+impl SessionSeen {
+    /// Takes over what `other` says; of two project or terminal names the later one holds.
+    fn merge(&mut self, other: Self) {
+        let (newer, older) = if other.at >= self.at { (other, std::mem::take(self)) } else { (std::mem::take(self), other) };
+        *self = Self {
+            at: newer.at,
+            namespace: newer.namespace.or(older.namespace),
+            instance: newer.instance.or(older.instance),
+            // Who spawned it does not change; the first word holds.
+            run: older.run.or(newer.run),
+            parent: older.parent.or(newer.parent),
+        };
+    }
+
+    /// Whether it says nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.namespace.is_none() && self.instance.is_none() && self.run.is_none() && self.parent.is_none()
+    }
+}

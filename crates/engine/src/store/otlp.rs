@@ -1,0 +1,381 @@
+//! What telemetry leaves behind: which records were counted, what requests cost, and per-minute sums of services.
+
+use lamplight_model::event::Usage;
+use lamplight_model::ids::{FactId, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::{StoreError, from_sql, to_sql};
+use crate::sources::otlp::{Kind, RecordId, Requested};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Time of a record that marks a model call as told; no record has it.
+const CALL_MARK_NS: i64 = -1;
+
+/// Minutes of services are kept this long.
+const KEPT_MINUTES: i64 = 400 * 1_440;
+
+/// Marks a record as counted; `false` when it was before, today or yesterday.
+pub(crate) fn first_sight(db: &Connection, id: RecordId, received: Timestamp) -> Result<bool, StoreError> {
+    let day = received.0.div_euclid(DAY_MS);
+    if is_seen(db, id, day - 1)? {
+        return Ok(false);
+    }
+    let mut insert =
+        db.prepare_cached("INSERT OR IGNORE INTO telemetry_seen (day, at_ns, hash) VALUES (?1, ?2, ?3)")?;
+    Ok(insert.execute((day, id.at_ns, id.hash.0.to_be_bytes()))? > 0)
+}
+
+fn is_seen(db: &Connection, id: RecordId, day: i64) -> Result<bool, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM telemetry_seen WHERE day = ?1 AND at_ns = ?2 AND hash = ?3)",
+    )?;
+    Ok(select.query_row((day, id.at_ns, id.hash.0.to_be_bytes()), |row| row.get(0))?)
+}
+
+/// Marks a model call as told by a log record; `false` when it was before.
+pub(crate) fn mark_call(db: &Connection, call: FactId, received: Timestamp) -> Result<bool, StoreError> {
+    first_sight(db, RecordId { at_ns: CALL_MARK_NS, hash: call }, received)
+}
+
+/// Whether a log record told of a model call.
+pub(crate) fn is_call_marked(db: &Connection, call: FactId, received: Timestamp) -> Result<bool, StoreError> {
+    let id = RecordId { at_ns: CALL_MARK_NS, hash: call };
+    let day = received.0.div_euclid(DAY_MS);
+    Ok(is_seen(db, id, day)? || is_seen(db, id, day - 1)?)
+}
+
+/// Forgets marks and minutes that are too old to matter.
+pub(crate) fn prune(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
+    db.execute("DELETE FROM telemetry_seen WHERE day < ?1", [now.0.div_euclid(DAY_MS) - 1])?;
+    let oldest = now.0.div_euclid(60_000) - KEPT_MINUTES;
+    db.execute("DELETE FROM service_minutes WHERE minute < ?1", [oldest])?;
+    db.execute("DELETE FROM service_latency WHERE minute < ?1", [oldest])?;
+    Ok(())
+}
+
+/// A request as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredRequest {
+    /// Row of the session that made it.
+    pub session: i64,
+    /// Model as the agent reported it.
+    pub model: String,
+    pub usage: Usage,
+    pub cost_nano: Option<u64>,
+    /// The response it was joined to.
+    pub call: Option<FactId>,
+}
+
+/// A response of a transcript, as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OwnedCall {
+    /// Row of the session that owns it.
+    pub owner: i64,
+    pub model: String,
+    pub usage: Usage,
+}
+
+/// Stores a request; `false` when it is known.
+pub(crate) fn put_request(
+    db: &Connection,
+    r: &Requested,
+    session: i64,
+    model: i64,
+    call: Option<FactId>,
+) -> Result<bool, StoreError> {
+    let mut insert = db.prepare_cached(
+        "INSERT OR IGNORE INTO reported_requests
+         (request, session, at_ms, model, input, output, cache_write_5m, cache_write_1h, cache_read, cost_nano,
+          duration_ms, ttft_ms, call)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?;
+    let u = r.usage;
+    let done = insert.execute(rusqlite::params![
+        r.request.0.to_be_bytes(),
+        session,
+        r.at.0,
+        model,
+        to_sql(u.input),
+        to_sql(u.output),
+        to_sql(u.cache_write_5m),
+        to_sql(u.cache_write_1h),
+        to_sql(u.cache_read),
+        r.cost_nano.map(to_sql),
+        r.duration_ms.map(to_sql),
+        r.ttft_ms.map(to_sql),
+        call.map(|key| key.0.to_be_bytes()),
+    ])?;
+    Ok(done > 0)
+}
+
+/// Whether a request is known.
+pub(crate) fn has_request(db: &Connection, request: FactId) -> Result<bool, StoreError> {
+    let mut select =
+        db.prepare_cached("SELECT EXISTS (SELECT 1 FROM reported_requests WHERE request = ?1)")?;
+    Ok(select.query_row([request.0.to_be_bytes()], |row| row.get(0))?)
+}
+
+/// Reads a request.
+pub(crate) fn request(db: &Connection, request: FactId) -> Result<Option<StoredRequest>, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT session, m.name, input, output, cache_write_5m, cache_write_1h, cache_read, cost_nano, call
+         FROM reported_requests r JOIN models m ON m.id = r.model WHERE request = ?1",
+    )?;
+    Ok(select
+        .query_row([request.0.to_be_bytes()], |row| {
+            Ok(StoredRequest {
+                session: row.get(0)?,
+                model: row.get(1)?,
+                usage: usage(row, 2)?,
+                cost_nano: row.get::<_, Option<i64>>(7)?.map(from_sql),
+                call: row.get::<_, Option<[u8; 16]>>(8)?.map(|key| FactId(u128::from_be_bytes(key))),
+            })
+        })
+        .optional()?)
+}
+
+/// Joins a request to a response.
+pub(crate) fn join(db: &Connection, request: FactId, call: FactId) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE reported_requests SET call = ?2 WHERE request = ?1")?
+        .execute((request.0.to_be_bytes(), call.0.to_be_bytes()))?;
+    Ok(())
+}
+
+/// Remembers which response a transcript's request led to.
+pub(crate) fn link(db: &Connection, request: FactId, call: FactId) -> Result<(), StoreError> {
+    db.prepare_cached("INSERT OR IGNORE INTO call_requests (request, call) VALUES (?1, ?2)")?
+        .execute((request.0.to_be_bytes(), call.0.to_be_bytes()))?;
+    Ok(())
+}
+
+/// The response a request led to, where a transcript said so.
+pub(crate) fn linked(db: &Connection, request: FactId) -> Result<Option<FactId>, StoreError> {
+    let mut select = db.prepare_cached("SELECT call FROM call_requests WHERE request = ?1")?;
+    let key: Option<[u8; 16]> =
+        select.query_row([request.0.to_be_bytes()], |row| row.get(0)).optional()?;
+    Ok(key.map(|key| FactId(u128::from_be_bytes(key))))
+}
+
+/// Reads a response.
+pub(crate) fn owned_call(db: &Connection, key: FactId) -> Result<Option<OwnedCall>, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT session, m.name, input, output, cache_write_5m, cache_write_1h, cache_read
+         FROM llm_calls c JOIN models m ON m.id = c.model WHERE key = ?1",
+    )?;
+    Ok(select
+        .query_row([key.0.to_be_bytes()], |row| {
+            Ok(OwnedCall { owner: row.get(0)?, model: row.get(1)?, usage: usage(row, 2)? })
+        })
+        .optional()?)
+}
+
+fn usage(row: &Row<'_>, from: usize) -> rusqlite::Result<Usage> {
+    let at = |i: usize| -> rusqlite::Result<u64> { Ok(from_sql(row.get(from + i)?)) };
+    Ok(Usage {
+        input: at(0)?,
+        output: at(1)?,
+        cache_write_5m: at(2)?,
+        cache_write_1h: at(3)?,
+        cache_read: at(4)?,
+    })
+}
+
+/// A service as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServiceRow {
+    pub id: i64,
+    pub name: String,
+    pub namespace: String,
+    pub first: Timestamp,
+    pub last: Timestamp,
+    pub calls_by_span: bool,
+}
+
+/// What a service did in one minute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sums {
+    pub calls: u64,
+    pub errors: u64,
+    pub usage: Usage,
+    /// Reported cost in billionths of a US dollar.
+    pub reported_nano: u64,
+    /// Cost by the price table, of calls without a reported one.
+    pub table_nano: u64,
+    /// Calls of which no cost is known.
+    pub unpriced: u64,
+}
+
+/// All services.
+pub(crate) fn services(db: &Connection) -> Result<Vec<ServiceRow>, StoreError> {
+    let mut select =
+        db.prepare("SELECT id, name, namespace, first_ms, last_ms, calls_by_span FROM services ORDER BY id")?;
+    let rows = select.query_map([], |row| {
+        Ok(ServiceRow {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            namespace: row.get(2)?,
+            first: Timestamp(row.get(3)?),
+            last: Timestamp(row.get(4)?),
+            calls_by_span: row.get(5)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Writes a service and returns its row.
+pub(crate) fn put_service(db: &Connection, name: &str, namespace: &str, at: Timestamp) -> Result<i64, StoreError> {
+    let mut upsert = db.prepare_cached(
+        "INSERT INTO services (name, namespace, first_ms, last_ms) VALUES (?1, ?2, ?3, ?3)
+         ON CONFLICT (name, namespace) DO UPDATE SET first_ms = min(first_ms, ?3), last_ms = max(last_ms, ?3)
+         RETURNING id",
+    )?;
+    Ok(upsert.query_row((name, namespace, at.0), |row| row.get(0))?)
+}
+
+/// Notes that spans tell of a service's model calls.
+pub(crate) fn set_calls_by_span(db: &Connection, service: i64) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE services SET calls_by_span = 1 WHERE id = ?1")?.execute([service])?;
+    Ok(())
+}
+
+/// Adds to a minute of a service.
+pub(crate) fn add_minute(
+    db: &Connection,
+    service: i64,
+    minute: i64,
+    kind: Kind,
+    s: &Sums,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO service_minutes
+         (service, minute, kind, calls, errors, input, output, cache_write, cache_read, reported_nano, table_nano, unpriced)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+         ON CONFLICT (service, minute, kind) DO UPDATE SET
+             calls = calls + ?4, errors = errors + ?5, input = input + ?6, output = output + ?7,
+             cache_write = cache_write + ?8, cache_read = cache_read + ?9, reported_nano = reported_nano + ?10,
+             table_nano = table_nano + ?11, unpriced = unpriced + ?12",
+    )?
+    .execute(rusqlite::params![
+        service,
+        minute,
+        kind_number(kind),
+        to_sql(s.calls),
+        to_sql(s.errors),
+        to_sql(s.usage.input),
+        to_sql(s.usage.output),
+        to_sql(s.usage.cache_write_5m),
+        to_sql(s.usage.cache_read),
+        to_sql(s.reported_nano),
+        to_sql(s.table_nano),
+        to_sql(s.unpriced),
+    ])?;
+    Ok(())
+}
+
+/// Adds to the latency histogram of a minute.
+pub(crate) fn add_latency(
+    db: &Connection,
+    service: i64,
+    minute: i64,
+    kind: Kind,
+    bucket: u16,
+    calls: u64,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO service_latency (service, minute, kind, bucket, calls) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (service, minute, kind, bucket) DO UPDATE SET calls = calls + ?5",
+    )?
+    .execute((service, minute, kind_number(kind), bucket, to_sql(calls)))?;
+    Ok(())
+}
+
+/// Adds to the calls of a model.
+pub(crate) fn add_model(
+    db: &Connection,
+    service: i64,
+    model: &str,
+    calls: u64,
+    last: Timestamp,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO service_models (service, model, calls, last_ms) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (service, model) DO UPDATE SET calls = calls + ?3, last_ms = max(last_ms, ?4)",
+    )?
+    .execute((service, model, to_sql(calls), last.0))?;
+    Ok(())
+}
+
+/// Hands every minute of a service since `since` to `each`.
+pub(crate) fn each_minute(
+    db: &Connection,
+    service: i64,
+    since: i64,
+    mut each: impl FnMut(i64, Kind, Sums),
+) -> Result<(), StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT minute, kind, calls, errors, input, output, cache_write, cache_read, reported_nano, table_nano, unpriced
+         FROM service_minutes WHERE service = ?1 AND minute >= ?2",
+    )?;
+    let mut rows = select.query((service, since))?;
+    while let Some(row) = rows.next()? {
+        let n = |i: usize| -> rusqlite::Result<u64> { Ok(from_sql(row.get(i)?)) };
+        let sums = Sums {
+            calls: n(2)?,
+            errors: n(3)?,
+            usage: Usage {
+                input: n(4)?,
+                output: n(5)?,
+                cache_write_5m: n(6)?,
+                cache_write_1h: 0,
+                cache_read: n(7)?,
+            },
+            reported_nano: n(8)?,
+            table_nano: n(9)?,
+            unpriced: n(10)?,
+        };
+        each(row.get(0)?, kind_of(row.get(1)?), sums);
+    }
+    Ok(())
+}
+
+/// Hands every histogram entry of a service since `since` to `each`: minute, kind, bucket, calls.
+pub(crate) fn each_latency(
+    db: &Connection,
+    service: i64,
+    since: i64,
+    mut each: impl FnMut(i64, Kind, u16, u64),
+) -> Result<(), StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT minute, kind, bucket, calls FROM service_latency WHERE service = ?1 AND minute >= ?2",
+    )?;
+    let mut rows = select.query((service, since))?;
+    while let Some(row) = rows.next()? {
+        each(row.get(0)?, kind_of(row.get(1)?), row.get(2)?, from_sql(row.get(3)?));
+    }
+    Ok(())
+}
+
+/// Models of a service, the one used last first.
+pub(crate) fn models(db: &Connection, service: i64) -> Result<Vec<(String, Timestamp)>, StoreError> {
+    let mut select =
+        db.prepare_cached("SELECT model, last_ms FROM service_models WHERE service = ?1 ORDER BY last_ms DESC")?;
+    let rows = select.query_map([service], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn kind_number(kind: Kind) -> i64 {
+    match kind {
+        Kind::ModelCall => 0,
+        Kind::Request => 1,
+        Kind::Log => 2,
+    }
+}
+
+fn kind_of(number: i64) -> Kind {
+    match number {
+        0 => Kind::ModelCall,
+        1 => Kind::Request,
+        _ => Kind::Log,
+    }
+}
