@@ -6,9 +6,11 @@
 
 mod connections;
 mod endpoint;
+mod grpc;
 pub mod guard;
 mod listeners;
 mod metrics;
+mod otlp;
 mod routes;
 mod stream;
 pub mod token;
@@ -21,6 +23,8 @@ use std::thread::JoinHandle;
 
 use lamplight_engine::Engine;
 use tokio::sync::watch;
+
+pub use grpc::DEFAULT_GRPC;
 
 use connections::Incoming;
 use listeners::ControlSocket;
@@ -46,6 +50,27 @@ pub struct ServeOptions {
     pub ui: bool,
 }
 
+/// Where OTLP over gRPC listens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GrpcAddress {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// At [`DEFAULT_GRPC`]; when another program holds it, nowhere, which the health of the source tells.
+    Default,
+    /// At this address; when it is taken, that is an error. Only loopback addresses are accepted.
+    At(SocketAddr),
+}
+
+/// How telemetry is received.
+#[derive(Debug, Clone, Default)]
+pub struct OtlpOptions {
+    /// The gRPC listener. Over HTTP telemetry is received wherever the HTTP listener is.
+    pub grpc: GrpcAddress,
+    /// A token exporters must send; none on loopback unless configured.
+    pub token: Option<Token>,
+}
+
 /// Why serving could not start; nothing is left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -62,6 +87,16 @@ pub enum ServeError {
         "cannot listen on {addr}: {source}. Choose another address with --http, or port 0 for any free one."
     )]
     Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The gRPC listener cannot be bound.
+    #[error(
+        "cannot listen on {addr} for OTLP over gRPC: {source}. Choose another address with --grpc, or port 0 for any free one."
+    )]
+    BindGrpc {
         /// The address.
         addr: SocketAddr,
         /// What the system said.
@@ -109,6 +144,10 @@ pub struct Served {
     pub http: SocketAddr,
     /// Address that was taken, when the listener had to move.
     pub moved_from: Option<SocketAddr>,
+    /// Address OTLP over gRPC is received on.
+    pub grpc: Option<SocketAddr>,
+    /// Address for it that another program holds.
+    pub grpc_taken: Option<SocketAddr>,
     /// File with the bearer token.
     pub token_file: PathBuf,
     /// Address of the browser UI with the token in its fragment, when it is served.
@@ -156,24 +195,48 @@ impl Drop for Running {
     }
 }
 
-/// Serves `engine` on the control socket and over HTTP.
+/// Serves `engine` on the control socket and over HTTP, without a gRPC listener.
 ///
 /// # Errors
 /// [`ServeError`]; what was bound is released again.
 pub fn spawn(engine: Engine, options: ServeOptions) -> Result<Served, ServeError> {
+    spawn_with(engine, options, OtlpOptions::default())
+}
+
+/// Serves `engine` on the control socket, over HTTP, and telemetry over gRPC.
+///
+/// # Errors
+/// [`ServeError`]; what was bound is released again.
+pub fn spawn_with(engine: Engine, options: ServeOptions, otlp: OtlpOptions) -> Result<Served, ServeError> {
     if options.ui && !ui::is_built() {
         return Err(ServeError::NoUi);
     }
     let (token, token_file) = token::load_or_create(&options.data_dir)?;
     let http = listeners::bind_http(options.http.unwrap_or(DEFAULT_HTTP), options.explicit)?;
+    let grpc = listeners::bind_grpc(otlp.grpc)?;
     let (socket, unix) = ControlSocket::bind(&options.data_dir)?;
     let mut running = Running { stop: watch::Sender::new(false), thread: None, endpoint: None, socket };
-    let endpoint = endpoint::write(&options.data_dir, http.addr, &running.socket.path)?;
+    let endpoint = endpoint::write(&options.data_dir, http.addr, grpc.addr, &running.socket.path)?;
     running.endpoint = Some(endpoint);
     let ui_url = options.ui.then(|| format!("http://{}/#token={}", http.addr, token.as_str()));
-    let over_http = HttpHost { token, port: http.addr.port(), ui: options.ui };
-    running.thread = Some(start(engine, unix, Some((http.listener, over_http)), &running.stop)?);
-    Ok(Served { http: http.addr, moved_from: http.moved_from, token_file, ui_url, running })
+    let intake = otlp::Intake::new(engine.clone(), otlp.token);
+    let over_http = HttpHost { token, port: http.addr.port(), ui: options.ui, intake: intake.clone() };
+    engine.set_receiver(lamplight_engine::facts::Receiver {
+        listening: [Some(http.addr), grpc.addr].into_iter().flatten().map(|a| a.to_string()).collect(),
+        taken: [http.moved_from, grpc.taken].into_iter().flatten().map(|a| a.to_string()).collect(),
+    });
+    let (grpc_addr, grpc_taken) = (grpc.addr, grpc.taken);
+    let over_grpc = grpc.listener.zip(grpc.addr).map(|(listener, addr)| (listener, addr.port(), intake));
+    running.thread = Some(start(engine, unix, Some((http.listener, over_http)), over_grpc, &running.stop)?);
+    Ok(Served {
+        http: http.addr,
+        moved_from: http.moved_from,
+        grpc: grpc_addr,
+        grpc_taken,
+        token_file,
+        ui_url,
+        running,
+    })
 }
 
 /// Serves `engine` on the control socket alone, for a host that only wants other `lamp` commands to find it.
@@ -183,7 +246,7 @@ pub fn spawn(engine: Engine, options: ServeOptions) -> Result<Served, ServeError
 pub fn spawn_socket(engine: Engine, data_dir: &Path) -> Result<Running, ServeError> {
     let (socket, unix) = ControlSocket::bind(data_dir)?;
     let mut running = Running { stop: watch::Sender::new(false), thread: None, endpoint: None, socket };
-    running.thread = Some(start(engine, unix, None, &running.stop)?);
+    running.thread = Some(start(engine, unix, None, None, &running.stop)?);
     Ok(running)
 }
 
@@ -192,12 +255,14 @@ struct HttpHost {
     token: Token,
     port: u16,
     ui: bool,
+    intake: otlp::Intake,
 }
 
 fn start(
     engine: Engine,
     unix: std::os::unix::net::UnixListener,
     http: Option<(std::net::TcpListener, HttpHost)>,
+    grpc: Option<(std::net::TcpListener, u16, otlp::Intake)>,
     stop: &watch::Sender<bool>,
 ) -> Result<JoinHandle<()>, ServeError> {
     let thread_error = |source| ServeError::Thread { source };
@@ -208,7 +273,7 @@ fn start(
         .build()
         .map_err(thread_error)?;
     let app = routes::App { engine, stop: stop.subscribe() };
-    let mut incoming = Vec::new();
+    let (mut incoming, mut over_grpc) = (Vec::new(), None);
     {
         let _inside = runtime.enter();
         unix.set_nonblocking(true).map_err(thread_error)?;
@@ -219,12 +284,24 @@ fn start(
             let listener = tokio::net::TcpListener::from_std(listener).map_err(thread_error)?;
             incoming.push((Incoming::Tcp(listener), routes::http(app, host)));
         }
+        if let Some((listener, port, intake)) = grpc {
+            listener.set_nonblocking(true).map_err(thread_error)?;
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(thread_error)?;
+            over_grpc = Some(grpc::serve(listener, port, intake, stop.subscribe()));
+        }
     }
     let stop = stop.subscribe();
     std::thread::Builder::new()
         .name("lamplight-serve".to_owned())
         .spawn(move || {
-            runtime.block_on(connections::serve_all(incoming, stop));
+            runtime.block_on(async {
+                let over_grpc = async {
+                    if let Some(serving) = over_grpc {
+                        serving.await;
+                    }
+                };
+                tokio::join!(connections::serve_all(incoming, stop), over_grpc);
+            });
             // A request that still waits for SQLite is given up: its client is gone or will be told so by the socket.
             runtime.shutdown_background();
         })

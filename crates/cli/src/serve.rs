@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lamplight_api::serve::{ServeOptions, spawn};
+use lamplight_api::serve::{GrpcAddress, OtlpOptions, ServeOptions, spawn_with};
 use lamplight_engine::Engine;
 use lamplight_engine::config::Config;
 use serde::Serialize;
@@ -31,11 +31,6 @@ pub(crate) fn run(config: Config, args: &ServeArgs) -> anyhow::Result<()> {
     // Before anything is started: a signal that comes early must still find us able to stop in order.
     let stop = reach::told_to_stop()?;
     drop(inside);
-    if args.grpc.is_some() {
-        output::note(
-            "note: OTLP over gRPC is not part of this version; nothing listens on the address given with --grpc",
-        );
-    }
     let engine = Engine::start(config.clone()).map_err(reach::start_failure)?;
     let options = ServeOptions {
         http: args.http,
@@ -43,7 +38,8 @@ pub(crate) fn run(config: Config, args: &ServeArgs) -> anyhow::Result<()> {
         data_dir: config.data_dir,
         ui: args.ui,
     };
-    let served = match spawn(engine.clone(), options) {
+    let otlp = OtlpOptions { grpc: args.grpc.map_or(GrpcAddress::Default, GrpcAddress::At), token: None };
+    let served = match spawn_with(engine.clone(), options, otlp) {
         Ok(served) => served,
         Err(error) => {
             engine.shutdown();
@@ -59,9 +55,15 @@ pub(crate) fn run(config: Config, args: &ServeArgs) -> anyhow::Result<()> {
     }
     // So that the first answer a script gets is not an empty status. A failure is told by what is asked next.
     let _ = engine.await_first_look(FIRST_LOOK);
+    if let Some(taken) = served.grpc_taken {
+        output::warning(&format!(
+            "{taken} is taken by another program; telemetry sent to it over gRPC does not arrive here. Everything else \
+             works."
+        ));
+    }
     let printed = output::print_json(&Ready {
         http: served.http.to_string(),
-        grpc: None,
+        grpc: served.grpc.map(|addr| addr.to_string()),
         token_file: &served.token_file,
         ui: served.ui_url.as_deref(),
     });

@@ -6,11 +6,13 @@ use lamplight_model::assess::Assessment;
 use lamplight_model::attention::Cause;
 use lamplight_model::event::BackgroundKind;
 use lamplight_model::ids::{Agent, SessionKey, Timestamp};
-use lamplight_model::label::{Names, label, project};
+use lamplight_model::label::{Names, clean_label, label, project};
 use lamplight_model::pricing::PriceTable;
 use lamplight_model::resume::{WayBack, resume};
-use lamplight_model::session::{LivenessState, SessionKind, SessionState};
-use lamplight_model::view::{Attention, Context, CostSource, SessionCard, Subagents, Todos, TokenTotals};
+use lamplight_model::session::{LivenessState, SessionKind, SessionState, TurnState};
+use lamplight_model::view::{
+    Attention, Context, CostSource, Evidence, SessionCard, Subagents, Todos, TokenTotals,
+};
 
 use crate::places::Place;
 
@@ -75,7 +77,9 @@ pub(crate) fn working_directory(state: &SessionState) -> Option<&str> {
 pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
     let Known { key, state, verdict, .. } = known;
     let t = state.transcript();
-    let names = Names { configured: Some(known.session_labels), renamed: known.renamed, instance: None };
+    let declared = &state.telemetry;
+    let instance = declared.instance.as_ref().map(|d| d.value.as_str());
+    let names = Names { configured: Some(known.session_labels), renamed: known.renamed, instance };
     let (name, label_source) = label(key, state, &names);
     let (label_default, _) = label(key, state, &Names { renamed: None, ..names });
     let cwd = working_directory(state);
@@ -85,8 +89,9 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
     let causes: Vec<Attention> = causes.into_iter().map(attention).collect();
     let model = t.and_then(|t| t.model.clone());
     let last_at = verdict.last_activity.unwrap_or(now);
-    let cost_usd = cost(state, known.prices, last_at);
-    let has_usage = state.usage.values().any(|m| !m.usage.is_zero());
+    let (cost_usd, cost_source) = cost(state, known.prices, last_at);
+    let has_usage = state.usage.values().any(|m| !m.usage.is_zero())
+        || declared.unwritten.values().any(|m| !m.usage.is_zero());
     let resume = resume(
         &WayBack {
             agent: key.agent,
@@ -107,7 +112,12 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
         session_id: key.id.as_str().to_owned(),
         kind: SessionKind::Coding,
         entry: verdict.entry,
-        project: project(key, known.projects, git_root, cwd),
+        // What the wire says wins over what is configured.
+        project: declared
+            .namespace
+            .as_ref()
+            .and_then(|d| clean_label(&d.value))
+            .or_else(|| project(key, known.projects, git_root, cwd)),
         label: name,
         label_source,
         label_default,
@@ -130,7 +140,7 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
         tool_calls: state.tool_calls,
         errors: t.map_or(0, |t| t.errors),
         cost_usd,
-        cost_source: cost_usd.map(|_| CostSource::Table),
+        cost_source,
         context: context(state, known.prices, model.as_deref()),
         subagents: subagents(state, verdict),
         attention: causes.first().cloned(),
@@ -138,10 +148,13 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
         git: None,
         resume,
         pid: verdict.pid,
-        run_id: None,
-        parent_session_id: t.and_then(|t| t.parent.as_ref()).map(|(id, _)| id.as_str().to_owned()),
+        run_id: declared.run.as_ref().map(|d| d.value.clone()),
+        parent_session_id: t
+            .and_then(|t| t.parent.as_ref().map(|(id, _)| id))
+            .or(declared.parent.as_ref().map(|d| &d.value))
+            .map(|id| id.as_str().to_owned()),
         superseded_by: superseded_by(state, verdict),
-        evidence: verdict.evidence.clone(),
+        evidence: verdict.evidence.iter().cloned().chain(failed_attempt(state, verdict)).collect(),
         model,
     }
 }
@@ -208,21 +221,67 @@ fn todos(state: &SessionState) -> Option<Todos> {
 
 pub(crate) fn tokens(state: &SessionState) -> TokenTotals {
     let mut sum = TokenTotals::default();
-    for model in state.usage.values() {
-        sum.input += model.usage.input;
-        sum.output += model.usage.output;
-        sum.cache_write_5m += model.usage.cache_write_5m;
-        sum.cache_write_1h += model.usage.cache_write_1h;
-        sum.cache_read += model.usage.cache_read;
+    let written = state.usage.values().map(|m| m.usage);
+    let unwritten = state.telemetry.unwritten.values().map(|m| m.usage);
+    for usage in written.chain(unwritten) {
+        sum.input = sum.input.saturating_add(usage.input);
+        sum.output = sum.output.saturating_add(usage.output);
+        sum.cache_write_5m = sum.cache_write_5m.saturating_add(usage.cache_write_5m);
+        sum.cache_write_1h = sum.cache_write_1h.saturating_add(usage.cache_write_1h);
+        sum.cache_read = sum.cache_read.saturating_add(usage.cache_read);
     }
     sum
 }
 
-/// List price of the owned usage; `None` as soon as one model has no known price, or nothing was used.
-fn cost(state: &SessionState, prices: &PriceTable, at: Timestamp) -> Option<f64> {
-    let mut used = state.usage.iter().filter(|(_, sum)| !sum.usage.is_zero()).peekable();
-    used.peek()?;
-    used.map(|(model, sum)| prices.cost_usd(model, at, &sum.usage)).sum()
+/// A failed attempt of the turn that runs, as telemetry told it: it explains the silence, and decides nothing.
+fn failed_attempt(state: &SessionState, verdict: &Assessment) -> Option<Evidence> {
+    let failure = state.telemetry.last_failure?;
+    let of_this_turn =
+        verdict.turn_state == TurnState::Working && verdict.since.is_some_and(|since| since <= failure.at);
+    let status = failure.status.map(|status| format!(" with status {status}")).unwrap_or_default();
+    let fact = match (failure.exhausted, failure.attempt) {
+        (true, _) => format!("API retries used up{status}"),
+        (false, Some(n)) => format!("API attempt {n} failed{status}"),
+        (false, None) => format!("API attempt failed{status}"),
+    };
+    of_this_turn.then(|| Evidence { fact, source: "otlp".to_owned(), at_ms: failure.at.0 })
+}
+
+/// Cost of the owned usage: as the agent reported it, and by the price table for what it did not report. `None` as soon
+/// as one part is not known, or nothing was used.
+fn cost(state: &SessionState, prices: &PriceTable, at: Timestamp) -> (Option<f64>, Option<CostSource>) {
+    let telemetry = &state.telemetry;
+    let by_table = state
+        .usage
+        .iter()
+        .map(|(model, sum)| {
+            let reported = telemetry.reported.get(model).map(|r| r.usage).unwrap_or_default();
+            (model, sum.usage.without(reported))
+        })
+        .chain(telemetry.unwritten.iter().map(|(model, sum)| (model, sum.unpriced)))
+        .filter(|(_, usage)| !usage.is_zero());
+    let mut reported_nano: Option<u64> = None;
+    let sums = telemetry.reported.values().map(|r| r.cost_nano);
+    let unwritten = telemetry.unwritten.values().filter(|u| u.usage != u.unpriced).map(|u| u.cost_nano);
+    for nano in sums.chain(unwritten) {
+        reported_nano = Some(reported_nano.unwrap_or(0).saturating_add(nano));
+    }
+    let mut table: Option<f64> = None;
+    for (model, usage) in by_table {
+        match prices.cost_usd(model, at, &usage) {
+            Some(usd) => table = Some(table.unwrap_or(0.0) + usd),
+            None => return (None, None),
+        }
+    }
+    // Exact below 2^53 billionths, nine million dollars.
+    let reported = reported_nano.map(|nano| nano as f64 / 1e9);
+    let source = match (reported.is_some(), table.is_some()) {
+        (true, true) => CostSource::Mixed,
+        (true, false) => CostSource::Reported,
+        (false, true) => CostSource::Table,
+        (false, false) => return (None, None),
+    };
+    (Some(reported.unwrap_or(0.0) + table.unwrap_or(0.0)), Some(source))
 }
 
 fn context(state: &SessionState, prices: &PriceTable, model: Option<&str>) -> Context {

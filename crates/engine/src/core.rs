@@ -8,6 +8,7 @@ mod commands;
 mod notify;
 mod stories;
 
+mod telemetry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::card;
 use crate::config::Config;
 use crate::facts::{Input, fact_id};
 use crate::places::Places;
+use crate::otlp::Services;
 use crate::reports::Reports;
 use crate::store::causes::StoredCause;
 use crate::store::rows::{Class, SessionRow, SessionWrite};
@@ -48,6 +50,7 @@ pub struct Core {
     classes: HashMap<Class, u64>,
     pub(crate) reports: Reports,
     places: Places,
+    services: Services,
     next_story: Option<Timestamp>,
     prices: PriceTable,
     /// The first listing of registries and locks is complete.
@@ -105,6 +108,7 @@ impl Core {
             classes,
             reports: Reports::load(&store.db, &config, now)?,
             places: Places::default(),
+            services: Services::load(&store.db, now)?,
             next_story: None,
             prices,
             listed: false,
@@ -158,6 +162,7 @@ impl Core {
 
     fn apply_and_judge(&mut self, inputs: Vec<Input>, now: Timestamp) -> Result<(), StoreError> {
         for input in inputs {
+        self.services.at(now);
             self.apply(input, now)?;
         }
         self.due_rechecks(now);
@@ -183,7 +188,7 @@ impl Core {
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
         let recheck = self.rechecks.first().map(|(at, _)| *at);
-        [recheck, self.notifier.next_due()].into_iter().flatten().min()
+        [recheck, self.notifier.next_due(), self.services.next_due()].into_iter().flatten().min()
     }
 
     /// Judges every session that was touched and writes what came of it.
@@ -313,6 +318,7 @@ impl Core {
         pending.archived = Some(count(Class::Row).saturating_sub(on_screen));
         pending.sources = self.reports.take_changed();
         self.evict();
+        pending.services = self.services.take_changed();
         pending
     }
 

@@ -1,7 +1,8 @@
 //! A running engine: the writer's thread, the sources' threads, and the handle that hosts hold.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,9 +18,11 @@ use crate::board::{Board, Subscription};
 use crate::clock;
 use crate::config::Config;
 use crate::core::{Core, Notice};
-use crate::facts::Input;
+use crate::facts::{self, Input};
 use crate::import;
 use crate::lock::DirLock;
+use crate::otlp::{Uncommitted, Waiting};
+use crate::sources::otlp::{Batch, PartialSuccess};
 use crate::sources::scout::{self, Order};
 use crate::store::{Store, StoreError};
 use crate::{archive, detail};
@@ -108,6 +111,17 @@ pub enum FindError {
     Engine(#[from] EngineError),
 }
 
+/// Why telemetry was not taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IngestError {
+    /// Too much waits to be committed; to be sent again in a moment.
+    #[error("too much telemetry waits to be stored")]
+    Busy,
+    /// The engine is stopping.
+    #[error("the engine is stopping")]
+    Stopped,
+}
+
 /// What to do with a cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -127,6 +141,12 @@ pub enum CauseAction {
 #[derive(Debug)]
 enum Command {
     Facts(Input),
+    /// Telemetry; answered once it is committed.
+    Ingest {
+        batch: Box<Batch>,
+        waiting: Waiting,
+        answer: tokio::sync::oneshot::Sender<()>,
+    },
     SetLabel {
         key: SessionKey,
         label: Option<String>,
@@ -163,6 +183,10 @@ struct Running {
     board: Arc<Board>,
     config: Config,
     commands: SyncSender<Command>,
+    /// Telemetry that waits to be committed.
+    uncommitted: Arc<Uncommitted>,
+    /// Set when the threads are to stop; ends a first import early.
+    is_stopping: Arc<AtomicBool>,
     /// Handles of the threads, taken by the first to stop them.
     threads: Mutex<Option<Threads>>,
     /// Connections for reading; as many as there are readers at once, which a person's clicks keep at one or two.
@@ -230,6 +254,8 @@ impl Engine {
             commands,
             threads: Mutex::new(Some(Threads { writer, sources, orders })),
             readers: Mutex::new(Vec::new()),
+            uncommitted: Arc::default(),
+            is_stopping,
             _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -379,6 +405,30 @@ impl Engine {
 
     /// Waits until everything sent to the writer before is committed and published.
     ///
+    /// Takes in telemetry; returns once it is committed, with what was refused of it.
+    ///
+    /// # Errors
+    /// [`IngestError::Busy`] when too much waits already; nothing was taken then.
+    pub async fn ingest(&self, mut batch: Batch) -> Result<PartialSuccess, IngestError> {
+        let partial = std::mem::take(&mut batch.partial);
+        let waiting = Waiting::begin(&self.inner.uncommitted, batch.records).ok_or(IngestError::Busy)?;
+        batch.partial.rejected = partial.rejected;
+        let (answer, committed) = tokio::sync::oneshot::channel();
+        let command = Command::Ingest { batch: Box::new(batch), waiting, answer };
+        self.inner.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => IngestError::Busy,
+            TrySendError::Disconnected(_) => IngestError::Stopped,
+        })?;
+        committed.await.map_err(|_| IngestError::Stopped)?;
+        Ok(partial)
+    }
+
+    /// Says where telemetry is received, for the health of the source.
+    pub fn set_receiver(&self, receiver: facts::Receiver) {
+        // A stopped engine has no sources.
+        let _ = self.inner.commands.send(Command::Facts(Input::Receiver(receiver)));
+    }
+
     /// # Errors
     /// When the engine stops meanwhile.
     pub fn barrier(&self) -> Result<(), EngineError> {
@@ -551,8 +601,13 @@ impl Writer {
         for command in commands {
             match command {
                 Command::Facts(input) => {
+        let mut ingested = Vec::new();
                     if matches!(input, Input::Listed { .. }) {
                         listed = true;
+                Command::Ingest { batch, waiting, answer } => {
+                    facts.push(Input::Telemetry(batch));
+                    ingested.push((waiting, answer));
+                }
                         told.append(&mut self.await_listed);
                     }
                     facts.push(input);
@@ -568,6 +623,11 @@ impl Writer {
         if listed {
             self.core.first_look_done(now)?;
             for waiting in told {
+        for (waiting, answer) in ingested {
+            drop(waiting);
+            // The exporter may have hung up; it will send again, which changes nothing.
+            let _ = answer.send(());
+        }
                 // Whoever waited may have gone.
                 let _ = waiting.send(());
             }
@@ -577,7 +637,7 @@ impl Writer {
         let (mut barriers, mut go_on) = (Vec::new(), true);
         for command in rest {
             match command {
-                Command::Facts(_) | Command::AwaitListed(_) => {}
+                Command::Facts(_) | Command::Ingest { .. } | Command::AwaitListed(_) => {}
                 Command::AwaitFirstLook(answer) => {
                     // Whoever waited may have gone.
                     let _ = answer.send(());

@@ -1,6 +1,7 @@
 //! Instrumented services: what they did in the last minutes, in memory, and how the screen shows it.
 
 mod latency;
+mod queue;
 mod view;
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,6 +14,8 @@ use rusqlite::Connection;
 use crate::sources::otlp::{Kind, Measured, ServiceSeen};
 use crate::store::otlp::{self as store, Sums};
 use crate::store::StoreError;
+
+pub(crate) use queue::{Uncommitted, Waiting};
 
 /// Services kept. A name comes with every request of a stranger; a machine has a few dozen.
 const MOST_SERVICES: usize = 500;
@@ -287,11 +290,7 @@ impl Sums {
     fn add(&mut self, other: &Self) {
         self.calls = self.calls.saturating_add(other.calls);
         self.errors = self.errors.saturating_add(other.errors);
-        let (u, v) = (&mut self.usage, &other.usage);
-        u.input = u.input.saturating_add(v.input);
-        u.output = u.output.saturating_add(v.output);
-        u.cache_write_5m = u.cache_write_5m.saturating_add(v.cache_write_5m);
-        u.cache_read = u.cache_read.saturating_add(v.cache_read);
+        self.usage = self.usage.plus(other.usage);
         self.reported_nano = self.reported_nano.saturating_add(other.reported_nano);
         self.table_nano = self.table_nano.saturating_add(other.table_nano);
         self.unpriced = self.unpriced.saturating_add(other.unpriced);

@@ -6,6 +6,7 @@
 pub(crate) mod calls;
 pub(crate) mod causes;
 pub(crate) mod files;
+pub(crate) mod otlp;
 pub(crate) mod rows;
 pub(crate) mod schema;
 pub(crate) mod stories;

@@ -128,6 +128,8 @@ impl SessionState {
             || self.usage.values().any(|m| !m.usage.is_zero())
             || self.mains.values().any(|t| t.prompted || t.responded)
     }
+            || !self.telemetry.unwritten.is_empty()
+            || self.hooks.prompted
 }
 
 /// Says what the facts mean at `now`.
@@ -258,7 +260,9 @@ fn last_activity(state: &SessionState, now: Timestamp) -> Option<Timestamp> {
     let records = state.mains.values().filter_map(|t| t.last_at);
     let subagents = state.subagents.values().filter_map(|s| s.last_at);
     let statuses = state.processes.values().map(|p| p.status_since);
-    records.chain(subagents).chain(statuses).max().map(|at| at.min(now))
+    let known = records.chain(subagents).chain(statuses).chain(state.hooks.active_at).max();
+    // Telemetry speaks only where nothing better does: of a session of which neither transcript nor process is here.
+    known.or(state.telemetry.last_at).map(|at| at.min(now))
 }
 
 /// Subagents whose work is not known to be over. Without a live session nothing of it runs.

@@ -224,6 +224,28 @@ impl Usage {
         }
     }
 
+    /// Returns the sum per field.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        self.each(other, u64::saturating_add)
+    }
+
+    /// Returns what is left per field, never below 0.
+    #[must_use]
+    pub fn without(self, part: Self) -> Self {
+        self.each(part, u64::saturating_sub)
+    }
+
+    fn each(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            input: f(self.input, other.input),
+            output: f(self.output, other.output),
+            cache_write_5m: f(self.cache_write_5m, other.cache_write_5m),
+            cache_write_1h: f(self.cache_write_1h, other.cache_write_1h),
+            cache_read: f(self.cache_read, other.cache_read),
+        }
+    }
+
     /// Tokens that stood in the context when the response was made: input and cache, written or read.
     #[must_use]
     pub fn context(self) -> u64 {

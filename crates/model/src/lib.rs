@@ -14,3 +14,4 @@ pub mod pricing;
 pub mod resume;
 pub mod session;
 pub mod view;
+pub mod telemetry;

@@ -8,6 +8,7 @@ use ts_rs::TS;
 use crate::event::{Ask, BackgroundKind, Failure, HiddenKind, Lineage, Usage};
 use crate::ids::{FactId, SessionId, Timestamp};
 
+use crate::telemetry::Telemetry;
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$meta])*
@@ -214,6 +215,9 @@ pub struct SessionState {
     /// A failed resume.
     pub resume_failed_at: Option<Timestamp>,
 }
+    /// What OpenTelemetry says about it.
+    #[serde(skip_serializing_if = "Telemetry::is_empty")]
+    pub telemetry: Telemetry,
 
 /// A value and when it was learnt; a later one replaces it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

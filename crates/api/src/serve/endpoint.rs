@@ -26,10 +26,19 @@ struct Endpoint {
 }
 
 /// Writes it atomically with mode 0600 and returns where.
-pub(super) fn write(data_dir: &Path, http: SocketAddr, socket: &Path) -> Result<PathBuf, ServeError> {
+pub(super) fn write(
+    data_dir: &Path,
+    http: SocketAddr,
+    grpc: Option<SocketAddr>,
+    socket: &Path,
+) -> Result<PathBuf, ServeError> {
     let path = data_dir.join(ENDPOINT_NAME);
-    let endpoint =
-        Endpoint { http: http.to_string(), grpc: None, pid: std::process::id(), socket: socket.to_owned() };
+    let endpoint = Endpoint {
+        http: http.to_string(),
+        grpc: grpc.map(|addr| addr.to_string()),
+        pid: std::process::id(),
+        socket: socket.to_owned(),
+    };
     let bytes = serde_json::to_vec(&endpoint).map_err(io::Error::from);
     match bytes.and_then(|bytes| write_private(&path, &bytes)) {
         Ok(()) => Ok(path),

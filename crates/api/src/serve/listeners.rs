@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use super::ServeError;
+use super::{DEFAULT_GRPC, GrpcAddress, ServeError};
 use crate::socket;
 
 /// A bound HTTP listener.
@@ -32,6 +32,33 @@ pub(super) fn bind_http(addr: SocketAddr, explicit: bool) -> Result<Http, ServeE
     let listener = bound.map_err(bind_error)?;
     let addr = listener.local_addr().map_err(bind_error)?;
     Ok(Http { listener, addr, moved_from })
+}
+
+/// A bound gRPC listener, or the address that was taken.
+pub(super) struct GrpcListener {
+    pub(super) listener: Option<TcpListener>,
+    pub(super) addr: Option<SocketAddr>,
+    pub(super) taken: Option<SocketAddr>,
+}
+
+/// Binds the gRPC listener. Exporters know no other address than the one they were told, so that it never moves.
+pub(super) fn bind_grpc(wanted: GrpcAddress) -> Result<GrpcListener, ServeError> {
+    let (addr, is_explicit) = match wanted {
+        GrpcAddress::Off => return Ok(GrpcListener { listener: None, addr: None, taken: None }),
+        GrpcAddress::Default => (DEFAULT_GRPC, false),
+        GrpcAddress::At(addr) => (addr, true),
+    };
+    if !addr.ip().is_loopback() {
+        return Err(ServeError::NotLoopback { addr });
+    }
+    let bound = TcpListener::bind(addr).and_then(|listener| listener.local_addr().map(|at| (listener, at)));
+    match bound {
+        Ok((listener, at)) => Ok(GrpcListener { listener: Some(listener), addr: Some(at), taken: None }),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && !is_explicit => {
+            Ok(GrpcListener { listener: None, addr: None, taken: Some(addr) })
+        }
+        Err(source) => Err(ServeError::BindGrpc { addr, source }),
+    }
 }
 
 /// The control socket's place in the file system.

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use super::token::Token;
-use super::{HttpHost, guard, metrics, stream, ui};
+use super::{HttpHost, guard, metrics, otlp, stream, ui};
 use crate::commands::{COMMANDS, Command, Verb};
 use crate::error::{ApiError, ErrorCode};
 
@@ -47,11 +47,12 @@ pub(super) fn control(app: App) -> Router {
 
 /// Routes of the HTTP listener behind its guards.
 pub(super) fn http(app: App, host: HttpHost) -> Router {
-    let HttpHost { token, port, ui } = host;
+    let HttpHost { token, port, ui, intake } = host;
     let mut routes = api(app)
         .route("/api/", any(no_route))
         .route("/api/{*rest}", any(no_route))
         .route_layer(middleware::from_fn_with_state(token, need_token))
+        .merge(otlp::routes(intake))
         .route("/healthz", get(healthz));
     if ui {
         routes = routes.route("/", get(ui::index)).route("/{*path}", get(ui::file));

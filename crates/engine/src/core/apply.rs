@@ -51,6 +51,8 @@ impl Core {
             }
             Input::Source(report) => self.reports.take(report, now),
             Input::LiveListed { at, registries } => {
+            Input::Telemetry(batch) => self.apply_telemetry(*batch)?,
+            Input::Receiver(receiver) => self.reports.receiver(receiver),
                 for agent in registries {
                     self.reports.registry_present(agent);
                 }
@@ -168,7 +170,10 @@ impl Core {
                 let row = calls::model_row(&self.store.db, model)?;
                 let claimed =
                     calls::claim_response(&self.store.db, response.key, claim, row, response.usage)?;
-                self.settle_response(session, claim, model, response.usage, claimed)?;
+                self.settle_response(claim, model, response.usage, &claimed)?;
+                if let Some(request) = response.request {
+                    self.settle_reported(request, response.key, &claimed)?;
+                }
             }
             EventKind::ToolCalled(call) => {
                 let rank = if call.owner.is_some() { OwnerRank::Request } else { OwnerRank::Own };
@@ -219,9 +224,9 @@ impl Core {
         claim: Claim,
         model: &str,
         usage: Usage,
-        claimed: Claimed<calls::StoredCall>,
+        claimed: &Claimed<calls::StoredCall>,
     ) -> Result<(), StoreError> {
-        match claimed {
+        match *claimed {
             Claimed::New => {
                 self.add_usage(claim.session, model, usage, 1)?;
                 if claim.session != seen_in {

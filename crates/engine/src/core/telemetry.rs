@@ -158,7 +158,7 @@ impl Core {
         if let Some(loaded) = self.load(call.owner)? {
             let sum: &mut Reported = loaded.state.telemetry.reported.entry(call.model.clone()).or_default();
             sum.responses = sum.responses.saturating_add(1);
-            sum.usage = plus(sum.usage, call.usage);
+            sum.usage = sum.usage.plus(call.usage);
             sum.cost_nano = sum.cost_nano.saturating_add(cost);
             self.touched.insert(call.owner);
         }
@@ -171,7 +171,7 @@ impl Core {
             let reported = &mut loaded.state.telemetry.reported;
             let sum = reported.entry(call.model.clone()).or_default();
             sum.responses = sum.responses.saturating_sub(1);
-            sum.usage = minus(sum.usage, call.usage);
+            sum.usage = sum.usage.without(call.usage);
             sum.cost_nano = sum.cost_nano.saturating_sub(cost);
             if sum.responses == 0 {
                 reported.remove(&call.model);
@@ -208,37 +208,19 @@ trait Sum {
 impl Sum for Unwritten {
     fn add(&mut self, usage: Usage, cost_nano: Option<u64>) {
         self.responses = self.responses.saturating_add(1);
-        self.usage = plus(self.usage, usage);
+        self.usage = self.usage.plus(usage);
         match cost_nano {
             Some(cost) => self.cost_nano = self.cost_nano.saturating_add(cost),
-            None => self.unpriced = plus(self.unpriced, usage),
+            None => self.unpriced = self.unpriced.plus(usage),
         }
     }
 
     fn take(&mut self, usage: Usage, cost_nano: Option<u64>) {
         self.responses = self.responses.saturating_sub(1);
-        self.usage = minus(self.usage, usage);
+        self.usage = self.usage.without(usage);
         match cost_nano {
             Some(cost) => self.cost_nano = self.cost_nano.saturating_sub(cost),
-            None => self.unpriced = minus(self.unpriced, usage),
+            None => self.unpriced = self.unpriced.without(usage),
         }
-    }
-}
-
-fn plus(a: Usage, b: Usage) -> Usage {
-    each(a, b, u64::saturating_add)
-}
-
-fn minus(a: Usage, b: Usage) -> Usage {
-    each(a, b, u64::saturating_sub)
-}
-
-fn each(a: Usage, b: Usage, f: impl Fn(u64, u64) -> u64) -> Usage {
-    Usage {
-        input: f(a.input, b.input),
-        output: f(a.output, b.output),
-        cache_write_5m: f(a.cache_write_5m, b.cache_write_5m),
-        cache_write_1h: f(a.cache_write_1h, b.cache_write_1h),
-        cache_read: f(a.cache_read, b.cache_read),
     }
 }

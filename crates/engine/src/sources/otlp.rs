@@ -24,7 +24,7 @@ use classify::Origin;
 use proto::{DataPoint, InstrumentationScope, LogRecord, Metric, Resource, Span};
 use walk::{Group, Scope};
 
-pub use proto::response_bytes;
+pub use proto::{response_bytes, status_bytes};
 
 /// Largest record that is decoded. Agents' largest, with prompts, are some 100 KB.
 const MAX_RECORD_BYTES: usize = 1024 * 1024;

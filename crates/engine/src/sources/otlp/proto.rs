@@ -246,3 +246,23 @@ pub fn response_bytes(signal: Signal, encoding: super::Encoding, partial: &Parti
         super::Encoding::Json => b"{}".to_vec(),
     }
 }
+
+/// `google.rpc.Status`.
+#[derive(Clone, PartialEq, Message)]
+struct RpcStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+}
+
+/// Writes the answer to a request that was not accepted.
+#[must_use]
+pub fn status_bytes(encoding: super::Encoding, code: i32, message: &str) -> Vec<u8> {
+    match encoding {
+        super::Encoding::Protobuf => RpcStatus { code, message: message.to_owned() }.encode_to_vec(),
+        super::Encoding::Json => {
+            serde_json::json!({"code": code, "message": message}).to_string().into_bytes()
+        }
+    }
+}
