@@ -102,6 +102,7 @@ fn a_close_survives_a_restart_a14() {
     session.prompt(running.now().plus_ms(-MINUTE), "go");
     running.settle();
     assert_eq!(running.engine.close(Some(session.id.as_str()), None).unwrap(), 1);
+    running.settle();
     let closed = running.filed(&session.key());
     running.stop();
     let again = Running::start(&home);
@@ -152,13 +153,13 @@ fn what_is_done_at_the_end_is_done_once_and_not_at_each_turn_a6() {
 #[test]
 fn a_live_session_wins_over_a_newer_empty_one_a7_a66_a220() {
     let home = Home::new();
+    let empty = home.claude(2, "api");
+    append(&empty.path, "");
     let running = Running::start(&home);
     let process = Process::sleeping();
     let mut live = home.claude(1, "api");
     live.registry(&home, process.pid(), Some("busy"), running.now());
     live.prompt(running.now(), "go");
-    let empty = home.claude(2, "api");
-    append(&empty.path, "");
     let marker = home.claude(3, "api");
     let later = written(running.now().plus_ms(1_000));
     append(

@@ -84,7 +84,7 @@ impl Home {
     pub fn claude(&self, n: u32, project: &str) -> Claude {
         let cwd = self.work_dir(project);
         let id = session_id(n);
-        let path = self.claude_dir().join("projects").join(project).join(format!("{id}.jsonl"));
+        let path = self.claude_dir().join("projects").join(project.replace('/', "-")).join(format!("{id}.jsonl"));
         Claude { id, path, cwd, version: Some("2.1.329".to_owned()), lines: 0 }
     }
 
@@ -351,7 +351,7 @@ impl Codex {
     /// util-linux's flock creates and locks the file, then runs the command with the lock inherited.
     pub fn hold_lock(&self) -> Process {
         let lock = self.lock.to_str().unwrap().to_owned();
-        Process::start("flock", &["-o", &lock, "sleep", "600"])
+        Process::start("flock", &["-o", &lock, "cat"])
     }
 }
 
@@ -361,16 +361,18 @@ fn proc_start(pid: u32) -> Option<String> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
 }
 
-/// A live process of the test's own.
+/// A live process of the test's own; it ends by itself when the test does, because nobody holds its input any more.
 pub struct Process(Child);
 
 impl Process {
     pub fn sleeping() -> Self {
-        Self::start("sleep", &["600"])
+        Self::start("cat", &[])
     }
 
     fn start(program: &str, args: &[&str]) -> Self {
-        Self(Command::new(program).args(args).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().unwrap())
     }
 
     pub fn pid(&self) -> u32 {
@@ -378,6 +380,7 @@ impl Process {
     }
 
     pub fn end(&mut self) {
+        drop(self.0.stdin.take());
         // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();

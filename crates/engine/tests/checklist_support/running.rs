@@ -37,7 +37,10 @@ impl Running {
     }
 
     /// Lists everything once more, so that what happened before is in the status whatever events there were.
+    ///
+    /// Twice, because a listing that was under way before may answer the first.
     pub fn settle(&self) {
+        self.engine.rescan().unwrap();
         self.engine.rescan().unwrap();
         self.engine.barrier().unwrap();
     }
