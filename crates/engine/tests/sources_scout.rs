@@ -538,8 +538,8 @@ fn a_codex_lock_is_seen_held_let_go_and_removed_without_being_touched() {
         }
     });
     let lock = watching.lock_file(1);
-    // util-linux's flock creates and locks the file, then runs the command with the lock inherited; -o closes it there.
-    let mut holder = Running::start("flock", &["-o", lock.to_str().unwrap(), "sleep", "600"]);
+    // util-linux's flock creates and locks the file, then becomes the command, which inherits the lock.
+    let mut holder = Running::start("flock", &["-F", lock.to_str().unwrap(), "sleep", "600"]);
     assert_eq!(watching.until_lock(&session(1)), (true, Some(holder.pid())));
     // Its rollout lies in a day long past: it is watched because the thread is open.
     let rollout = watching
@@ -588,7 +588,7 @@ fn a_lock_taken_late_is_seen_when_its_thread_is_appended_to() {
     });
     // Locking makes no file event. The child's line says that it holds the lock.
     let mut command = Command::new("flock");
-    command.arg("-o").arg(watching.lock_file(1)).args(["sh", "-c", "echo held; exec sleep 600"]);
+    command.arg("-F").arg(watching.lock_file(1)).args(["sh", "-c", "echo held; exec sleep 600"]);
     let mut holder = Running(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
     let mut line = String::new();
     BufReader::new(holder.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
