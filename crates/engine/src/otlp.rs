@@ -120,12 +120,12 @@ impl Services {
             return Ok(None);
         }
         if let Some(service) = known.and_then(|at| self.all.get(at))
-            && service.first <= seen.last
+            && service.first <= seen.first
             && seen.last <= service.last
         {
             return Ok(known);
         }
-        let row = store::put_service(db, &seen.name, &seen.namespace, seen.last)?;
+        let row = store::put_service(db, &seen.name, &seen.namespace, seen.first, seen.last)?;
         self.changed = true;
         let at = known.unwrap_or_else(|| {
             self.by_name.insert(key, self.all.len());
@@ -133,7 +133,7 @@ impl Services {
                 row,
                 name: seen.name.clone(),
                 namespace: seen.namespace.clone(),
-                first: seen.last,
+                first: seen.first,
                 last: seen.last,
                 calls_by_span: false,
                 minutes: BTreeMap::new(),
@@ -143,7 +143,7 @@ impl Services {
             self.all.len() - 1
         });
         if let Some(service) = self.all.get_mut(at) {
-            service.first = service.first.min(seen.last);
+            service.first = service.first.min(seen.first);
             service.last = service.last.max(seen.last);
         }
         Ok(Some(at))

@@ -21,6 +21,11 @@ impl Core {
         let mut services = Vec::with_capacity(batch.services.len());
         let mut refused_services = 0;
         for seen in &batch.services {
+            // A metric without points says nothing about when its service was there.
+            if seen.last < seen.first {
+                services.push(None);
+                continue;
+            }
             let at = self.services.seen(&self.store.db, seen)?;
             refused_services += u64::from(at.is_none());
             services.push(at);

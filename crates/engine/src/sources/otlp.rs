@@ -115,7 +115,8 @@ pub struct Batch {
 pub(crate) struct ServiceSeen {
     pub name: String,
     pub namespace: String,
-    /// Time of its latest record, never later than the moment of reading.
+    /// Times of its earliest and latest record, never later than the moment of reading.
+    pub first: Timestamp,
     pub last: Timestamp,
 }
 
@@ -303,7 +304,9 @@ impl Mapper {
         if let Some(at) = services.iter().position(|s| s.name == name && s.namespace == namespace) {
             return at;
         }
-        services.push(ServiceSeen { name, namespace, last: Timestamp::default() });
+        // A metric without points says that the service is there, and nothing about when.
+        let at = self.batch.received_at;
+        services.push(ServiceSeen { name, namespace, first: at, last: Timestamp::default() });
         services.len() - 1
     }
 
@@ -363,6 +366,7 @@ impl Mapper {
         match around.origin {
             Origin::Service => {
                 if let Some(service) = around.service.and_then(|i| self.batch.services.get_mut(i)) {
+                    service.first = service.first.min(at);
                     service.last = service.last.max(at);
                 }
             }

@@ -224,13 +224,19 @@ pub(crate) fn services(db: &Connection) -> Result<Vec<ServiceRow>, StoreError> {
 }
 
 /// Writes a service and returns its row.
-pub(crate) fn put_service(db: &Connection, name: &str, namespace: &str, at: Timestamp) -> Result<i64, StoreError> {
+pub(crate) fn put_service(
+    db: &Connection,
+    name: &str,
+    namespace: &str,
+    first: Timestamp,
+    last: Timestamp,
+) -> Result<i64, StoreError> {
     let mut upsert = db.prepare_cached(
-        "INSERT INTO services (name, namespace, first_ms, last_ms) VALUES (?1, ?2, ?3, ?3)
-         ON CONFLICT (name, namespace) DO UPDATE SET first_ms = min(first_ms, ?3), last_ms = max(last_ms, ?3)
+        "INSERT INTO services (name, namespace, first_ms, last_ms) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (name, namespace) DO UPDATE SET first_ms = min(first_ms, ?3), last_ms = max(last_ms, ?4)
          RETURNING id",
     )?;
-    Ok(upsert.query_row((name, namespace, at.0), |row| row.get(0))?)
+    Ok(upsert.query_row((name, namespace, first.0, last.0), |row| row.get(0))?)
 }
 
 /// Notes that spans tell of a service's model calls.
