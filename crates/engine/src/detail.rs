@@ -1,6 +1,6 @@
 //! One session in full, read from its transcript on demand.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 
 use lamplight_model::event::{Event, EventKind, PromptOrigin};
@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::engine::EngineError;
 use crate::facts::FileRole;
 use crate::sources::tail::{Flow, Position, TailError, Tailer};
-use crate::store::{causes, files, rows, stories};
+use crate::store::{calls, causes, files, rows, stories};
 use crate::{archive, card, clock};
 
 /// Messages shown.
@@ -38,6 +38,9 @@ pub(crate) struct Story {
     pub messages: Vec<MessageView>,
     /// Files touched, the last one first.
     pub files: Vec<FileTouched>,
+    /// Responses that stand in it, each once; not kept.
+    #[serde(skip)]
+    pub responses: HashSet<FactId>,
 }
 
 /// Puts a session together.
@@ -98,17 +101,28 @@ pub(crate) fn session(
         first_prompt: t.and_then(|t| t.first_prompt.clone()),
         responses: models.iter().map(|m| m.responses).sum(),
         models,
+        inherited_responses: inherited(db, id, &story)?,
         messages: story.messages,
         messages_note: note,
         files: story.files,
         turn_tokens: t.and_then(|t| Some(t.context_used?.saturating_sub(t.turn.baseline?))),
         prompts: row.state.prompts,
-        inherited_responses: row.state.inherited,
         transcript: path.map(|p| p.to_string_lossy().into_owned()),
         client_version: t.and_then(|t| t.version.clone()),
         history,
         card: shown,
     }))
+}
+
+/// How many responses stand in a transcript and belong to another session: copied by a fork.
+fn inherited(db: &Connection, id: i64, story: &Story) -> Result<u32, EngineError> {
+    let mut count = 0u32;
+    for key in &story.responses {
+        if calls::owner_of(db, *key)?.is_some_and(|owner| owner != id) {
+            count = count.saturating_add(1);
+        }
+    }
+    Ok(count)
 }
 
 /// The story that was kept, with a note that it is one.
@@ -138,6 +152,7 @@ pub(crate) fn read_story(agent: Agent, path: &Path) -> Result<Story, TailError> 
 struct Teller {
     messages: VecDeque<(Option<FactId>, MessageView)>,
     files: HashMap<String, FileTouched>,
+    responses: HashSet<FactId>,
 }
 
 impl Teller {
@@ -154,6 +169,7 @@ impl Teller {
                 };
                 self.say(at, role, &prompt.text, None, None);
             }
+            EventKind::ResponseReceived(response) => drop(self.responses.insert(response.key)),
             EventKind::AgentSpoke { text } => self.say(at, MessageRole::Assistant, text, None, None),
             EventKind::ToolCalled(call) => {
                 let target =
@@ -225,6 +241,7 @@ impl Teller {
         let mut files: Vec<FileTouched> = self.files.into_values().collect();
         files.sort_by(|a, b| b.last_at_ms.cmp(&a.last_at_ms).then_with(|| a.path.cmp(&b.path)));
         files.truncate(MOST_FILES);
-        Story { messages: self.messages.into_iter().map(|(_, message)| message).collect(), files }
+        let messages = self.messages.into_iter().map(|(_, message)| message).collect();
+        Story { messages, files, responses: self.responses }
     }
 }

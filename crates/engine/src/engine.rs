@@ -217,6 +217,8 @@ impl Engine {
         let (commands, inbox) = sync_channel(QUEUE);
         let (orders, orders_inbox) = channel();
         let to_sources = orders.clone();
+        let is_stopping = Arc::new(AtomicBool::new(false));
+        let stopping = Arc::clone(&is_stopping);
         let first_import = !core.is_imported()?;
         let (ready, cursors_ready) = channel();
         let writer = std::thread::Builder::new()
@@ -231,7 +233,7 @@ impl Engine {
                     orders: to_sources,
                     clocks: (clock::now(), Instant::now()),
                 };
-                if first_import && let Err(error) = import::first(&mut writer.core, publish_now) {
+                if first_import && let Err(error) = import::first(&mut writer.core, publish_now, || stopping.load(Ordering::Relaxed)) {
                     tracing::error!(%error, "the first import failed; it starts anew at the next start");
                 }
                 // The sources go on from where the import ended; an error means that they are gone already.
@@ -252,10 +254,10 @@ impl Engine {
             board,
             config,
             commands,
-            threads: Mutex::new(Some(Threads { writer, sources, orders })),
-            readers: Mutex::new(Vec::new()),
             uncommitted: Arc::default(),
             is_stopping,
+            threads: Mutex::new(Some(Threads { writer, sources, orders })),
+            readers: Mutex::new(Vec::new()),
             _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -403,8 +405,6 @@ impl Engine {
         self.inner.read(|db| Ok(crate::store::files::sums(db)?.iter().map(|(_, _, bytes)| bytes).sum()))
     }
 
-    /// Waits until everything sent to the writer before is committed and published.
-    ///
     /// Takes in telemetry; returns once it is committed, with what was refused of it.
     ///
     /// # Errors
@@ -429,6 +429,8 @@ impl Engine {
         let _ = self.inner.commands.send(Command::Facts(Input::Receiver(receiver)));
     }
 
+    /// Waits until everything sent to the writer before is committed and published.
+    ///
     /// # Errors
     /// When the engine stops meanwhile.
     pub fn barrier(&self) -> Result<(), EngineError> {
@@ -492,6 +494,7 @@ impl Running {
     fn stop(&self) {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(threads) = threads else { return };
+        self.is_stopping.store(true, Ordering::Relaxed);
         // Either thread may be gone already; then there is nothing to tell it.
         let _ = threads.orders.send(Order::Stop);
         let sources = threads.sources.join();
@@ -598,16 +601,16 @@ impl Writer {
         let now = clock::now();
         self.notice_sleep(now);
         let (mut facts, mut rest, mut listed, mut told) = (Vec::new(), Vec::new(), false, Vec::new());
+        let mut ingested = Vec::new();
         for command in commands {
             match command {
-                Command::Facts(input) => {
-        let mut ingested = Vec::new();
-                    if matches!(input, Input::Listed { .. }) {
-                        listed = true;
                 Command::Ingest { batch, waiting, answer } => {
                     facts.push(Input::Telemetry(batch));
                     ingested.push((waiting, answer));
                 }
+                Command::Facts(input) => {
+                    if matches!(input, Input::Listed { .. }) {
+                        listed = true;
                         told.append(&mut self.await_listed);
                     }
                     facts.push(input);
@@ -620,14 +623,14 @@ impl Writer {
             }
         }
         self.core.apply_all(facts, now)?;
-        if listed {
-            self.core.first_look_done(now)?;
-            for waiting in told {
         for (waiting, answer) in ingested {
             drop(waiting);
             // The exporter may have hung up; it will send again, which changes nothing.
             let _ = answer.send(());
         }
+        if listed {
+            self.core.first_look_done(now)?;
+            for waiting in told {
                 // Whoever waited may have gone.
                 let _ = waiting.send(());
             }
@@ -710,7 +713,7 @@ pub fn run_once(
             if let Some(done) = core.board.status(clock::now()).importing {
                 progress(done);
             }
-        })?;
+        }, || false)?;
     }
     let probed = crate::sources::probe(&core.config);
     let now = clock::now();

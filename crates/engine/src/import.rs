@@ -38,7 +38,13 @@ fn threads() -> usize {
 }
 
 /// Imports everything for the first time; calls `report` whenever there is something to publish.
-pub(crate) fn first(core: &mut Core, mut report: impl FnMut(&mut Core)) -> Result<(), StoreError> {
+///
+/// Stops early when `is_stopping` says so, without the mark: the next start imports again.
+pub(crate) fn first(
+    core: &mut Core,
+    mut report: impl FnMut(&mut Core),
+    is_stopping: impl Fn() -> bool,
+) -> Result<(), StoreError> {
     let now = clock::now();
     core.notifier.pending.importing =
         Some(ImportProgress { files_done: 0, files_total: 0, bytes_done: 0, bytes_total: 0 });
@@ -88,8 +94,11 @@ pub(crate) fn first(core: &mut Core, mut report: impl FnMut(&mut Core)) -> Resul
             core.notifier.pending.importing = Some(progress);
             report(core);
         }
-        ControlFlow::Continue(())
+        if is_stopping() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
+    if is_stopping() {
+        return Ok(());
+    }
     core.note_import_issues(&imported.issues);
     bulk.write(core, clock::now())?;
     core.notifier.pending.importing_done = true;
@@ -389,8 +398,6 @@ impl Bulk {
             EventKind::ResponseReceived(r) => {
                 let owner = self.owner(seen_in, key, r.owner.as_ref(), r.owner_rank, at);
                 let model = self.model(r.model.as_deref().unwrap_or("unknown"));
-                let mut inherits = owner.session != seen_in;
-                let mut loser = seen_in;
                 match self.responses.entry(r.key.0) {
                     std::collections::hash_map::Entry::Vacant(v) => {
                         v.insert((owner, model, r.usage));
@@ -398,16 +405,10 @@ impl Bulk {
                     std::collections::hash_map::Entry::Occupied(mut o) => {
                         let (before, _, usage) = o.get_mut();
                         *usage = usage.max(r.usage);
-                        inherits = false;
                         if beats(&self.sessions, owner, *before) {
-                            inherits = before.session != owner.session;
-                            loser = before.session;
                             *before = owner;
                         }
                     }
-                }
-                if inherits && let Some(s) = self.sessions.get_mut(loser as usize) {
-                    s.state.inherited = s.state.inherited.saturating_add(1);
                 }
             }
             EventKind::ToolCalled(call) => {

@@ -253,6 +253,12 @@ pub(crate) fn claim_counted(
     Ok(Claimed::Kept { owner, before: () })
 }
 
+/// The session that owns a response.
+pub(crate) fn owner_of(db: &Connection, key: FactId) -> Result<Option<i64>, StoreError> {
+    let mut select = db.prepare_cached("SELECT session FROM llm_calls WHERE key = ?1")?;
+    Ok(select.query_row([key.0.to_be_bytes()], |row| row.get(0)).optional()?)
+}
+
 /// Row of a model's name.
 pub(crate) fn model_row(db: &Connection, name: &str) -> Result<i64, StoreError> {
     let mut select = db.prepare_cached("SELECT id FROM models WHERE name = ?1")?;
