@@ -104,10 +104,10 @@ fn read_whole(
     if !open {
         return false;
     }
-    if let Some(meta) = found.meta.as_deref().and_then(|path| read_meta(path, &found.role)) {
-        if !send(Message::Fact { input: Box::new(meta), bytes: 0 }) {
-            return false;
-        }
+    if let Some(meta) = found.meta.as_deref().and_then(|path| read_meta(path, &found.role))
+        && !send(Message::Fact { input: Box::new(meta), bytes: 0 })
+    {
+        return false;
     }
     send(Message::Done(outcome.err().and_then(|e| e.issue())))
 }

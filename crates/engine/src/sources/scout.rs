@@ -228,6 +228,7 @@ pub fn spawn_tuned(
         is_listed: false,
         is_fallback_due: false,
         is_report_due: false,
+        is_rescan_due: false,
         listing: 0,
         counters: Arc::clone(&counters),
     };
@@ -281,6 +282,8 @@ struct Run {
     is_listed: bool,
     is_fallback_due: bool,
     is_report_due: bool,
+    /// A root turned out to be another folder than the one that was listed.
+    is_rescan_due: bool,
     /// Number of the present listing.
     listing: u32,
     counters: Arc<Counters>,
@@ -288,13 +291,7 @@ struct Run {
 
 impl Run {
     fn run(mut self) -> Running {
-        for at in 0..self.places.len() {
-            self.attach_live(at)?;
-        }
-        let registries =
-            self.places.iter().filter(|p| p.live_folder().is_dir()).map(|p| p.root.agent).collect();
-        self.send(Input::LiveListed { at: clock::now(), registries })?;
-        self.list_all()?;
+        self.rescan()?;
         let start = Instant::now();
         self.timers.at(start + self.tuning.reconcile, Due::Reconcile);
         self.timers.at(start + self.tuning.relist, Due::Relist);
@@ -307,6 +304,9 @@ impl Run {
             self.note_counters();
             for signal in self.wait()? {
                 self.take(signal)?;
+            }
+            if self.is_rescan_due {
+                self.rescan()?;
             }
             while let Some(file) = self.dirty.pop_front() {
                 self.read(file, true)?;
@@ -418,6 +418,11 @@ impl Run {
     /// Lists everything again: events were dropped, or it is time.
     fn rescan(&mut self) -> Running {
         for at in 0..self.places.len() {
+            self.watch_root(at);
+        }
+        // A root that is found to be another folder from here on asks for one more.
+        self.is_rescan_due = false;
+        for at in 0..self.places.len() {
             self.attach_live(at)?;
         }
         let registries =
@@ -472,7 +477,7 @@ impl Run {
     }
 
     fn plan_fallback(&mut self) {
-        if !self.is_fallback_due && !(self.unwatched.is_empty() && self.unheld.is_empty()) {
+        if !self.is_fallback_due && (!self.unwatched.is_empty() || !self.unheld.is_empty()) {
             self.is_fallback_due = true;
             self.timers.at(Instant::now() + self.tuning.fallback, Due::Fallback);
         }
@@ -480,16 +485,21 @@ impl Run {
 
     /// Watches a folder; `false` when nothing is there to watch.
     fn watch(&mut self, path: &Path, interest: Interest) -> bool {
+        self.watch_anew(path, interest).is_some()
+    }
+
+    /// Watches a folder; tells whether it is another one than was watched before, or nothing when nothing is there.
+    fn watch_anew(&mut self, path: &Path, interest: Interest) -> Option<bool> {
         let outcome = match &self.watch {
             Some(watch) => watch.add(path, interest),
             None => Err(WatchError::Limit(path.to_owned())),
         };
         match outcome {
-            Ok(_) => {
+            Ok(is_new) => {
                 self.unwatched.remove(path);
-                true
+                Some(is_new)
             }
-            Err(WatchError::Absent(_)) => false,
+            Err(WatchError::Absent(_)) => None,
             Err(error) => {
                 if matches!(error, WatchError::Limit(_)) {
                     self.tell_limit(path);
@@ -498,7 +508,7 @@ impl Run {
                 }
                 self.unwatched.entry(path.to_owned()).or_insert_with(|| folder_changed_at(path));
                 self.plan_fallback();
-                true
+                Some(false)
             }
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct Registered {
     pid: u32,
     /// What the writer was told.
     sent: Option<RegistryUpdate>,
+    /// Its process was found to be the one it speaks of, and is held.
+    was_valid: bool,
     /// Until when a changed session id is held back.
     settles_at: Option<Instant>,
     /// It could not be parsed and will be read again.
@@ -114,7 +116,7 @@ impl Run {
         match registry::read(path, pid, clock::now()) {
             Reading::Gone => self.registry_gone(at, path),
             Reading::Refused(kind) => {
-                self.let_go(pid);
+                self.let_go(pid, path);
                 self.note_live(at, issue(kind, path));
                 Ok(())
             }
@@ -153,7 +155,7 @@ impl Run {
     fn registry_said(&mut self, at: usize, path: &Path, update: RegistryUpdate) -> Running {
         let pid = update.pid;
         if update.validity != Validity::Valid {
-            self.let_go(pid);
+            self.let_go(pid, path);
         }
         let (now, settle) = (Instant::now(), self.tuning.settle);
         let Some(place) = self.places.get_mut(at) else { return Ok(()) };
@@ -164,6 +166,7 @@ impl Run {
             .or_insert_with(|| Registered { pid, ..Registered::default() });
         known.is_retrying = false;
         known.counted = None;
+        known.was_valid |= update.validity == Validity::Valid;
         if is_provisional(known.sent.as_ref(), &update) {
             match known.settles_at {
                 None => {
@@ -205,10 +208,14 @@ impl Run {
         }
     }
 
-    /// Lets a process go that no registry file or lock speaks of.
-    fn let_go(&mut self, pid: u32) {
-        let is_holder = self.places.iter().any(|p| p.locks.values().any(|lock| lock.holder == Some(pid)));
-        if !is_holder {
+    /// Lets a process go that turned out not to be the one its file speaks of. One that was found to be is held until it
+    /// ends, whatever the file says by then.
+    fn let_go(&mut self, pid: u32, path: &Path) {
+        let speaks_of_it = |p: &super::Place| {
+            p.registry.get(path).is_some_and(|known| known.was_valid)
+                || p.locks.values().any(|lock| lock.holder == Some(pid))
+        };
+        if !self.places.iter().any(speaks_of_it) {
             self.exits.release(pid);
             self.unheld.remove(&pid);
         }

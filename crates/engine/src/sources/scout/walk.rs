@@ -58,11 +58,15 @@ impl Run {
 
     /// Watches a root for the folders that appear in it; `false` when it is absent.
     pub(super) fn watch_root(&mut self, at: usize) -> bool {
-        let Some(place) = self.places.get_mut(at) else { return false };
-        place.is_present = place.root.path.is_dir();
-        let (is_present, root) = (place.is_present, place.root.path.clone());
+        let Some(root) = self.places.get(at).map(|p| p.root.path.clone()) else { return false };
         // Only names: databases and histories in it are written all day.
-        is_present && self.watch(&root, Interest::Names)
+        let watched = if root.is_dir() { self.watch_anew(&root, Interest::Names) } else { None };
+        // What stood in it before the watch did, no event told.
+        self.is_rescan_due |= watched == Some(true);
+        if let Some(place) = self.places.get_mut(at) {
+            place.is_present = watched.is_some();
+        }
+        watched.is_some()
     }
 
     /// Watches the folders of a root that are not watched by entering them.
@@ -425,11 +429,7 @@ impl Run {
 
     /// Watches the nearest folder above each absent root.
     fn anchor(&mut self) {
-        let absent = self.places.iter().filter(|p| !p.is_present);
-        let wanted: BTreeSet<PathBuf> = absent
-            .filter_map(|p| p.root.path.ancestors().skip(1).find(|above| above.is_dir()))
-            .map(Path::to_owned)
-            .collect();
+        let wanted = self.anchors_wanted();
         for former in self.anchors.difference(&wanted) {
             let is_used = self.places.iter().any(|p| p.is_present && former.starts_with(&p.root.path));
             if !is_used && let Some(watch) = &self.watch {
@@ -439,7 +439,18 @@ impl Run {
         for folder in &wanted {
             self.watch(folder, Interest::Names);
         }
+        // What appeared between the look and the watch, no event told.
+        let is_late = self.places.iter().any(|p| !p.is_present && p.root.path.is_dir());
+        self.is_rescan_due |= is_late || self.anchors_wanted() != wanted;
         self.anchors = wanted;
+    }
+
+    fn anchors_wanted(&self) -> BTreeSet<PathBuf> {
+        let absent = self.places.iter().filter(|p| !p.is_present);
+        absent
+            .filter_map(|p| p.root.path.ancestors().skip(1).find(|above| above.is_dir()))
+            .map(Path::to_owned)
+            .collect()
     }
 }
 
