@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use lamplight_api::serve::{ServeOptions, Served};
+use lamplight_api::serve::{GrpcAddress, OtlpOptions, ServeOptions, Served};
 use lamplight_api::{ApiError, ErrorCode, config_file, serve};
 use lamplight_engine::{Engine, StartError};
 use serde_json::Value;
@@ -106,7 +106,7 @@ fn start_engine(app: &AppHandle) -> Result<(), String> {
     let host = app.state::<Host>();
     // The window is answered from here on; the server may take its time.
     host.engine.send_replace(Some(engine.clone()));
-    match serve::spawn(engine, options(&data_dir)) {
+    match serve::spawn_with(engine, options(&data_dir), telemetry()) {
         Ok(served) => *host.served.lock().unwrap_or_else(PoisonError::into_inner) = Some(served),
         // Window, tray and notifications need no server: only `lamp` and the browser do.
         Err(error) => tracing::error!(
@@ -119,6 +119,11 @@ fn start_engine(app: &AppHandle) -> Result<(), String> {
 
 fn options(data_dir: &Path) -> ServeOptions {
     ServeOptions { http: None, explicit: false, data_dir: data_dir.to_owned(), ui: false }
+}
+
+/// Telemetry is received where exporters look for a receiver; a port that another program holds is left to it.
+fn telemetry() -> OtlpOptions {
+    OtlpOptions { grpc: GrpcAddress::Default, token: None }
 }
 
 /// Says why there is nothing to show, and ends.

@@ -96,7 +96,6 @@ const DIGITS: [Glyph; 10] = [
 ];
 const MANY: Glyph = [0b000, 0b010, 0b111, 0b010, 0b000];
 const GLYPH_WIDTH: usize = 3;
-const GLYPH_HEIGHT: usize = 5;
 
 fn glyph(count: usize) -> Option<Glyph> {
     if count == 0 { None } else { Some(DIGITS.get(count).copied().unwrap_or(MANY)) }
