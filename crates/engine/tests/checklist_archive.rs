@@ -81,7 +81,7 @@ fn the_archive_has_no_cap_and_pages_hold_only_real_sessions_a65_a66_a68() {
 }
 
 #[test]
-fn what_subagents_spent_counts_as_a_sign_of_life_a67_a135() {
+fn what_subagents_spent_counts_as_a_sign_of_life_a67() {
     let home = Home::new();
     let running = Running::start(&home);
     let mut fan_out = home.claude(1, "api");

@@ -20,7 +20,7 @@ fn check_not_over(card: &lamplight_model::view::SessionCard, when: &str) {
 }
 
 #[test]
-fn a_prompt_alone_never_completes_a_session_a1_a220() {
+fn a_prompt_alone_never_completes_a_session_a1() {
     let home = Home::new();
     let mut clocked = Clocked::new(home.config());
     let mut session = home.claude(1, "api");
@@ -52,7 +52,7 @@ fn a_live_session_is_never_shown_as_over_a5() {
 }
 
 #[test]
-fn closed_stays_closed_until_later_activity_a4_a14_a18_a22_a23_a24_a26_a220_a223() {
+fn closed_stays_closed_until_later_activity_a4_a14_a18_a22_a23_a24_a26_a223() {
     let home = Home::new();
     let running = Running::start(&home);
     let mut session = home.claude(1, "api");
@@ -151,7 +151,7 @@ fn what_is_done_at_the_end_is_done_once_and_not_at_each_turn_a6() {
 }
 
 #[test]
-fn a_live_session_wins_over_a_newer_empty_one_a7_a66_a220() {
+fn a_live_session_wins_over_a_newer_empty_one_a7_a66() {
     let home = Home::new();
     let empty = home.claude(2, "api");
     append(&empty.path, "");
@@ -251,7 +251,7 @@ fn tiers_follow_age_to_the_millisecond_a11_a12_a13_a15_a16() {
 }
 
 #[test]
-fn a_subagent_at_work_keeps_its_session_active_a17_a234() {
+fn a_subagent_at_work_keeps_its_session_active_a17() {
     let home = Home::new();
     for (spoke_at, want) in [(None, Lifecycle::Idle), (Some(9 * MINUTE), Lifecycle::Active)] {
         let mut clocked = Clocked::new(home.config());
