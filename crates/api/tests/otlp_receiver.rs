@@ -1,5 +1,7 @@
 //! The receiver as exporters and strangers meet it: over real sockets, HTTP and gRPC.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
@@ -33,12 +35,8 @@ impl Host {
         let config = config_file::load(&move |name| (name == "HOME").then(|| home.clone())).unwrap();
         let data_dir = config.data_dir.clone();
         let engine = Engine::start(config).unwrap();
-        let options = ServeOptions {
-            http: Some("127.0.0.1:0".parse().unwrap()),
-            explicit: true,
-            data_dir,
-            ui: false,
-        };
+        let options =
+            ServeOptions { http: Some("127.0.0.1:0".parse().unwrap()), explicit: true, data_dir, ui: false };
         let served = spawn_with(engine.clone(), options, OtlpOptions { grpc, token }).unwrap();
         Self { _dir: dir, engine, served: Some(served) }
     }
@@ -99,10 +97,15 @@ impl Answer {
 fn exchange(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(to).unwrap();
     let head: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let length =
-        if headers.iter().any(|(name, _)| *name == "Content-Length" || *name == "Transfer-Encoding") { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let length = if headers.iter().any(|(name, _)| *name == "Content-Length" || *name == "Transfer-Encoding")
+    {
+        String::new()
+    } else {
+        format!("Content-Length: {}\r\n", body.len())
+    };
     // A server that refuses early may close before it has read the body.
-    let _ = stream.write_all(format!("{method} {path} HTTP/1.1\r\n{head}{length}Connection: close\r\n\r\n").as_bytes());
+    let _ = stream
+        .write_all(format!("{method} {path} HTTP/1.1\r\n{head}{length}Connection: close\r\n\r\n").as_bytes());
     let _ = stream.write_all(body);
     read_answer(stream)
 }
@@ -146,9 +149,8 @@ fn protobuf_record(n: u8) -> Vec<u8> {
         out.extend_from_slice(bytes);
         out
     }
-    let text = |key: &str, value: &str| {
-        [field(1, key.as_bytes()), field(2, &field(1, value.as_bytes()))].concat()
-    };
+    let text =
+        |key: &str, value: &str| [field(1, key.as_bytes()), field(2, &field(1, value.as_bytes()))].concat();
     let resource = field(1, &field(1, &text("service.name", "bot")));
     let mut record = vec![1 << 3 | 1];
     let now_ns = u64::try_from(lamplight_engine::clock::now().0).unwrap() * 1_000_000 + u64::from(n);
@@ -179,12 +181,29 @@ fn json_protobuf_and_gzip_are_taken_and_committed_before_the_answer() {
     let answer = host.export(LOGS, &gzipped, &gzip(log_records([3]).to_string().as_bytes()));
     assert_eq!(answer.status, 200);
     let answer = host.export(LOGS, &[("Content-Type", "application/x-protobuf")], &protobuf_record(1));
-    assert_eq!((answer.status, answer.header("content-type"), answer.body.len()), (200, Some("application/x-protobuf"), 0));
+    assert_eq!(
+        (answer.status, answer.header("content-type"), answer.body.len()),
+        (200, Some("application/x-protobuf"), 0)
+    );
     let services = std::iter::repeat_with(|| host.services()).find(|s| s[0].calls == 4).unwrap();
     assert_eq!(services.len(), 1);
-    for (path, name) in [(LOGS, "claude-http-json-logs.json"), ("/v1/traces", "claude-http-json-traces.json"), ("/v1/metrics", "claude-http-json-metrics.json")] {
-        let chunked = { let b = fixture(name); let mut c = format!("{:x}\r\n", b.len()).into_bytes(); c.extend(b); c.extend(b"\r\n0\r\n\r\n"); c };
-        let answer = host.export(path, &[("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")], &chunked);
+    for (path, name) in [
+        (LOGS, "claude-http-json-logs.json"),
+        ("/v1/traces", "claude-http-json-traces.json"),
+        ("/v1/metrics", "claude-http-json-metrics.json"),
+    ] {
+        let chunked = {
+            let b = fixture(name);
+            let mut c = format!("{:x}\r\n", b.len()).into_bytes();
+            c.extend(b);
+            c.extend(b"\r\n0\r\n\r\n");
+            c
+        };
+        let answer = host.export(
+            path,
+            &[("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")],
+            &chunked,
+        );
         assert_eq!(answer.status, 200, "{name}: {answer:?}");
     }
 }
@@ -235,7 +254,10 @@ fn what_can_never_be_read_is_refused_for_good() {
 fn a_hundred_megabytes_in_chunks_are_cut_off() {
     let host = Host::new();
     let mut stream = TcpStream::connect(host.http()).unwrap();
-    let head = format!("POST {LOGS} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n", host.http());
+    let head = format!(
+        "POST {LOGS} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+        host.http()
+    );
     stream.write_all(head.as_bytes()).unwrap();
     let mut chunk = b"100000\r\n".to_vec();
     chunk.resize(chunk.len() + 0x10_0000, b' ');
@@ -260,7 +282,11 @@ fn a_web_page_can_send_nothing() {
         assert_eq!(answer.status, 403, "{headers:?}");
         assert_eq!(answer.header("access-control-allow-origin"), None);
     }
-    let preflight = [("Host", "localhost"), ("Origin", "https://evil.example"), ("Access-Control-Request-Method", "POST")];
+    let preflight = [
+        ("Host", "localhost"),
+        ("Origin", "https://evil.example"),
+        ("Access-Control-Request-Method", "POST"),
+    ];
     let answer = exchange(host.http(), "OPTIONS", LOGS, &preflight, b"");
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (403, None));
     assert_eq!(host.services(), []);
@@ -290,7 +316,10 @@ fn a_token_is_needed_once_one_is_configured() {
 fn slow_and_idle_connections_keep_nobody_out() {
     let host = Host::new();
     // Bodies that never end, and heads that never begin, as many as there are places but a few.
-    let head = format!("POST {LOGS} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{", host.http());
+    let head = format!(
+        "POST {LOGS} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{",
+        host.http()
+    );
     let slow: Vec<TcpStream> = (0..200)
         .map(|i| {
             let mut stream = TcpStream::connect(host.http()).unwrap();
@@ -338,14 +367,18 @@ fn grpc(host: &Host, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Cal
         let (mut client, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         let driven = tokio::spawn(connection);
-        let authority = headers.iter().find(|(name, _)| *name == "authority").map_or(host.grpc().to_string(), |(_, v)| (*v).to_owned());
+        let authority = headers
+            .iter()
+            .find(|(name, _)| *name == "authority")
+            .map_or(host.grpc().to_string(), |(_, v)| (*v).to_owned());
         let mut request = hyper::Request::post(format!("http://{authority}{path}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers");
         for (name, value) in headers.iter().filter(|(name, _)| *name != "authority") {
             request = request.header(*name, *value);
         }
-        let response = client.send_request(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap();
+        let response =
+            client.send_request(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap();
         assert_eq!(response.status(), 200);
         let at_once = response.headers().get("grpc-status").cloned();
         let body = response.into_body().collect().await.unwrap();
@@ -353,16 +386,27 @@ fn grpc(host: &Host, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Cal
         let message = body.to_bytes();
         drop(client);
         driven.abort();
-        Called { code: status.to_str().unwrap().parse().unwrap(), message: message.get(5..).unwrap_or_default().to_vec() }
+        Called {
+            code: status.to_str().unwrap().parse().unwrap(),
+            message: message.get(5..).unwrap_or_default().to_vec(),
+        }
     })
 }
 
 #[test]
 fn grpc_takes_all_three_signals_as_the_client_sends_them() {
     let host = Host::new();
-    for (signal, name) in [("logs.v1.LogsService", "claude-grpc-logs.pb"), ("trace.v1.TraceService", "claude-grpc-traces.pb"), ("metrics.v1.MetricsService", "claude-grpc-metrics.pb")] {
+    for (signal, name) in [
+        ("logs.v1.LogsService", "claude-grpc-logs.pb"),
+        ("trace.v1.TraceService", "claude-grpc-traces.pb"),
+        ("metrics.v1.MetricsService", "claude-grpc-metrics.pb"),
+    ] {
         let path = format!("/opentelemetry.proto.collector.{signal}/Export");
-        assert_eq!(grpc(&host, &path, &[], framed(0, &fixture(name))), Called { code: 0, message: Vec::new() }, "{name}");
+        assert_eq!(
+            grpc(&host, &path, &[], framed(0, &fixture(name))),
+            Called { code: 0, message: Vec::new() },
+            "{name}"
+        );
         let gzipped = framed(1, &gzip(&fixture(name)));
         assert_eq!(grpc(&host, &path, &[("grpc-encoding", "gzip")], gzipped).code, 0, "{name}, gzip");
     }
@@ -411,7 +455,12 @@ fn a_taken_grpc_port_that_was_asked_for_is_an_error_and_leaves_nothing_behind() 
     let config = config_file::load(&move |name| (name == "HOME").then(|| home.clone())).unwrap();
     let data_dir = config.data_dir.clone();
     let engine = Engine::start(config).unwrap();
-    let options = |http: &str| ServeOptions { http: Some(http.parse().unwrap()), explicit: true, data_dir: data_dir.clone(), ui: false };
+    let options = |http: &str| ServeOptions {
+        http: Some(http.parse().unwrap()),
+        explicit: true,
+        data_dir: data_dir.clone(),
+        ui: false,
+    };
     let otlp = |addr| OtlpOptions { grpc: GrpcAddress::At(addr), token: None };
     let refused = spawn_with(engine.clone(), options("127.0.0.1:0"), otlp(taken.local_addr().unwrap()));
     assert!(matches!(refused, Err(ServeError::BindGrpc { .. })));

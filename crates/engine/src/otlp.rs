@@ -12,8 +12,8 @@ use lamplight_model::view::{Service, ServiceState};
 use rusqlite::Connection;
 
 use crate::sources::otlp::{Kind, Measured, ServiceSeen};
-use crate::store::otlp::{self as store, Sums};
 use crate::store::StoreError;
+use crate::store::otlp::{self as store, Sums};
 
 pub(crate) use queue::{Uncommitted, Waiting};
 
@@ -239,7 +239,8 @@ impl Services {
         let now = self.now;
         let turned = self.all.iter().any(|s| s.told != Some(view::state(s.last, now)));
         let due = self.told_at.is_none_or(|at| now.since(at) >= TELL_EVERY_MS || now < at);
-        if !turned && !(self.changed && due) {
+        let is_told_now = turned || (self.changed && due);
+        if !is_told_now {
             return None;
         }
         self.changed = false;
@@ -258,8 +259,7 @@ impl Services {
 
 /// What one record adds to its minute.
 fn sums(m: &Measured, prices: &PriceTable) -> Sums {
-    let mut sums =
-        Sums { calls: 1, errors: u64::from(m.is_error), usage: m.usage, ..Sums::default() };
+    let mut sums = Sums { calls: 1, errors: u64::from(m.is_error), usage: m.usage, ..Sums::default() };
     if m.kind != Kind::ModelCall {
         return sums;
     }

@@ -1,6 +1,8 @@
 //! Telemetry through the pipeline: captured bodies of the real clients, services on a virtual clock, and what must never
 //! come of either.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 
 use lamplight_engine::config::{Config, Notify, Root};
@@ -188,7 +190,8 @@ fn home_with_transcript() -> tempfile::TempDir {
 
 fn put_transcript(home: &Path) {
     let name = format!("{SESSION}.jsonl");
-    let from = fixtures().join("claude-code/otlp-http-json/transcripts/projects/-home-dev-projects-otlp-json");
+    let from =
+        fixtures().join("claude-code/otlp-http-json/transcripts/projects/-home-dev-projects-otlp-json");
     let to = home.join(".claude/projects/-home-dev-projects-otlp-json");
     std::fs::create_dir_all(&to).unwrap();
     std::fs::copy(from.join(&name), to.join(&name)).unwrap();
@@ -217,7 +220,11 @@ fn a_request_told_by_transcript_and_telemetry_is_one_in_either_order() {
             send();
             let alone = card(&engine);
             assert_eq!(alone.cost_source, Some(CostSource::Reported));
-            assert_eq!(alone.tokens.unwrap().output, 76, "a session without a transcript still says what it used");
+            assert_eq!(
+                alone.tokens.unwrap().output,
+                76,
+                "a session without a transcript still says what it used"
+            );
             assert_eq!(alone.liveness.state, LivenessState::Unknown, "telemetry says nothing about life");
         }
         put_transcript(home.path());
@@ -254,8 +261,12 @@ fn a_request_told_by_transcript_and_telemetry_is_one_in_either_order() {
 fn requests_without_a_transcript_line_cost_too() {
     let mut p = Pipeline::new();
     let request = |id: &str, cost: f64| {
-        claude("s1", p.now, &json!({"event.name": "api_request", "model": "claude-haiku-4-5", "request_id": id,
-            "input_tokens": "10", "output_tokens": 5, "cost_usd": cost, "query_source": "generate_session_title"}))
+        claude(
+            "s1",
+            p.now,
+            &json!({"event.name": "api_request", "model": "claude-haiku-4-5", "request_id": id,
+            "input_tokens": "10", "output_tokens": 5, "cost_usd": cost, "query_source": "generate_session_title"}),
+        )
     };
     let body = claude_logs(&[request("r1", 0.5), request("r2", 0.25), request("r1", 0.5)]);
     p.json(Signal::Logs, &body);
@@ -286,7 +297,11 @@ fn codex_and_gemini_usage_is_an_observation_only() {
     p.send(Signal::Logs, Encoding::Protobuf, &fixture("codex-grpc-004.pb"));
     p.send(Signal::Logs, Encoding::Json, &fixture("gemini-json-logs.json"));
     let status = p.status();
-    assert!(status.sessions.iter().all(|s| s.tokens.is_none() && s.cost_usd.is_none()), "{:?}", status.sessions);
+    assert!(
+        status.sessions.iter().all(|s| s.tokens.is_none() && s.cost_usd.is_none()),
+        "{:?}",
+        status.sessions
+    );
     assert_eq!(status.services, []);
 }
 
@@ -306,9 +321,15 @@ fn declared_names_come_late_and_are_never_overwritten_by_nothing_a37_a51_a128() 
         claude_logs(&[claude("s1", at(&p, ms), &of)])
     };
     let bodies = [
-        declared(1, json!({"service.namespace": "shop", "service.instance.id": "pts-3", "lamplight.run_id": "run-1", "lamplight.parent_session_id": "p1"})),
+        declared(
+            1,
+            json!({"service.namespace": "shop", "service.instance.id": "pts-3", "lamplight.run_id": "run-1", "lamplight.parent_session_id": "p1"}),
+        ),
         declared(2, json!({"service.namespace": "", "service.instance.id": "  "})),
-        declared(3, json!({"tokenjam.run_id": "run-2", "tokenjam.parent_session_id": "p2", "service.instance.id": "left\u{202e}terminal\u{1b}[31m"})),
+        declared(
+            3,
+            json!({"tokenjam.run_id": "run-2", "tokenjam.parent_session_id": "p2", "service.instance.id": "left\u{202e}terminal\u{1b}[31m"}),
+        ),
         declared(0, json!({"service.instance.id": "older"})),
     ];
     for body in &bodies {
@@ -325,8 +346,16 @@ fn declared_names_come_late_and_are_never_overwritten_by_nothing_a37_a51_a128() 
 fn records_without_a_session_id_belong_to_none() {
     let mut p = Pipeline::new();
     let request = json!({"event.name": "api_request", "model": "m", "request_id": "r1", "cost_usd": 0.5, "service.instance.id": "pts"});
-    let empty = { let mut r = request.clone(); r["session.id"] = json!(""); r };
-    let bad = { let mut r = request.clone(); r["session.id"] = json!("../../etc/passwd"); r };
+    let empty = {
+        let mut r = request.clone();
+        r["session.id"] = json!("");
+        r
+    };
+    let bad = {
+        let mut r = request.clone();
+        r["session.id"] = json!("../../etc/passwd");
+        r
+    };
     let at = p.now;
     p.json(Signal::Logs, &claude_logs(&[log(at, &request), log(at, &empty), log(at, &bad)]));
     let status = p.status();
@@ -345,7 +374,11 @@ fn a_session_id_makes_no_coding_session_of_a_service_a74() {
     let status = p.status();
     assert_eq!((status.sessions.len(), status.services.len()), (0, 1));
     // And the other way round: a renamed Claude Code is still no service.
-    let renamed = logs(&json!({"service.name": "my-tool"}), "com.anthropic.claude_code.events", &[log(now, &json!({"event.name": "x"}))]);
+    let renamed = logs(
+        &json!({"service.name": "my-tool"}),
+        "com.anthropic.claude_code.events",
+        &[log(now, &json!({"event.name": "x"}))],
+    );
     p.json(Signal::Logs, &renamed);
     assert_eq!(p.status().services.len(), 1);
 }
@@ -359,15 +392,39 @@ fn a_service_shows_calls_errors_tokens_cost_and_latency_per_minute_a77_a78() {
     let mut priced = chat("gpt-4o");
     priced["gen_ai.usage.cost"] = json!(0.125);
     let failed = json!({"status": {"code": "STATUS_CODE_ERROR"}});
-    p.json(Signal::Traces, &spans(&service(), &[
-        span(1, now.plus_ms(-60_000), 100, json!({}), &priced),
-        span(2, now.plus_ms(-60_000), 200, failed, &priced),
-        span(3, now, 400, json!({}), &priced),
-        // An agent, a tool and an inner step around them are no calls.
-        span(4, now, 900, json!({}), &json!({"gen_ai.operation.name": "invoke_agent", "gen_ai.request.model": "gpt-4o"})),
-        span(5, now, 900, json!({"parentSpanId": "0101010101010101"}), &json!({"gen_ai.operation.name": "execute_tool"})),
-        span(6, now, 900, json!({"parentSpanId": "0101010101010101"}), &json!({"db.system": "sqlite"})),
-    ]));
+    p.json(
+        Signal::Traces,
+        &spans(
+            &service(),
+            &[
+                span(1, now.plus_ms(-60_000), 100, json!({}), &priced),
+                span(2, now.plus_ms(-60_000), 200, failed, &priced),
+                span(3, now, 400, json!({}), &priced),
+                // An agent, a tool and an inner step around them are no calls.
+                span(
+                    4,
+                    now,
+                    900,
+                    json!({}),
+                    &json!({"gen_ai.operation.name": "invoke_agent", "gen_ai.request.model": "gpt-4o"}),
+                ),
+                span(
+                    5,
+                    now,
+                    900,
+                    json!({"parentSpanId": "0101010101010101"}),
+                    &json!({"gen_ai.operation.name": "execute_tool"}),
+                ),
+                span(
+                    6,
+                    now,
+                    900,
+                    json!({"parentSpanId": "0101010101010101"}),
+                    &json!({"db.system": "sqlite"}),
+                ),
+            ],
+        ),
+    );
     let s = p.service();
     assert_eq!((s.name.as_str(), s.namespace.as_deref()), ("billing-bot", Some("harbor")));
     assert_eq!((s.state, s.measures), (ServiceState::Live, ServiceMeasure::ModelCalls));
@@ -437,7 +494,9 @@ fn late_and_unordered_data_lands_in_its_own_minute() {
     let mut back = Pipeline::new();
     let now = forth.now;
     let bodies: Vec<Value> = (0..5u8)
-        .map(|i| spans(&service(), &[span(i + 1, now.plus_ms(-i64::from(i) * 120_000), 50, json!({}), &chat("m"))]))
+        .map(|i| {
+            spans(&service(), &[span(i + 1, now.plus_ms(-i64::from(i) * 120_000), 50, json!({}), &chat("m"))])
+        })
         .collect();
     for body in &bodies {
         forth.json(Signal::Traces, body);
@@ -452,7 +511,10 @@ fn late_and_unordered_data_lands_in_its_own_minute() {
     assert_eq!(forth.last_seen_ms, now.0);
     // A clock that is ahead does not make anything newer than now.
     let mut p = Pipeline::new();
-    p.json(Signal::Traces, &spans(&service(), &[span(9, now.plus_ms(86_400_000), 50, json!({}), &chat("m"))]));
+    p.json(
+        Signal::Traces,
+        &spans(&service(), &[span(9, now.plus_ms(86_400_000), 50, json!({}), &chat("m"))]),
+    );
     assert_eq!(p.service().last_seen_ms, now.0);
 }
 
@@ -481,7 +543,10 @@ fn a_service_goes_quiet_then_dormant_and_is_told_once_each_a79_a80_a81() {
 fn cost_that_is_not_known_is_not_zero() {
     let mut p = Pipeline::new();
     let now = p.now;
-    p.json(Signal::Traces, &spans(&service(), &[span(1, now, 50, json!({}), &chat("nobody-knows-this-model"))]));
+    p.json(
+        Signal::Traces,
+        &spans(&service(), &[span(1, now, 50, json!({}), &chat("nobody-knows-this-model"))]),
+    );
     assert_eq!(p.service().cost_usd, None);
     let mut p = Pipeline::new();
     p.json(Signal::Traces, &spans(&service(), &[span(1, now, 50, json!({}), &chat("claude-haiku-4-5"))]));
@@ -493,10 +558,25 @@ fn cost_that_is_not_known_is_not_zero() {
 #[test]
 fn cache_tokens_of_newer_and_older_names_and_of_openinference_are_read() {
     for (of, input, read, written) in [
-        (json!({"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 1_000, "gen_ai.usage.cache_read.input_tokens": 700, "gen_ai.usage.cache_creation.input_tokens": 100}), 200, 700, 100),
-        (json!({"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 1_000, "gen_ai.usage.cache_read_input_tokens": 700, "gen_ai.usage.cache_creation_input_tokens": 100}), 1_000, 700, 100),
+        (
+            json!({"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 1_000, "gen_ai.usage.cache_read.input_tokens": 700, "gen_ai.usage.cache_creation.input_tokens": 100}),
+            200,
+            700,
+            100,
+        ),
+        (
+            json!({"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 1_000, "gen_ai.usage.cache_read_input_tokens": 700, "gen_ai.usage.cache_creation_input_tokens": 100}),
+            1_000,
+            700,
+            100,
+        ),
         (json!({"gen_ai.request.model": "m", "gen_ai.usage.prompt_tokens": 1_000}), 1_000, 0, 0),
-        (json!({"openinference.span.kind": "LLM", "llm.model_name": "m", "llm.token_count.prompt": 1_000, "llm.token_count.prompt_details.cache_read": 600}), 400, 600, 0),
+        (
+            json!({"openinference.span.kind": "LLM", "llm.model_name": "m", "llm.token_count.prompt": 1_000, "llm.token_count.prompt_details.cache_read": 600}),
+            400,
+            600,
+            0,
+        ),
         (json!({"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": "1000"}), 1_000, 0, 0),
     ] {
         let mut p = Pipeline::new();
@@ -513,11 +593,17 @@ fn a_program_without_model_calls_shows_its_requests() {
     let now = p.now;
     let inner = json!({"parentSpanId": "0101010101010101"});
     let server = json!({"parentSpanId": "0101010101010101", "kind": "SPAN_KIND_SERVER"});
-    p.json(Signal::Traces, &spans(&service(), &[
-        span(1, now, 50, json!({}), &json!({})),
-        span(2, now, 50, inner, &json!({})),
-        span(3, now, 50, server, &json!({"error.type": "timeout"})),
-    ]));
+    p.json(
+        Signal::Traces,
+        &spans(
+            &service(),
+            &[
+                span(1, now, 50, json!({}), &json!({})),
+                span(2, now, 50, inner, &json!({})),
+                span(3, now, 50, server, &json!({"error.type": "timeout"})),
+            ],
+        ),
+    );
     let s = p.service();
     assert_eq!((s.measures, s.calls, s.errors, s.cost_usd), (ServiceMeasure::Requests, 2, 1, None));
 }
@@ -527,7 +613,9 @@ fn services_survive_a_restart_and_their_number_is_bounded() {
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(home.path().join("data")).unwrap();
     let now = clock::now();
-    let open = || Core::new(Store::open(&home.path().join("data"), false).unwrap(), config(home.path()), now).unwrap();
+    let open = || {
+        Core::new(Store::open(&home.path().join("data"), false).unwrap(), config(home.path()), now).unwrap()
+    };
     let resources: Vec<Value> = (0..600)
         .map(|i| json!({"resource": {"attributes": attributes(&json!({"service.name": format!("s{i}'; DROP TABLE services; --")}))},
             "scopeLogs": [{"logRecords": [log(now, &json!({"x": 1}))]}]}))
@@ -556,10 +644,17 @@ fn depth_attributes_and_size_are_harmless() {
     wide["attributes"] = many.into();
     let huge = log(now, &json!({"text": "x".repeat(2 * 1024 * 1024)}));
     let good = log(now, &json!({"x": 1}));
-    let nested = format!(r#"{{"timeUnixNano":"{}000000","attributes":[{{"key":"deep","value":{deep}}}],"body":{deep}}}"#, now.0);
-    let body = logs(&service(), "app", &[wide, huge, good, json!("NESTED"), json!(7), json!({"timeUnixNano": "soon"})])
-        .to_string()
-        .replace("\"NESTED\"", &nested);
+    let nested = format!(
+        r#"{{"timeUnixNano":"{}000000","attributes":[{{"key":"deep","value":{deep}}}],"body":{deep}}}"#,
+        now.0
+    );
+    let body = logs(
+        &service(),
+        "app",
+        &[wide, huge, good, json!("NESTED"), json!(7), json!({"timeUnixNano": "soon"})],
+    )
+    .to_string()
+    .replace("\"NESTED\"", &nested);
     let partial = p.send(Signal::Logs, Encoding::Json, body.as_bytes());
     assert_eq!(partial.rejected, 3, "the huge one, the one that is none, the one without a time");
     assert!(partial.message.is_some());
@@ -571,10 +666,23 @@ fn depth_attributes_and_size_are_harmless() {
 #[test]
 fn framing_that_is_broken_is_refused_whole() {
     let now = Timestamp(1);
-    for body in [&b"\xff"[..], b"\x0a\x05abc", b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", b"hello, world", b"\x00\x00"] {
+    for body in [
+        &b"\xff"[..],
+        b"\x0a\x05abc",
+        b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+        b"hello, world",
+        b"\x00\x00",
+    ] {
         assert!(decode(Signal::Logs, Encoding::Protobuf, body, now).is_err(), "{body:?}");
     }
-    for body in [&b""[..], b"[]x", b"{", b"{\"resourceLogs\": 5}", b"{\"resourceLogs\": [{\"scopeLogs\": {}}]}", b"\xff\xfe"] {
+    for body in [
+        &b""[..],
+        b"[]x",
+        b"{",
+        b"{\"resourceLogs\": 5}",
+        b"{\"resourceLogs\": [{\"scopeLogs\": {}}]}",
+        b"\xff\xfe",
+    ] {
         assert!(decode(Signal::Logs, Encoding::Json, body, now).is_err(), "{body:?}");
     }
     for body in [&b"{}"[..], b"{\"resourceLogs\": null}", b"{\"resourceLogs\": [], \"unknown\": 1}"] {

@@ -207,9 +207,7 @@ impl UnaryService<Bytes> for Export {
         Box::pin(async move {
             let taken = intake.take(signal, Encoding::Protobuf, false, request.into_inner()).await;
             match taken {
-                Ok(partial) => {
-                    Ok(tonic::Response::new(response_bytes(signal, Encoding::Protobuf, &partial)))
-                }
+                Ok(partial) => Ok(tonic::Response::new(response_bytes(signal, Encoding::Protobuf, &partial))),
                 Err(refused) => Err(status(&refused)),
             }
         })

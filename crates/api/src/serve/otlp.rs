@@ -67,9 +67,13 @@ impl Refused {
     /// A sentence for the exporter's log.
     pub(super) fn message(&self) -> String {
         match self {
-            Self::Unauthorized => "The token is missing or wrong. Send it as \"Authorization: Bearer\".".to_owned(),
+            Self::Unauthorized => {
+                "The token is missing or wrong. Send it as \"Authorization: Bearer\".".to_owned()
+            }
             Self::Unsupported(what) => (*what).to_owned(),
-            Self::TooLarge => format!("The body is larger than {MAX_BODY_BYTES} bytes. Send smaller batches."),
+            Self::TooLarge => {
+                format!("The body is larger than {MAX_BODY_BYTES} bytes. Send smaller batches.")
+            }
             Self::Malformed(why) => format!("The request cannot be read: {why}."),
             Self::TimedOut => "The body did not arrive in time.".to_owned(),
             Self::Busy => "Too much telemetry waits to be stored. Send it again in a moment.".to_owned(),
@@ -200,9 +204,7 @@ async fn export(intake: Intake, signal: Signal, request: Request) -> Response {
     let encoding = encoding(request.headers());
     let answer_in = *encoding.as_ref().unwrap_or(&Encoding::Json);
     match receive(&intake, signal, encoding, request).await {
-        Ok(partial) => {
-            answer(StatusCode::OK, answer_in, otlp::response_bytes(signal, answer_in, &partial))
-        }
+        Ok(partial) => answer(StatusCode::OK, answer_in, otlp::response_bytes(signal, answer_in, &partial)),
         Err(refused) => {
             tracing::debug!(?refused, ?signal, "telemetry was not taken");
             let status = otlp::status_bytes(answer_in, refused.rpc_code(), &refused.message());
@@ -229,7 +231,8 @@ async fn receive(
     intake.check_token(request.headers())?;
     let encoding = encoding?;
     let is_gzip = is_gzip(request.headers())?;
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|n| usize::try_from(n).map_or(true, |n| n > MAX_BODY_BYTES)) {
         return Err(Refused::TooLarge);
     }

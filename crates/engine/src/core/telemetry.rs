@@ -1,8 +1,8 @@
 //! Applying telemetry: services are counted, requests of coding agents are joined to their responses, and what the user
 //! declared about a session is resolved. Nothing here raises or clears a cause, or says that a session lives.
 
-use lamplight_model::ids::{Agent, FactId, SessionId, SessionKey};
 use lamplight_model::event::Usage;
+use lamplight_model::ids::{Agent, FactId, SessionId, SessionKey};
 use lamplight_model::telemetry::{Attempt, Reported, Telemetry, Unwritten};
 
 use super::Core;
@@ -53,7 +53,12 @@ impl Core {
     }
 
     /// Takes over what the user declared about a session, whenever it arrives; what is absent leaves what was known.
-    fn resolve_declared(&mut self, agent: Agent, session: SessionId, seen: SessionSeen) -> Result<(), StoreError> {
+    fn resolve_declared(
+        &mut self,
+        agent: Agent,
+        session: SessionId,
+        seen: SessionSeen,
+    ) -> Result<(), StoreError> {
         if seen.is_empty() {
             return Ok(());
         }

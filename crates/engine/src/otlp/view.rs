@@ -25,10 +25,13 @@ const RATE: i64 = 5;
 
 /// State by the last record.
 pub(super) fn state(last: Timestamp, now: Timestamp) -> ServiceState {
-    match now.since(last) {
-        ..=LIVE_MS => ServiceState::Live,
-        ..=QUIET_MS => ServiceState::Quiet,
-        _ => ServiceState::Dormant,
+    let silent_ms = now.since(last);
+    if silent_ms <= LIVE_MS {
+        ServiceState::Live
+    } else if silent_ms <= QUIET_MS {
+        ServiceState::Quiet
+    } else {
+        ServiceState::Dormant
     }
 }
 
@@ -103,14 +106,19 @@ fn of_kind(
     from: i64,
     to: i64,
 ) -> impl Iterator<Item = (&(i64, Kind), &super::Minute)> {
-    let range = if from <= to { (from, Kind::ModelCall)..=(to, Kind::Log) } else { (to, Kind::ModelCall)..=(to, Kind::ModelCall) };
+    let range = if from <= to {
+        (from, Kind::ModelCall)..=(to, Kind::Log)
+    } else {
+        (to, Kind::ModelCall)..=(to, Kind::ModelCall)
+    };
     known.minutes.range(range).filter(move |((at, k), _)| *k == kind && *at >= from)
 }
 
 /// The last hour, minute by minute, without gaps; the last entry is the minute that runs.
 fn series(known: &Known, kind: Kind, now: i64) -> ServiceSeries {
     let from = now - SERIES + 1;
-    let mut series = ServiceSeries { from_ms: from * 60_000, calls: Vec::new(), errors: Vec::new(), cost_usd: Vec::new() };
+    let mut series =
+        ServiceSeries { from_ms: from * 60_000, calls: Vec::new(), errors: Vec::new(), cost_usd: Vec::new() };
     for at in from..=now {
         let sums = known.minutes.get(&(at, kind)).map(|m| m.sums).unwrap_or_default();
         series.calls.push(sums.calls);
@@ -145,8 +153,9 @@ fn ratio(part: u64, whole: u64) -> f64 {
 
 /// Where the person's day began; where daylight saving skips midnight, a day's length before now.
 fn midnight(now: Timestamp) -> Timestamp {
-    let begin = Local.timestamp_millis_opt(now.0).single().and_then(|at| {
-        Local.from_local_datetime(&at.date_naive().and_time(NaiveTime::MIN)).earliest()
-    });
+    let begin = Local
+        .timestamp_millis_opt(now.0)
+        .single()
+        .and_then(|at| Local.from_local_datetime(&at.date_naive().and_time(NaiveTime::MIN)).earliest());
     begin.map_or(now.plus_ms(-86_400_000), |at| Timestamp(at.timestamp_millis()))
 }

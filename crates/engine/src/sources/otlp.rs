@@ -6,8 +6,8 @@
 //! whether a session id is there.
 
 mod attributes;
-mod claude;
 mod classify;
+mod claude;
 mod json;
 mod proto;
 mod service;
@@ -281,11 +281,10 @@ impl Mapper {
         };
         let attributes = Attributes::of(&resource.attributes);
         let origin = classify::classify(&attributes, &named.name);
-        let service = (origin == Origin::Service && !scope.records.is_empty())
-            .then(|| self.service(&attributes));
-        let hash = xxh3_128(
-            &[xxh3_128(resource_bytes).to_be_bytes(), xxh3_128(scope.scope).to_be_bytes()].concat(),
-        );
+        let service =
+            (origin == Origin::Service && !scope.records.is_empty()).then(|| self.service(&attributes));
+        let hash =
+            xxh3_128(&[xxh3_128(resource_bytes).to_be_bytes(), xxh3_128(scope.scope).to_be_bytes()].concat());
         let around = Around { resource: &resource.attributes, origin, service, hash };
         for record in &scope.records {
             self.batch.records += 1;
@@ -323,9 +322,9 @@ impl Mapper {
             Origin::Coding(Agent::ClaudeCode) => claude::log(&record, &own, id, at),
             // Codex shares no id with its rollout, whose usage alone counts; Gemini CLI's files are its witness.
             Origin::Coding(_) | Origin::OtherCoding => None,
-            Origin::Service => around
-                .service
-                .map(|service| Fact::Measured(service::log(&record, &own, service, id, at))),
+            Origin::Service => {
+                around.service.map(|service| Fact::Measured(service::log(&record, &own, service, id, at)))
+            }
         };
         self.keep(fact);
     }
@@ -437,7 +436,8 @@ fn first_set(times: [u64; 2]) -> u64 {
 impl SessionSeen {
     /// Takes over what `other` says; of two project or terminal names the later one holds.
     fn merge(&mut self, other: Self) {
-        let (newer, older) = if other.at >= self.at { (other, std::mem::take(self)) } else { (std::mem::take(self), other) };
+        let (newer, older) =
+            if other.at >= self.at { (other, std::mem::take(self)) } else { (std::mem::take(self), other) };
         *self = Self {
             at: newer.at,
             namespace: newer.namespace.or(older.namespace),

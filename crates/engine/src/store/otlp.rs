@@ -152,8 +152,7 @@ pub(crate) fn link(db: &Connection, request: FactId, call: FactId) -> Result<(),
 /// The response a request led to, where a transcript said so.
 pub(crate) fn linked(db: &Connection, request: FactId) -> Result<Option<FactId>, StoreError> {
     let mut select = db.prepare_cached("SELECT call FROM call_requests WHERE request = ?1")?;
-    let key: Option<[u8; 16]> =
-        select.query_row([request.0.to_be_bytes()], |row| row.get(0)).optional()?;
+    let key: Option<[u8; 16]> = select.query_row([request.0.to_be_bytes()], |row| row.get(0)).optional()?;
     Ok(key.map(|key| FactId(u128::from_be_bytes(key))))
 }
 
@@ -364,8 +363,9 @@ pub(crate) fn each_latency(
 
 /// Models of a service, the one used last first.
 pub(crate) fn models(db: &Connection, service: i64) -> Result<Vec<(String, Timestamp)>, StoreError> {
-    let mut select =
-        db.prepare_cached("SELECT model, last_ms FROM service_models WHERE service = ?1 ORDER BY last_ms DESC")?;
+    let mut select = db.prepare_cached(
+        "SELECT model, last_ms FROM service_models WHERE service = ?1 ORDER BY last_ms DESC",
+    )?;
     let rows = select.query_map([service], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

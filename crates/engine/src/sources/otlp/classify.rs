@@ -31,7 +31,9 @@ pub(super) fn classify(resource: &Attributes<'_>, scope: &str) -> Origin {
     match resource.text("service.name") {
         Some("claude-code") => Origin::Coding(Agent::ClaudeCode),
         Some("codex") => Origin::Coding(Agent::Codex),
-        Some(name) if name.starts_with("codex_") || name.starts_with("codex-") => Origin::Coding(Agent::Codex),
+        Some(name) if name.starts_with("codex_") || name.starts_with("codex-") => {
+            Origin::Coding(Agent::Codex)
+        }
         Some("gemini-cli" | "opencode") => Origin::OtherCoding,
         _ => Origin::Service,
     }

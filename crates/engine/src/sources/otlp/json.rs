@@ -9,7 +9,9 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use super::proto::{AnyValue, MAX_ATTRIBUTES, Value};
 
 /// `null` counts as absent.
-pub(super) fn optional<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+pub(super) fn optional<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
     Option::deserialize(from)
 }
 
@@ -81,7 +83,10 @@ pub(super) fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error
 }
 
 /// Reads an enum written as its number or as its name; an unknown name counts as 0, "unspecified".
-fn by_name<'de, D: Deserializer<'de>>(from: D, names: &'static [(&'static str, i32)]) -> Result<i32, D::Error> {
+fn by_name<'de, D: Deserializer<'de>>(
+    from: D,
+    names: &'static [(&'static str, i32)],
+) -> Result<i32, D::Error> {
     struct Name(&'static [(&'static str, i32)]);
     impl Visitor<'_> for Name {
         type Value = i32;

@@ -192,17 +192,26 @@ impl Metric {
         let mut all = Vec::new();
         for points in [&self.gauge, &self.sum, &self.summary].into_iter().flatten() {
             all.extend(
-                points.data_points.iter().map(|p| DataPoint { time_unix_nano: p.time_unix_nano, attributes: &p.attributes }),
+                points
+                    .data_points
+                    .iter()
+                    .map(|p| DataPoint { time_unix_nano: p.time_unix_nano, attributes: &p.attributes }),
             );
         }
         if let Some(points) = &self.histogram {
             all.extend(
-                points.data_points.iter().map(|p| DataPoint { time_unix_nano: p.time_unix_nano, attributes: &p.attributes }),
+                points
+                    .data_points
+                    .iter()
+                    .map(|p| DataPoint { time_unix_nano: p.time_unix_nano, attributes: &p.attributes }),
             );
         }
         if let Some(points) = &self.exponential_histogram {
             all.extend(
-                points.data_points.iter().map(|p| DataPoint { time_unix_nano: p.time_unix_nano, attributes: &p.attributes }),
+                points
+                    .data_points
+                    .iter()
+                    .map(|p| DataPoint { time_unix_nano: p.time_unix_nano, attributes: &p.attributes }),
             );
         }
         all

@@ -29,9 +29,15 @@ const WRITTEN_WITHIN: &[&str] =
 /// Older names, of instrumentations that pass on counts in which the input excludes them.
 const READ_BESIDE: &[&str] = &["gen_ai.usage.cache_read_input_tokens"];
 const WRITTEN_BESIDE: &[&str] = &["gen_ai.usage.cache_creation_input_tokens"];
-const MODEL: &[&str] =
-    &["gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name", "llm.request.model"];
-const COST: &[&str] = &["gen_ai.usage.cost", "gen_ai.usage.total_cost", "gen_ai.cost.total", "llm.cost.total", "cost_usd"];
+const MODEL: &[&str] = &[
+    "gen_ai.response.model",
+    "gen_ai.request.model",
+    "llm.model_name",
+    "embedding.model_name",
+    "llm.request.model",
+];
+const COST: &[&str] =
+    &["gen_ai.usage.cost", "gen_ai.usage.total_cost", "gen_ai.cost.total", "llm.cost.total", "cost_usd"];
 
 /// Says what a span of a service means; `None` for one inside another that is no model call.
 pub(super) fn span(
@@ -75,7 +81,8 @@ pub(super) fn log(
 ) -> Measured {
     let name = own.text("event.name").unwrap_or(&record.event_name);
     let counts = [INPUT, OUTPUT].iter().any(|keys| own.first_count(keys).is_some());
-    let is_call = name == "gen_ai.client.inference.operation.details" || (counts && own.has_prefix("gen_ai."));
+    let is_call =
+        name == "gen_ai.client.inference.operation.details" || (counts && own.has_prefix("gen_ai."));
     let is_error = own.has("error.type") || record.severity_number >= SEVERITY_ERROR;
     Measured {
         service,
@@ -116,7 +123,11 @@ fn usage(own: &Attributes<'_>) -> Usage {
         // A client that uses the newer names and still counts its input without them says so by the size.
         input: input.checked_sub(read_within.saturating_add(written_within)).unwrap_or(input),
         output: own.first_count(OUTPUT).unwrap_or(0),
-        cache_write_5m: if written_within > 0 { written_within } else { own.first_count(WRITTEN_BESIDE).unwrap_or(0) },
+        cache_write_5m: if written_within > 0 {
+            written_within
+        } else {
+            own.first_count(WRITTEN_BESIDE).unwrap_or(0)
+        },
         cache_write_1h: 0,
         cache_read: if read_within > 0 { read_within } else { own.first_count(READ_BESIDE).unwrap_or(0) },
     }

@@ -42,8 +42,7 @@ impl Budget {
     }
 
     fn group(&mut self) -> Result<(), Malformed> {
-        self.groups =
-            self.groups.checked_sub(1).ok_or(Malformed::Framing("too many resources or scopes"))?;
+        self.groups = self.groups.checked_sub(1).ok_or(Malformed::Framing("too many resources or scopes"))?;
         Ok(())
     }
 }
