@@ -348,7 +348,10 @@ fn truncation_and_replacement_void_what_a_file_said() {
     let mut watching = Watching::start(with_one_session);
     let path = watching.transcript("p", 1);
     fs::write(&path, prompt(&session(1), 2, "2")).unwrap();
-    assert!(watching.until_said("2").reset);
+    watching.until_said("2");
+    // Writing cuts the file first: the scout may see it empty, and says so then.
+    assert_eq!(watching.batches().filter(|b| b.reset).count(), 1);
+    assert_eq!(watching.batches().last().map(|b| b.from), Some(0));
     let other = put(watching.home.path().join("other"), prompt(&session(1), 3, "replaced"));
     fs::rename(other, &path).unwrap();
     assert!(watching.until_said("replaced").reset);
