@@ -5,6 +5,7 @@
 
 mod apply;
 mod commands;
+mod hooks;
 mod notify;
 mod stories;
 

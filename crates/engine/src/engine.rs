@@ -23,6 +23,7 @@ use crate::import;
 use crate::lock::DirLock;
 use crate::otlp::{Uncommitted, Waiting};
 use crate::sources::otlp::{Batch, PartialSuccess};
+use crate::sources::hooks;
 use crate::sources::scout::{self, Order};
 use crate::store::{Store, StoreError};
 use crate::{archive, detail};
@@ -622,7 +623,15 @@ impl Writer {
                 other => rest.push(other),
             }
         }
+        let hooks: Vec<PathBuf> = facts
+            .iter()
+            .filter_map(|fact| if let Input::Hook(hook) = fact { Some(hook.file.clone()) } else { None })
+            .collect();
         self.core.apply_all(facts, now)?;
+        if !hooks.is_empty() {
+            // The sources end before the writer; what they leave in the spool is read again, which changes nothing.
+            let _ = self.orders.send(Order::Stored(hooks));
+        }
         for (waiting, answer) in ingested {
             drop(waiting);
             // The exporter may have hung up; it will send again, which changes nothing.
@@ -718,6 +727,9 @@ pub fn run_once(
     let probed = crate::sources::probe(&core.config);
     let now = clock::now();
     core.apply_all(probed, now)?;
+    let (hooks, files) = hooks::read_all(&hooks::folder(&core.config.data_dir), now);
+    core.apply_all(hooks, now)?;
+    files.iter().for_each(|file| hooks::remove(file));
     core.apply_all(vec![Input::Listed { at: now }], now)?;
     core.first_look_done(now)?;
     core.seen_until(now)?;

@@ -6,9 +6,10 @@
 
 mod claude;
 mod codex;
+mod hooks;
 
 use crate::attention::{CauseKind, ClearedBy};
-use crate::event::{FailureClass, HiddenKind};
+use crate::event::{Failure, FailureClass, HiddenKind};
 use crate::ids::{Agent, Timestamp};
 use crate::session::{
     EntryKind, Lifecycle, LivenessState, OpenCall, SessionState, Speaker, Subagent, Transcript, TurnState,
@@ -127,6 +128,7 @@ impl SessionState {
             || self.prompts > 0
             || self.usage.values().any(|m| !m.usage.is_zero())
             || self.mains.values().any(|t| t.prompted || t.responded)
+            || self.hooks.prompted
     }
             || !self.telemetry.unwritten.is_empty()
             || self.hooks.prompted
@@ -270,12 +272,16 @@ fn running_subagents(state: &SessionState, liveness: LivenessState, now: Timesta
     if liveness == LivenessState::Dead {
         return 0;
     }
-    let running = state.subagents.values().filter(|s| is_running(s, now)).count();
-    u32::try_from(running).unwrap_or(u32::MAX)
+    u32::try_from(working_subagents(state, now).count()).unwrap_or(u32::MAX)
 }
 
-fn is_running(s: &Subagent, now: Timestamp) -> bool {
-    !s.finished && s.last_at.is_some_and(|last| now.since(last) <= SUBAGENT_MS)
+fn working_subagents(state: &SessionState, now: Timestamp) -> impl Iterator<Item = &Subagent> {
+    let is_running = move |(id, s): &(&String, &Subagent)| {
+        !s.finished
+            && s.last_at.is_some_and(|last| now.since(last) <= SUBAGENT_MS)
+            && !hooks::has_stopped(state, id, s)
+    };
+    state.subagents.iter().filter(is_running).map(|(_, s)| s)
 }
 
 fn need_of(
@@ -314,7 +320,8 @@ fn need_of(
         }
         TurnState::Interrupted => turn(CauseKind::Interrupted, v.since),
         TurnState::Errored => {
-            let kind = match transcript.and_then(|t| t.turn.failure.as_ref()).map(|f| f.class) {
+            let failure = transcript.and_then(|t| t.turn.failure.as_ref()).or(state.hooks.failure());
+            let kind = match failure.map(|f| f.class) {
                 Some(FailureClass::SignIn) => CauseKind::SignIn,
                 Some(FailureClass::Limit) => CauseKind::Limit,
                 Some(FailureClass::Error) | None => CauseKind::Error,
@@ -375,12 +382,7 @@ fn expire(
 fn asking_call(state: &SessionState, now: Timestamp) -> Option<&OpenCall> {
     let own = state.transcript().into_iter().flat_map(|t| t.open_calls.iter());
     own.filter(|c| !matches!(c.name.as_str(), "Agent" | "Task")).min_by_key(|c| c.at).or_else(|| {
-        state
-            .subagents
-            .values()
-            .filter(|s| is_running(s, now))
-            .flat_map(|s| s.open_calls.iter())
-            .max_by_key(|c| c.at)
+        working_subagents(state, now).flat_map(|s| s.open_calls.iter()).max_by_key(|c| c.at)
     })
 }
 
@@ -402,18 +404,24 @@ fn waiting_after(state: TurnState, t: Option<&Transcript>) -> Option<WaitingFor>
         TurnState::AwaitingReply => Some(plain(WaitKind::Reply)),
         TurnState::Errored => {
             let failure = t.and_then(|t| t.turn.failure.as_ref());
-            let kind = match failure.map(|f| f.class) {
-                Some(FailureClass::SignIn) => WaitKind::SignIn,
-                Some(FailureClass::Limit) => WaitKind::Limit,
-                Some(FailureClass::Error) | None => WaitKind::Error,
-            };
-            Some(WaitingFor {
-                detail: failure.map(|f| f.text.clone()),
-                resets_at_ms: failure.and_then(|f| f.resets_at).map(|at| at.0),
-                ..plain(kind)
-            })
+            Some(failure.map_or_else(|| plain(WaitKind::Error), waiting_after_failure))
         }
         _ => None,
+    }
+}
+
+/// What a turn that an error ended waits for.
+fn waiting_after_failure(failure: &Failure) -> WaitingFor {
+    WaitingFor {
+        kind: match failure.class {
+            FailureClass::SignIn => WaitKind::SignIn,
+            FailureClass::Limit => WaitKind::Limit,
+            FailureClass::Error => WaitKind::Error,
+        },
+        tool: None,
+        detail: Some(failure.text.clone()),
+        options: Vec::new(),
+        resets_at_ms: failure.resets_at.map(|at| at.0),
     }
 }
 

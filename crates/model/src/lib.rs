@@ -8,6 +8,7 @@ pub mod assess;
 pub mod attention;
 pub mod event;
 pub mod fold;
+pub mod hook;
 pub mod ids;
 pub mod label;
 pub mod pricing;

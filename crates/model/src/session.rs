@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::event::{Ask, BackgroundKind, Failure, HiddenKind, Lineage, Usage};
+use crate::hook::HookWitness;
 use crate::ids::{FactId, SessionId, Timestamp};
 
 use crate::telemetry::Telemetry;
@@ -198,6 +199,8 @@ pub struct SessionState {
     pub processes: BTreeMap<u32, Process>,
     /// Writer lock (Codex).
     pub lock: Option<Lock>,
+    /// What hooks said.
+    pub hooks: HookWitness,
     /// Sums of owned usage, by model as written.
     pub usage: BTreeMap<String, ModelSum>,
     /// Owned tool calls, subagents included.

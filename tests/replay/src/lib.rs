@@ -10,6 +10,7 @@ mod align;
 mod claude;
 mod codex;
 mod hold;
+mod hooks;
 mod labels;
 mod play;
 mod scenario;

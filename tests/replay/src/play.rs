@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use lamplight_engine::config::{Config, Notify};
 use lamplight_engine::core::Core;
-use lamplight_engine::facts::{Input, RegistryUpdate};
+use lamplight_engine::facts::{HookFact, Input, RegistryUpdate};
 use lamplight_engine::sources::decode;
 use lamplight_engine::store::Store;
 use lamplight_model::assess::Assessment;
@@ -230,6 +230,13 @@ impl<'a> Player<'a> {
             }
             Fact::Lock { session, present, holder } => {
                 Some(Input::Lock { session: session.clone(), present: *present, holder: *holder, at: now })
+            }
+            Fact::Hook(bytes) => {
+                let read = decode::hook(bytes, now);
+                let (hooked, _) = read.map_err(|kind| anyhow::anyhow!("a hook is counted as {kind:?}"))?;
+                hooked.map(|decode::Hooked { agent, session, hook }| {
+                    Input::Hook(HookFact { file: PathBuf::new(), agent, session, hook })
+                })
             }
             Fact::Title(line) => decode::codex::index_line(line).map(|(session, text, at)| Input::Title {
                 agent: Agent::Codex,

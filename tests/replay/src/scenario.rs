@@ -6,7 +6,7 @@ use lamplight_model::ids::{Agent, SessionId, Timestamp};
 
 use crate::labels::Labels;
 use crate::transcript::TranscriptFile;
-use crate::{claude, codex};
+use crate::{claude, codex, hooks};
 
 /// Something the engine's sources would have seen.
 #[derive(Debug, Clone)]
@@ -56,6 +56,8 @@ pub enum Fact {
         /// Who holds it.
         holder: Option<u32>,
     },
+    /// A hook, as `lamp hook` spools it.
+    Hook(Vec<u8>),
     /// A line of Codex's index of titles.
     Title(Vec<u8>),
 }
@@ -82,6 +84,8 @@ pub struct Scenario {
     pub files: Vec<TranscriptFile>,
     /// Everything seen, in order of time.
     pub moments: Vec<Moment>,
+    /// Hooks, in order of time. They are seen only where they are asked for: a person need not install any.
+    pub hooks: Vec<Moment>,
     /// Labelled truth.
     pub labels: Labels,
 }
@@ -100,7 +104,17 @@ impl Scenario {
         };
         let Recorded { zero, files, mut moments } = recorded;
         moments.sort_by_key(|m| m.at_ms);
-        Ok(Self { agent, name: name.to_owned(), zero, files, moments, labels })
+        let mut hooks = hooks::load(&folder, agent, zero)?;
+        hooks.sort_by_key(|m| m.at_ms);
+        Ok(Self { agent, name: name.to_owned(), zero, files, moments, hooks, labels })
+    }
+
+    /// The same scenario with its hooks among what was seen.
+    #[must_use]
+    pub fn with_hooks(mut self) -> Self {
+        self.moments.extend(self.hooks.iter().cloned());
+        self.moments.sort_by_key(|m| m.at_ms);
+        self
     }
 
     /// Names of all labelled scenarios of an agent, sorted.

@@ -49,6 +49,7 @@ impl Core {
                     self.touched.insert(id);
                 }
             }
+            Input::Hook(fact) => self.apply_hook(fact, now)?,
             Input::Source(report) => self.reports.take(report, now),
             Input::LiveListed { at, registries } => {
             Input::Telemetry(batch) => self.apply_telemetry(*batch)?,

@@ -9,6 +9,7 @@ mod claude;
 mod codex;
 mod files;
 mod places;
+mod spool;
 mod timers;
 mod walk;
 
@@ -24,8 +25,10 @@ use lamplight_model::ids::Timestamp;
 
 use self::files::Files;
 use self::places::Place;
+use self::spool::Spool;
 use self::timers::{Due, Timers};
 use super::exits::{ExitError, Exits};
+use super::hooks;
 use super::tail::{Flow, Limits, Stopped, Tailer};
 use super::watch::{Interest, Watch, WatchError, WatchEvent};
 use crate::clock;
@@ -48,6 +51,8 @@ pub enum Order {
     Rescan,
     /// Read a transcript again from its start; its first batch is marked `reset`.
     Reread(FileId),
+    /// These hooks are stored; their files can go.
+    Stored(Vec<PathBuf>),
 }
 
 /// Times and bounds. The defaults are the product's; tests choose others.
@@ -169,15 +174,27 @@ pub fn spawn(
     tx: SyncSender<Input>,
     orders: Receiver<Order>,
 ) -> Result<Scout, ScoutError> {
-    spawn_tuned(&config.roots, cursors, tx, orders, Tuning::default())
+    let spool = Spool::new(hooks::folder(&config.data_dir));
+    start(&config.roots, Some(spool), cursors, tx, orders, Tuning::default())
 }
 
-/// Starts the scout with other times and bounds.
+/// Starts the scout with other times and bounds, on agents' folders alone.
 ///
 /// # Errors
 /// As [`spawn`].
 pub fn spawn_tuned(
     roots: &[Root],
+    cursors: Vec<Cursor>,
+    tx: SyncSender<Input>,
+    orders: Receiver<Order>,
+    tuning: Tuning,
+) -> Result<Scout, ScoutError> {
+    start(roots, None, cursors, tx, orders, tuning)
+}
+
+fn start(
+    roots: &[Root],
+    spool: Option<Spool>,
     cursors: Vec<Cursor>,
     tx: SyncSender<Input>,
     orders: Receiver<Order>,
@@ -210,6 +227,7 @@ pub fn spawn_tuned(
     let counters = Arc::new(Counters::default());
     let run = Run {
         places: roots.iter().cloned().map(Place::new).collect(),
+        spool,
         files: Files::from_cursors(cursors),
         tailer: Tailer::new(tuning.limits),
         tuning,
@@ -258,6 +276,8 @@ enum Signal {
 struct Run {
     tuning: Tuning,
     places: Vec<Place>,
+    /// Hooks; `None` where only agents' folders are followed.
+    spool: Option<Spool>,
     signals: Receiver<Signal>,
     tx: SyncSender<Input>,
     /// `None` when the user's inotify instances are used up.
@@ -291,6 +311,7 @@ struct Run {
 
 impl Run {
     fn run(mut self) -> Running {
+        self.list_spool()?;
         self.rescan()?;
         let start = Instant::now();
         self.timers.at(start + self.tuning.reconcile, Due::Reconcile);
@@ -305,6 +326,7 @@ impl Run {
             for signal in self.wait()? {
                 self.take(signal)?;
             }
+            self.drain_spool()?;
             if self.is_rescan_due {
                 self.rescan()?;
             }
@@ -361,6 +383,10 @@ impl Run {
             Signal::Exited(pid) => self.exited(pid),
             Signal::Order(Order::Stop) => Err(Stop),
             Signal::Order(Order::Rescan) => self.rescan(),
+            Signal::Order(Order::Stored(files)) => {
+                self.hooks_stored(&files);
+                Ok(())
+            }
             Signal::Order(Order::Reread(file)) => {
                 self.files.rewind(file);
                 self.mark_dirty(file);
@@ -417,6 +443,7 @@ impl Run {
 
     /// Lists everything again: events were dropped, or it is time.
     fn rescan(&mut self) -> Running {
+        self.list_spool()?;
         for at in 0..self.places.len() {
             self.watch_root(at);
         }

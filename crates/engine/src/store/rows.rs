@@ -201,6 +201,22 @@ pub(crate) fn keep_live_fact(
     Ok(())
 }
 
+/// Keeps such a fact of a source that may tell it again, once.
+pub(crate) fn keep_live_fact_once(
+    db: &Connection,
+    session: i64,
+    at: Timestamp,
+    source: &str,
+    fact: &str,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO live_facts (session, at_ms, source, fact) SELECT ?1, ?2, ?3, ?4
+         WHERE NOT EXISTS (SELECT 1 FROM live_facts WHERE session = ?1 AND at_ms = ?2 AND source = ?3 AND fact = ?4)",
+    )?
+    .execute((session, at.0, source, fact))?;
+    Ok(())
+}
+
 /// Drops live facts older than 400 days.
 pub(crate) fn prune_live_facts(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
     const DAYS_400_MS: i64 = 400 * 86_400_000;

@@ -1,13 +1,15 @@
 //! Claude Code: registry file and process first, then the transcript (`formats/claude-code.md`, "How to tell the
 //! state").
 
+use super::hooks::{self, AUTOMATIC_MS};
 use super::{
-    COMMAND_SETTLE_MS, Circumstances, EXIT_SETTLE_MS, REMOVAL_SETTLE_MS, SILENCE_MS, TRANSCRIPT_LAG_MS, Verdict, asking_call,
-    doing, is_running, note_transcript, waiting, waiting_after,
+    COMMAND_SETTLE_MS, Circumstances, EXIT_SETTLE_MS, REMOVAL_SETTLE_MS, SILENCE_MS, TRANSCRIPT_LAG_MS,
+    Verdict, asking_call, doing, note_transcript, waiting, waiting_after, working_subagents,
 };
 use crate::event::HiddenKind;
 use crate::fold::has_background_subagent;
-use crate::ids::Timestamp;
+use crate::hook::{HookTurn, TurnWord};
+use crate::ids::{Agent, Timestamp};
 use crate::session::{
     EntryKind, Phase, Process, RegistryStatus, SessionState, Transcript, TurnState, Validity, WaitKind,
 };
@@ -18,6 +20,7 @@ pub(super) fn judge(state: &SessionState, around: &Circumstances, now: Timestamp
         Some(process) => by_process(state, process, now),
         None => without_process(state, around, now),
     };
+    hooks::note_turn(&mut v, state);
     if let Some(t) = transcript {
         note_transcript(&mut v, t);
     }
@@ -66,6 +69,9 @@ fn by_process(state: &SessionState, p: &Process, now: Timestamp) -> Verdict {
         }
         Some(status) => status_verdict(state, p, status, now),
     };
+    let is_asked = !matches!(&p.entry.status, Some(RegistryStatus::Waiting(what)) if what != "dialog open")
+        && p.entry.kind != EntryKind::Print
+        && ahead_of_registry(state, p, now, &mut v);
     if let Some(at) = p.removed_at {
         v.recheck(at.plus_ms(REMOVAL_SETTLE_MS));
     } else if let Some(at) = p.exited_at {
@@ -84,7 +90,7 @@ fn by_process(state: &SessionState, p: &Process, now: Timestamp) -> Verdict {
     };
     let registry =
         crate::view::Evidence { fact: says, source: "registry".to_owned(), at_ms: p.status_since.0 };
-    v.evidence.insert(0, registry);
+    v.evidence.insert(usize::from(is_asked), registry);
     v.note("process", p.observed_at, format!("pid {} runs, started as recorded", p.pid));
     if v.turn_state == TurnState::Working {
         v.doing = Some(doing(t, v.since));
@@ -92,10 +98,37 @@ fn by_process(state: &SessionState, p: &Process, now: Timestamp) -> Verdict {
     v
 }
 
+/// A request told by hook that the registry does not say yet. It follows within moments, unless a rule answers: what
+/// it said before the hook holds no longer than that.
+fn ahead_of_registry(state: &SessionState, p: &Process, now: Timestamp, v: &mut Verdict) -> bool {
+    let Some(standing) = hooks::standing(state, Agent::ClaudeCode, now, v) else { return false };
+    let asked_at = standing.ask.at;
+    let until = asked_at.plus_ms(AUTOMATIC_MS);
+    if p.status_since > asked_at {
+        return false;
+    }
+    if now >= until {
+        v.note("hooks", asked_at, "A permission request was answered without you".to_owned());
+        return false;
+    }
+    standing.speak(v);
+    standing.note(v);
+    v.recheck(until);
+    true
+}
+
 fn status_verdict(state: &SessionState, p: &Process, status: &RegistryStatus, now: Timestamp) -> Verdict {
     let t = state.transcript();
     match status {
         RegistryStatus::Waiting(what) => {
+            let (told, dated) = hooks::of_dialog(state, Agent::ClaudeCode, p.status_since);
+            if let Some(standing) = told {
+                let mut v = Verdict::new(standing.state(), Some(dated), "registry");
+                v.waiting_for = Some(standing.waiting_for());
+                v.blocked_since = Some(dated);
+                standing.note(&mut v);
+                return v;
+            }
             let call = asking_call(state, now);
             let ask = call.and_then(|c| c.ask.as_ref()).map(|a| a.kind);
             let (turn_state, kind) = match (what.as_str(), ask) {
@@ -106,10 +139,10 @@ fn status_verdict(state: &SessionState, p: &Process, status: &RegistryStatus, no
                 ("input needed", None) => (TurnState::AwaitingAnswer, WaitKind::Elicitation),
                 (_, _) => (TurnState::AwaitingPermission, WaitKind::Permission),
             };
-            let mut v = Verdict::new(turn_state, Some(p.status_since), "registry");
+            let mut v = Verdict::new(turn_state, Some(dated), "registry");
             let elicits = kind == WaitKind::Elicitation;
             v.waiting_for = Some(waiting(kind, if elicits { None } else { call }));
-            v.blocked_since = Some(p.status_since);
+            v.blocked_since = Some(dated);
             v
         }
         RegistryStatus::Busy => {
@@ -131,7 +164,7 @@ fn status_verdict(state: &SessionState, p: &Process, status: &RegistryStatus, no
             let since = t.filter(|t| turn_is_over(t)).map_or(p.status_since, |t| t.turn.since);
             Verdict::new(TurnState::Background, Some(since), "registry")
         }
-        RegistryStatus::Idle | RegistryStatus::Other(_) => idle_verdict(t, p, now),
+        RegistryStatus::Idle | RegistryStatus::Other(_) => idle_verdict(state, t, p, now),
     }
 }
 
@@ -139,12 +172,12 @@ fn status_verdict(state: &SessionState, p: &Process, status: &RegistryStatus, no
 fn resting_verdict(state: &SessionState, t: Option<&Transcript>, p: &Process, now: Timestamp) -> Verdict {
     match t.filter(|t| works_in_background(state, t, now)) {
         Some(t) => Verdict::new(TurnState::Background, Some(t.turn.since), "registry"),
-        None => idle_verdict(t, p, now),
+        None => idle_verdict(state, t, p, now),
     }
 }
 
 fn works_in_background(state: &SessionState, t: &Transcript, now: Timestamp) -> bool {
-    has_background_subagent(t) || state.subagents.values().any(|s| is_running(s, now))
+    has_background_subagent(t) || working_subagents(state, now).next().is_some()
 }
 
 fn turn_is_over(t: &Transcript) -> bool {
@@ -152,12 +185,15 @@ fn turn_is_over(t: &Transcript) -> bool {
 }
 
 /// The registry says idle: how the turn ended stands in the transcript, which may lag behind it.
-fn idle_verdict(t: Option<&Transcript>, p: &Process, now: Timestamp) -> Verdict {
+fn idle_verdict(state: &SessionState, t: Option<&Transcript>, p: &Process, now: Timestamp) -> Verdict {
     let Some(t) = t else {
         // No transcript: nothing was asked yet, or the session is not persisted and a turn is over.
-        let state = if p.worked { TurnState::AwaitingReply } else { TurnState::Starting };
-        let mut v = Verdict::new(state, Some(p.status_since), "registry");
-        v.waiting_for = waiting_after(state, None);
+        let said = if p.worked { TurnState::AwaitingReply } else { TurnState::Starting };
+        let mut v = Verdict::new(said, Some(p.status_since), "registry");
+        v.waiting_for = waiting_after(said, None);
+        if let Some(turn) = ending(state, p).filter(|_| p.worked) {
+            hooks::speak_turn(&mut v, state, turn);
+        }
         return v;
     };
     let (turn_state, since) = match t.turn.phase {
@@ -186,19 +222,36 @@ fn idle_verdict(t: Option<&Transcript>, p: &Process, now: Timestamp) -> Verdict 
             }
             (TurnState::Interrupted, p.status_since)
         }
-        // Esc before the first byte, and a refusal whose lines never came, leave no record of an end.
-        Phase::Working => (TurnState::Interrupted, p.status_since),
+        Phase::Working => {
+            // A hook may tell of the end that the transcript does not show.
+            if let Some(turn) =
+                ending(state, p).filter(|turn| turn.at >= t.turn.since && !hooks::is_of_former_turn(t, turn))
+            {
+                let mut v = Verdict::new(TurnState::AwaitingReply, Some(turn.at), "hooks");
+                hooks::speak_turn(&mut v, state, turn);
+                return v;
+            }
+            // Esc before the first byte, and a refusal whose lines never came, leave no record of an end.
+            (TurnState::Interrupted, p.status_since)
+        }
     };
     let mut v = Verdict::new(turn_state, Some(since), "registry");
     v.waiting_for = waiting_after(turn_state, Some(t));
     v
 }
 
+/// How the turn ended by the hooks, when that is what made the registry say idle.
+fn ending<'a>(state: &'a SessionState, p: &Process) -> Option<&'a HookTurn> {
+    let is_end = |turn: &&HookTurn| matches!(turn.word, TurnWord::Ended | TurnWord::Failed);
+    let near = |turn: &&HookTurn| (turn.at.0 - p.status_since.0).abs() <= hooks::SHOW_MS;
+    state.hooks.turn.as_ref().filter(is_end).filter(near)
+}
+
 fn without_process(state: &SessionState, around: &Circumstances, now: Timestamp) -> Verdict {
     let t = state.transcript();
     let last =
         state.processes.values().max_by_key(|p| (p.validity == Validity::Valid, p.status_since, p.pid));
-    let Some(p) = last else { return by_transcript(t, around, now) };
+    let Some(p) = last else { return by_transcript(state, around, now) };
     let mut v = if let Some(successor) = &p.moved_to {
         let mut v = Verdict::new(TurnState::Ended, Some(p.observed_at), "registry");
         v.superseded = true;
@@ -209,7 +262,7 @@ fn without_process(state: &SessionState, around: &Circumstances, now: Timestamp)
     } else if let Some(at) = p.removed_at {
         let revived = t.and_then(|t| t.last_at).is_some_and(|last| last > at.plus_ms(5_000));
         if revived {
-            return by_transcript(t, around, now);
+            return by_transcript(state, around, now);
         }
         let mut v = Verdict::new(TurnState::Ended, Some(at), "registry");
         v.ended_at = Some(at);
@@ -217,12 +270,18 @@ fn without_process(state: &SessionState, around: &Circumstances, now: Timestamp)
         v.note("registry", at, "Claude Code removed its registry file: an orderly end".to_owned());
         v
     } else if p.validity == Validity::Foreign {
-        let mut v = by_transcript(t, &Circumstances { registry_listed: false, ..around.clone() }, now);
+        let mut v = by_transcript(state, &Circumstances { registry_listed: false, ..around.clone() }, now);
         v.note(
             "registry",
             p.observed_at,
             "Its process runs in another container; nobody here can look".to_owned(),
         );
+        v
+    } else if let Some(at) = state.hooks.over_at().filter(|at| *at >= p.status_since) {
+        let mut v = Verdict::new(TurnState::Ended, Some(at), "hooks");
+        v.ended_at = Some(at);
+        v.dead("process", p.exited_at.unwrap_or(p.observed_at));
+        v.note("hooks", at, "A hook told that the session ended".to_owned());
         v
     } else {
         let at = p.exited_at.or_else(|| t.and_then(|t| t.last_at)).unwrap_or(p.status_since);
@@ -236,17 +295,17 @@ fn without_process(state: &SessionState, around: &Circumstances, now: Timestamp)
     v
 }
 
-/// No registry file speaks of it: the transcript, and what the absence of a file means.
-fn by_transcript(t: Option<&Transcript>, around: &Circumstances, now: Timestamp) -> Verdict {
-    let Some(t) = t else { return Verdict::new(TurnState::Unknown, None, "transcript") };
-    let last = t.last_at.unwrap_or(t.turn.since);
+/// No registry file speaks of it: hooks and transcript, and what the absence of a file means.
+fn by_transcript(state: &SessionState, around: &Circumstances, now: Timestamp) -> Verdict {
+    let Some(t) = state.transcript() else { return open_or_over(state, now) };
+    let last = t.last_at.unwrap_or(t.turn.since).max(state.hooks.active_at.unwrap_or(t.turn.since));
     // Clients before 2 kept no registry; for later ones a killed client leaves its file behind, so that no file means
     // an orderly end.
     let has_registry = t.version.as_deref().and_then(major).is_some_and(|major| major >= 2);
     if around.registry_listed && has_registry {
         // A client starting or resuming writes its file within 0.4 s; until then the record is ahead of it.
         if now.since(last) < 2_000 {
-            let mut v = open_or_over(t, now);
+            let mut v = open_or_over(state, now);
             v.recheck(last.plus_ms(2_000));
             return v;
         }
@@ -256,26 +315,55 @@ fn by_transcript(t: Option<&Transcript>, around: &Circumstances, now: Timestamp)
         v.note("registry", now, "No registry file: no process runs it, and none was killed".to_owned());
         return v;
     }
-    open_or_over(t, now)
+    open_or_over(state, now)
 }
 
-/// The transcript alone, liveness unknown.
-fn open_or_over(t: &Transcript, now: Timestamp) -> Verdict {
-    let last = t.last_at.unwrap_or(t.turn.since);
-    let state = match t.turn.phase {
-        Phase::None => TurnState::Unknown,
-        Phase::Working if now.since(last) <= SILENCE_MS => TurnState::Working,
-        Phase::Working => TurnState::Unknown,
-        Phase::Ended if t.entry == Some(EntryKind::Print) => TurnState::Ended,
-        Phase::Ended => TurnState::AwaitingReply,
-        Phase::Interrupted => TurnState::Interrupted,
-        Phase::Failed => TurnState::Errored,
+/// Hooks and transcript alone, liveness unknown.
+fn open_or_over(state: &SessionState, now: Timestamp) -> Verdict {
+    let t = state.transcript();
+    let heard = t.map_or(Timestamp::default(), |t| t.last_at.unwrap_or(t.turn.since));
+    let last = heard.max(state.hooks.active_at.unwrap_or_default());
+    if let Some(at) = state.hooks.over_at().filter(|at| heard <= at.plus_ms(hooks::SHOW_MS)) {
+        let mut v = Verdict::new(TurnState::Ended, Some(at), "hooks");
+        v.ended_at = Some(at);
+        v.note("hooks", at, "A hook told that the session ended".to_owned());
+        return v;
+    }
+    let (said, since) = match t.map(|t| (t.turn.phase, t)) {
+        None => (TurnState::Unknown, None),
+        Some((phase, t)) => {
+            let said = match phase {
+                Phase::None => TurnState::Unknown,
+                Phase::Working => TurnState::Working,
+                Phase::Ended if t.entry == Some(EntryKind::Print) => TurnState::Ended,
+                Phase::Ended if hooks::ran_on(state) => TurnState::Background,
+                Phase::Ended => TurnState::AwaitingReply,
+                Phase::Interrupted => TurnState::Interrupted,
+                Phase::Failed => TurnState::Errored,
+            };
+            (said, Some(t.turn.since))
+        }
     };
-    let mut v = Verdict::new(state, Some(t.turn.since), "transcript");
-    v.waiting_for = waiting_after(state, Some(t));
-    if state == TurnState::Working {
-        v.doing = Some(doing(Some(t), t.turn.started_at));
-        v.recheck(last.plus_ms(SILENCE_MS + 1));
+    let mut v = Verdict::new(said, since, "transcript");
+    v.waiting_for = waiting_after(said, t);
+    if let Some(turn) = hooks::leading_turn(state, now, &mut v) {
+        hooks::speak_turn(&mut v, state, turn);
+    }
+    let is_run = t.is_some_and(|t| t.entry == Some(EntryKind::Print));
+    if matches!(v.turn_state, TurnState::Working | TurnState::Background | TurnState::Unknown)
+        && !is_run
+        && let Some(standing) = hooks::standing(state, Agent::ClaudeCode, now, &mut v)
+    {
+        standing.speak(&mut v);
+        standing.note(&mut v);
+    }
+    if v.turn_state == TurnState::Working {
+        if now.since(last) > SILENCE_MS {
+            v.turn_state = TurnState::Unknown;
+        } else {
+            v.recheck(last.plus_ms(SILENCE_MS + 1));
+            v.doing = Some(doing(t, t.and_then(|t| t.turn.started_at).or(v.since)));
+        }
     }
     v
 }

@@ -1,12 +1,13 @@
 //! Codex: writer lock and rollout (`formats/codex.md`, "How to tell the state").
 
-use super::{Circumstances, SILENCE_MS, Verdict, doing, note_transcript, waiting, waiting_after};
-use crate::ids::Timestamp;
+use super::{Circumstances, SILENCE_MS, Verdict, doing, hooks, note_transcript, waiting, waiting_after};
+use crate::ids::{Agent, Timestamp};
 use crate::session::{EntryKind, Lock, Phase, SessionState, Transcript, TurnState, WaitKind};
 
 pub(super) fn judge(state: &SessionState, around: &Circumstances, now: Timestamp) -> Verdict {
     let t = state.transcript();
     let mut v = by_lock(state, t, around, now);
+    hooks::note_turn(&mut v, state);
     if let Some(t) = t {
         note_transcript(&mut v, t);
         if v.source == "transcript" {
@@ -20,7 +21,7 @@ pub(super) fn judge(state: &SessionState, around: &Circumstances, now: Timestamp
 fn by_lock(state: &SessionState, t: Option<&Transcript>, around: &Circumstances, now: Timestamp) -> Verdict {
     match state.lock {
         Some(lock) if lock.holder.is_some() => {
-            let mut v = running(t, lock, now);
+            let mut v = running(state, t, lock, now);
             v.alive("lock", lock.since);
             v.pid = lock.holder.filter(|pid| *pid > 0);
             let who = v.pid.map_or_else(String::new, |pid| format!(" by pid {pid}"));
@@ -33,31 +34,41 @@ fn by_lock(state: &SessionState, t: Option<&Transcript>, around: &Circumstances,
             v.note("lock", lock.since, "Its writer lock stands and nobody holds it".to_owned());
             v
         }
-        Some(lock) => gone(t, lock.since, "Codex removed its writer lock: an orderly end"),
+        Some(lock) => gone(state, lock.since, "Codex removed its writer lock: an orderly end"),
         None => match t {
-            None => Verdict::new(TurnState::Unknown, None, "transcript"),
+            None => {
+                let mut v = Verdict::new(TurnState::Unknown, None, "transcript");
+                ahead(&mut v, state, now);
+                v
+            }
             // Families before 0.169 keep no lock, and no end of a turn either way says that a process lives.
             Some(t) if around.registry_listed && has_locks(t) => {
                 let last = t.last_at.unwrap_or(t.turn.since);
                 if now.since(last) < 2_000 {
-                    let mut v = by_rollout(t, now);
+                    let mut v = by_rollout(state, t, now);
                     v.recheck(last.plus_ms(2_000));
                     v
                 } else {
-                    gone(Some(t), last, "No writer lock: no process has it loaded")
+                    gone(state, last, "No writer lock: no process has it loaded")
                 }
             }
-            Some(t) => by_rollout(t, now),
+            Some(t) => by_rollout(state, t, now),
         },
     }
 }
 
 /// No process has the thread loaded. An open turn was cut off: the next client deletes stale locks, so that the
 /// absence of a lock is no sign of an orderly end.
-fn gone(t: Option<&Transcript>, at: Timestamp, fact: &str) -> Verdict {
-    let open = t.is_some_and(|t| t.turn.phase == Phase::Working);
-    let state = if open { TurnState::Crashed } else { TurnState::Ended };
-    let mut v = Verdict::new(state, Some(at), "lock");
+fn gone(state: &SessionState, at: Timestamp, fact: &str) -> Verdict {
+    let t = state.transcript();
+    // A hook that tells of the end is one: a killed client runs none.
+    let said_so = state
+        .hooks
+        .over_at()
+        .is_some_and(|end| t.and_then(|t| t.last_at).is_none_or(|last| last <= end.plus_ms(hooks::SHOW_MS)));
+    let open = !said_so && t.is_some_and(|t| t.turn.phase == Phase::Working);
+    let said = if open { TurnState::Crashed } else { TurnState::Ended };
+    let mut v = Verdict::new(said, Some(at), "lock");
     if !open {
         v.ended_at = Some(at);
     }
@@ -66,19 +77,28 @@ fn gone(t: Option<&Transcript>, at: Timestamp, fact: &str) -> Verdict {
     v
 }
 
-fn running(t: Option<&Transcript>, lock: Lock, now: Timestamp) -> Verdict {
+fn running(state: &SessionState, t: Option<&Transcript>, lock: Lock, now: Timestamp) -> Verdict {
     match t {
-        None => Verdict::new(TurnState::Starting, Some(lock.since), "lock"),
-        Some(t) if t.turn.phase == Phase::None => Verdict::new(TurnState::Starting, Some(lock.since), "lock"),
-        Some(t) if t.turn.phase == Phase::Working && lock.taken_at.is_some_and(|taken| t.turn.since < taken) => {
+        Some(t) if t.turn.phase != Phase::None => in_turn(state, t, lock, now),
+        _ => {
+            let mut v = Verdict::new(TurnState::Starting, Some(lock.since), "lock");
+            ahead(&mut v, state, now);
+            v
+        }
+    }
+}
+
+fn in_turn(state: &SessionState, t: &Transcript, lock: Lock, now: Timestamp) -> Verdict {
+    match t {
+        t if t.turn.phase == Phase::Working && lock.taken_at.is_some_and(|taken| t.turn.since < taken) => {
             // The process whose turn it was is gone, and nothing in the rollout marks that another resumed the thread;
             // its screen calls the turn interrupted.
             let mut v = Verdict::new(TurnState::Interrupted, lock.taken_at, "lock");
             v.note("lock", lock.since, "Another process took over in the middle of the turn".to_owned());
             v
         }
-        Some(t) => {
-            let mut v = by_phase(t, now);
+        t => {
+            let mut v = by_phase(state, t, now);
             if v.turn_state == TurnState::Ended {
                 // A run without a person whose process still stands is about to end.
                 v.turn_state = TurnState::AwaitingReply;
@@ -88,10 +108,16 @@ fn running(t: Option<&Transcript>, lock: Lock, now: Timestamp) -> Verdict {
     }
 }
 
-fn by_rollout(t: &Transcript, now: Timestamp) -> Verdict {
-    let last = t.last_at.unwrap_or(t.turn.since);
-    let mut v = by_phase(t, now);
-    if t.turn.phase == Phase::Working {
+fn by_rollout(state: &SessionState, t: &Transcript, now: Timestamp) -> Verdict {
+    let last = t.last_at.unwrap_or(t.turn.since).max(state.hooks.active_at.unwrap_or_default());
+    if let Some(at) = state.hooks.over_at().filter(|at| last <= at.plus_ms(hooks::SHOW_MS)) {
+        let mut v = Verdict::new(TurnState::Ended, Some(at), "hooks");
+        v.ended_at = Some(at);
+        v.note("hooks", at, "A hook told that the session ended".to_owned());
+        return v;
+    }
+    let mut v = by_phase(state, t, now);
+    if v.turn_state == TurnState::Working {
         if now.since(last) > SILENCE_MS {
             v = Verdict::new(TurnState::Unknown, Some(last), "transcript");
         } else {
@@ -101,9 +127,9 @@ fn by_rollout(t: &Transcript, now: Timestamp) -> Verdict {
     v
 }
 
-fn by_phase(t: &Transcript, _now: Timestamp) -> Verdict {
+fn by_phase(state: &SessionState, t: &Transcript, now: Timestamp) -> Verdict {
     let asking = t.open_calls.iter().find(|c| c.ask.is_some());
-    let (state, since) = match t.turn.phase {
+    let (said, since) = match t.turn.phase {
         Phase::None => (TurnState::Unknown, None),
         Phase::Working => match asking {
             Some(call) => (TurnState::AwaitingAnswer, Some(call.at)),
@@ -114,27 +140,42 @@ fn by_phase(t: &Transcript, _now: Timestamp) -> Verdict {
         Phase::Interrupted => (TurnState::Interrupted, Some(t.turn.since)),
         Phase::Failed => (TurnState::Errored, Some(t.turn.since)),
     };
-    let mut v = Verdict::new(state, since, "transcript");
-    v.waiting_for = waiting_after(state, Some(t));
-    match state {
-        TurnState::AwaitingAnswer => {
-            v.waiting_for = Some(waiting(WaitKind::Question, asking));
-            v.blocked_since = since;
+    let mut v = Verdict::new(said, since, "transcript");
+    v.waiting_for = waiting_after(said, Some(t));
+    if said == TurnState::AwaitingAnswer {
+        v.waiting_for = Some(waiting(WaitKind::Question, asking));
+        v.blocked_since = since;
+        return v;
+    }
+    if t.entry != Some(EntryKind::Print) {
+        ahead(&mut v, state, now);
+    }
+    if v.turn_state == TurnState::Working {
+        v.doing = Some(doing(Some(t), t.turn.started_at));
+        if let Some(call) = t.open_calls.iter().find(|c| c.escalated) {
+            // Running after approval looks the same: said as what it is, never as a need.
+            v.note(
+                "transcript",
+                call.at,
+                format!("{} asked for more rights; it may wait for you", call.name),
+            );
         }
-        TurnState::Working => {
-            v.doing = Some(doing(Some(t), t.turn.started_at));
-            if let Some(call) = t.open_calls.iter().find(|c| c.escalated) {
-                // Running after approval looks the same: said as what it is, never as a need.
-                v.note(
-                    "transcript",
-                    call.at,
-                    format!("{} asked for more rights; it may wait for you", call.name),
-                );
-            }
-        }
-        _ => {}
     }
     v
+}
+
+/// What hooks say ahead of the rollout, and the requests they alone tell of. What is approved and runs looks as what is
+/// asked, until it ends.
+fn ahead(v: &mut Verdict, state: &SessionState, now: Timestamp) {
+    if let Some(turn) = hooks::leading_turn(state, now, v) {
+        hooks::speak_turn(v, state, turn);
+    }
+    if matches!(v.turn_state, TurnState::Working | TurnState::Unknown | TurnState::Starting)
+        && let Some(standing) = hooks::standing(state, Agent::Codex, now, v)
+    {
+        standing.speak(v);
+        standing.note(v);
+    }
 }
 
 fn has_locks(t: &Transcript) -> bool {

@@ -238,6 +238,9 @@ impl Run {
 
     /// Takes one file event.
     pub(super) fn file_event(&mut self, event: WatchEvent) -> Running {
+        if self.spool_event(&event)? {
+            return Ok(());
+        }
         match event {
             WatchEvent::Overflow => {
                 self.tell_overflow();
