@@ -8,8 +8,8 @@ mod commands;
 mod hooks;
 mod notify;
 mod stories;
-
 mod telemetry;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -24,8 +24,8 @@ use crate::board::{Board, Pending};
 use crate::card;
 use crate::config::Config;
 use crate::facts::{Input, fact_id};
-use crate::places::Places;
 use crate::otlp::Services;
+use crate::places::Places;
 use crate::reports::Reports;
 use crate::store::causes::StoredCause;
 use crate::store::rows::{Class, SessionRow, SessionWrite};
@@ -50,8 +50,8 @@ pub struct Core {
     touched: BTreeSet<i64>,
     classes: HashMap<Class, u64>,
     pub(crate) reports: Reports,
-    places: Places,
     services: Services,
+    places: Places,
     next_story: Option<Timestamp>,
     prices: PriceTable,
     /// The first listing of registries and locks is complete.
@@ -108,8 +108,8 @@ impl Core {
             touched: BTreeSet::new(),
             classes,
             reports: Reports::load(&store.db, &config, now)?,
-            places: Places::default(),
             services: Services::load(&store.db, now)?,
+            places: Places::default(),
             next_story: None,
             prices,
             listed: false,
@@ -162,8 +162,8 @@ impl Core {
     }
 
     fn apply_and_judge(&mut self, inputs: Vec<Input>, now: Timestamp) -> Result<(), StoreError> {
-        for input in inputs {
         self.services.at(now);
+        for input in inputs {
             self.apply(input, now)?;
         }
         self.due_rechecks(now);
@@ -318,8 +318,8 @@ impl Core {
         });
         pending.archived = Some(count(Class::Row).saturating_sub(on_screen));
         pending.sources = self.reports.take_changed();
-        self.evict();
         pending.services = self.services.take_changed();
+        self.evict();
         pending
     }
 

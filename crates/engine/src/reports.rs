@@ -342,15 +342,15 @@ fn message(kind: IssueKind) -> &'static str {
             "The system's limit of file watches is reached; live sessions are looked at every 2 s instead. Raise fs.inotify.max_user_watches."
         }
         IssueKind::Compressed => "A compressed transcript is not read. Its session is missing here.",
-        IssueKind::BadHook => "A file in the spool is no hook. It is removed; others are not affected.",
-        IssueKind::SpoolFull => {
-            "More hooks waited than the spool holds (64 MB, 20,000 files). Some were dropped; states still come from the agents' own files."
-        }
         IssueKind::BadRecord => {
             "A telemetry record could not be read. It was refused; the others of its request are used."
         }
         IssueKind::TooManyServices => {
             "More than 500 services sent telemetry. What further ones send is not counted."
+        }
+        IssueKind::BadHook => "A file in the spool is no hook. It is removed; others are not affected.",
+        IssueKind::SpoolFull => {
+            "More hooks waited than the spool holds (64 MB, 20,000 files). Some were dropped; states still come from the agents' own files."
         }
         IssueKind::WatchOverflow => "The system dropped file events. Everything was listed again.",
     }

@@ -129,9 +129,8 @@ impl SessionState {
             || self.usage.values().any(|m| !m.usage.is_zero())
             || self.mains.values().any(|t| t.prompted || t.responded)
             || self.hooks.prompted
-    }
             || !self.telemetry.unwritten.is_empty()
-            || self.hooks.prompted
+    }
 }
 
 /// Says what the facts mean at `now`.
@@ -257,7 +256,7 @@ impl Verdict {
     }
 }
 
-/// Last activity: records, subagents' records, changes of the live status. Never later than `now`.
+/// Last activity: records, subagents' records, changes of the live status, hooks. Never later than `now`.
 fn last_activity(state: &SessionState, now: Timestamp) -> Option<Timestamp> {
     let records = state.mains.values().filter_map(|t| t.last_at);
     let subagents = state.subagents.values().filter_map(|s| s.last_at);

@@ -14,5 +14,5 @@ pub mod label;
 pub mod pricing;
 pub mod resume;
 pub mod session;
-pub mod view;
 pub mod telemetry;
+pub mod view;

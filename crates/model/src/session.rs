@@ -8,8 +8,8 @@ use ts_rs::TS;
 use crate::event::{Ask, BackgroundKind, Failure, HiddenKind, Lineage, Usage};
 use crate::hook::HookWitness;
 use crate::ids::{FactId, SessionId, Timestamp};
-
 use crate::telemetry::Telemetry;
+
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$meta])*
@@ -207,8 +207,6 @@ pub struct SessionState {
     pub tool_calls: u32,
     /// Owned prompts.
     pub prompts: u32,
-    /// Responses that stand here and belong to another session.
-    pub inherited: u32,
     /// Title found outside the transcript (Codex `session_index.jsonl`, registry name given by the person).
     pub user_title: Option<Dated<String>>,
     /// Explicit close.
@@ -217,10 +215,10 @@ pub struct SessionState {
     pub superseded_by: Option<Dated<SessionId>>,
     /// A failed resume.
     pub resume_failed_at: Option<Timestamp>,
-}
     /// What OpenTelemetry says about it.
     #[serde(skip_serializing_if = "Telemetry::is_empty")]
     pub telemetry: Telemetry,
+}
 
 /// A value and when it was learnt; a later one replaces it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

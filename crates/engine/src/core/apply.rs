@@ -51,9 +51,9 @@ impl Core {
             }
             Input::Hook(fact) => self.apply_hook(fact, now)?,
             Input::Source(report) => self.reports.take(report, now),
-            Input::LiveListed { at, registries } => {
             Input::Telemetry(batch) => self.apply_telemetry(*batch)?,
             Input::Receiver(receiver) => self.reports.receiver(receiver),
+            Input::LiveListed { at, registries } => {
                 for agent in registries {
                     self.reports.registry_present(agent);
                 }
@@ -221,7 +221,6 @@ impl Core {
 
     fn settle_response(
         &mut self,
-        seen_in: i64,
         claim: Claim,
         model: &str,
         usage: Usage,
@@ -230,9 +229,6 @@ impl Core {
         match *claimed {
             Claimed::New => {
                 self.add_usage(claim.session, model, usage, 1)?;
-                if claim.session != seen_in {
-                    self.add_inherited(seen_in)?;
-                }
             }
             Claimed::Kept { owner, before } => {
                 let grown = before.usage.max(usage);
@@ -246,7 +242,6 @@ impl Core {
                 let name = calls::model_name(&self.store.db, before.model)?;
                 self.take_usage(from, &name, before.usage, 1)?;
                 self.add_usage(claim.session, &name, before.usage.max(usage), 1)?;
-                self.add_inherited(from)?;
             }
         }
         Ok(())
@@ -293,13 +288,6 @@ impl Core {
                 loaded.state.usage.remove(model);
             }
             self.touched.insert(session);
-        }
-        Ok(())
-    }
-
-    fn add_inherited(&mut self, session: i64) -> Result<(), StoreError> {
-        if let Some(loaded) = self.load(session)? {
-            loaded.state.inherited = loaded.state.inherited.saturating_add(1);
         }
         Ok(())
     }
