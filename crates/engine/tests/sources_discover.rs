@@ -1,5 +1,7 @@
 //! Listing of transcripts, hostile trees included; and whole files read on several threads.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
 #[path = "sources_support/lines.rs"]
 mod lines;
 

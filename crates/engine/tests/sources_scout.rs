@@ -1,5 +1,7 @@
 //! The scout as a whole: what it finds, what it is told by the kernel, and what it hands to the writer.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
 #[path = "sources_support/lines.rs"]
 mod lines;
 
@@ -151,8 +153,13 @@ impl Watching {
     }
 
     fn registry_updates(&self) -> Vec<&RegistryUpdate> {
-        let update = |input| if let &Input::Registry(ref update) = input { Some(update) } else { None };
-        self.seen.iter().filter_map(update).collect()
+        self.seen
+            .iter()
+            .filter_map(|input| match input {
+                Input::Registry(update) => Some(update),
+                _ => None,
+            })
+            .collect()
     }
 
     fn turns(&self) -> u64 {

@@ -1,5 +1,7 @@
 //! Reading of transcripts: torn lines, truncation, replacement, hostile files, bounded memory.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
 #[path = "sources_support/lines.rs"]
 mod lines;
 
