@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use lamplight_api::serve::{GrpcAddress, OtlpOptions, ServeOptions, Served};
+use lamplight_api::serve::{GrpcAddress, ServeOptions, Served};
 use lamplight_api::{ApiError, ErrorCode, config_file, serve};
 use lamplight_engine::{Engine, StartError};
 use serde_json::Value;
@@ -122,8 +122,8 @@ fn options(data_dir: &Path) -> ServeOptions {
 }
 
 /// Telemetry is received where exporters look for a receiver; a port that another program holds is left to it.
-fn telemetry() -> OtlpOptions {
-    OtlpOptions { grpc: GrpcAddress::Default, token: None }
+fn telemetry() -> GrpcAddress {
+    GrpcAddress::Default
 }
 
 /// Says why there is nothing to show, and ends.

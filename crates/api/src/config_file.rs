@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use lamplight_engine::config::{Config, Notify, Root};
 use lamplight_model::ids::Agent;
 
+pub(crate) use raw::is_token;
 pub use raw::{RawConfig, RawNotify, RawRoot};
 
 /// Time after which a session counts as stale, in minutes, unless configured.
@@ -94,6 +95,7 @@ pub fn load(env: Env<'_>) -> Result<Config, ConfigError> {
         projects: raw.projects,
         prices: raw.prices,
         notify: notify(raw.notify),
+        otlp_token: raw.otlp_token,
         durable: raw.durable.unwrap_or(false),
         warnings,
     })
@@ -107,6 +109,14 @@ fn notify(raw: RawNotify) -> Notify {
         quiet: raw.quiet.or(unset.quiet),
         muted: raw.muted,
     }
+}
+
+/// Returns where the data is, or would be: `LAMPLIGHT_DATA`, else the platform's data folder; `None` when nothing says
+/// where that is. No settings file is read for it.
+#[must_use]
+pub fn data_dir(env: Env<'_>) -> Option<PathBuf> {
+    let set = |name: &str| env(name).filter(|value| !value.is_empty());
+    set("LAMPLIGHT_DATA").map(PathBuf::from).or_else(|| default_data_dir(&set, set("HOME").map(PathBuf::from).as_deref()))
 }
 
 /// Returns where the settings file is, or would be: `LAMPLIGHT_CONFIG`, else `config.toml` in the platform's

@@ -62,15 +62,6 @@ pub enum GrpcAddress {
     At(SocketAddr),
 }
 
-/// How telemetry is received.
-#[derive(Debug, Clone, Default)]
-pub struct OtlpOptions {
-    /// The gRPC listener. Over HTTP telemetry is received wherever the HTTP listener is.
-    pub grpc: GrpcAddress,
-    /// A token exporters must send; none on loopback unless configured.
-    pub token: Option<Token>,
-}
-
 /// Why serving could not start; nothing is left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -200,26 +191,28 @@ impl Drop for Running {
 /// # Errors
 /// [`ServeError`]; what was bound is released again.
 pub fn spawn(engine: Engine, options: ServeOptions) -> Result<Served, ServeError> {
-    spawn_with(engine, options, OtlpOptions::default())
+    spawn_with(engine, options, GrpcAddress::Off)
 }
 
 /// Serves `engine` on the control socket, over HTTP, and telemetry over gRPC.
 ///
 /// # Errors
 /// [`ServeError`]; what was bound is released again.
-pub fn spawn_with(engine: Engine, options: ServeOptions, otlp: OtlpOptions) -> Result<Served, ServeError> {
+pub fn spawn_with(engine: Engine, options: ServeOptions, grpc: GrpcAddress) -> Result<Served, ServeError> {
     if options.ui && !ui::is_built() {
         return Err(ServeError::NoUi);
     }
     let (token, token_file) = token::load_or_create(&options.data_dir)?;
     let http = listeners::bind_http(options.http.unwrap_or(DEFAULT_HTTP), options.explicit)?;
-    let grpc = listeners::bind_grpc(otlp.grpc)?;
+    let chosen = engine.config().otlp_token.as_deref().map(Token::chosen).transpose();
+    let otlp_token = chosen.map_err(|source| ServeError::File { path: token_file.clone(), source })?;
+    let grpc = listeners::bind_grpc(grpc)?;
     let (socket, unix) = ControlSocket::bind(&options.data_dir)?;
     let mut running = Running { stop: watch::Sender::new(false), thread: None, endpoint: None, socket };
     let endpoint = endpoint::write(&options.data_dir, http.addr, grpc.addr, &running.socket.path)?;
     running.endpoint = Some(endpoint);
     let ui_url = options.ui.then(|| format!("http://{}/#token={}", http.addr, token.as_str()));
-    let intake = otlp::Intake::new(engine.clone(), otlp.token);
+    let intake = otlp::Intake::new(engine.clone(), otlp_token);
     let over_http = HttpHost { token, port: http.addr.port(), ui: options.ui, intake: intake.clone() };
     engine.set_receiver(lamplight_engine::facts::Receiver {
         listening: [Some(http.addr), grpc.addr].into_iter().flatten().map(|a| a.to_string()).collect(),

@@ -9,8 +9,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use lamplight_api::config_file;
-use lamplight_api::serve::token::Token;
-use lamplight_api::serve::{GrpcAddress, OtlpOptions, ServeError, ServeOptions, Served, spawn_with};
+use lamplight_api::serve::{GrpcAddress, ServeError, ServeOptions, Served, spawn_with};
 use lamplight_engine::Engine;
 use lamplight_model::view::{Service, SourceHealth};
 use serde_json::{Value, json};
@@ -29,15 +28,16 @@ impl Host {
         Self::with(GrpcAddress::At("127.0.0.1:0".parse().unwrap()), None)
     }
 
-    fn with(grpc: GrpcAddress, token: Option<Token>) -> Self {
+    fn with(grpc: GrpcAddress, token: Option<&str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().to_str().unwrap().to_owned();
-        let config = config_file::load(&move |name| (name == "HOME").then(|| home.clone())).unwrap();
+        let mut config = config_file::load(&move |name| (name == "HOME").then(|| home.clone())).unwrap();
+        config.otlp_token = token.map(str::to_owned);
         let data_dir = config.data_dir.clone();
         let engine = Engine::start(config).unwrap();
         let options =
             ServeOptions { http: Some("127.0.0.1:0".parse().unwrap()), explicit: true, data_dir, ui: false };
-        let served = spawn_with(engine.clone(), options, OtlpOptions { grpc, token }).unwrap();
+        let served = spawn_with(engine.clone(), options, grpc).unwrap();
         Self { _dir: dir, engine, served: Some(served) }
     }
 
@@ -295,7 +295,7 @@ fn a_web_page_can_send_nothing() {
 #[test]
 fn a_token_is_needed_once_one_is_configured() {
     let hex = "a1".repeat(32);
-    let host = Host::with(GrpcAddress::At("127.0.0.1:0".parse().unwrap()), Token::from_file_text(&hex));
+    let host = Host::with(GrpcAddress::At("127.0.0.1:0".parse().unwrap()), Some(&hex));
     let body = log_records([1]).to_string();
     for (authorization, status) in [
         (None, 401),
@@ -461,7 +461,7 @@ fn a_taken_grpc_port_that_was_asked_for_is_an_error_and_leaves_nothing_behind() 
         data_dir: data_dir.clone(),
         ui: false,
     };
-    let otlp = |addr| OtlpOptions { grpc: GrpcAddress::At(addr), token: None };
+    let otlp = GrpcAddress::At;
     let refused = spawn_with(engine.clone(), options("127.0.0.1:0"), otlp(taken.local_addr().unwrap()));
     assert!(matches!(refused, Err(ServeError::BindGrpc { .. })));
     assert!(!data_dir.join("endpoint.json").exists() && !data_dir.join("lamp.sock").exists());

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lamplight_api::serve::{GrpcAddress, OtlpOptions, ServeOptions, spawn_with};
+use lamplight_api::serve::{GrpcAddress, ServeOptions, spawn_with};
 use lamplight_engine::Engine;
 use lamplight_engine::config::Config;
 use serde::Serialize;
@@ -38,8 +38,8 @@ pub(crate) fn run(config: Config, args: &ServeArgs) -> anyhow::Result<()> {
         data_dir: config.data_dir,
         ui: args.ui,
     };
-    let otlp = OtlpOptions { grpc: args.grpc.map_or(GrpcAddress::Default, GrpcAddress::At), token: None };
-    let served = match spawn_with(engine.clone(), options, otlp) {
+    let grpc = args.grpc.map_or(GrpcAddress::Default, GrpcAddress::At);
+    let served = match spawn_with(engine.clone(), options, grpc) {
         Ok(served) => served,
         Err(error) => {
             engine.shutdown();

@@ -1,7 +1,7 @@
 //! Telemetry through the pipeline: captured bodies of the real clients, services on a virtual clock, and what must never
 //! come of either.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 
@@ -41,6 +41,7 @@ fn config(home: &Path) -> Config {
         prices: Vec::new(),
         durable: false,
         notify: Notify::default(),
+        otlp_token: None,
         warnings: Vec::new(),
     }
 }

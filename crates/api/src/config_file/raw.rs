@@ -28,6 +28,8 @@ pub struct RawConfig {
     pub prices: Vec<Price>,
     /// `[notify]`.
     pub notify: RawNotify,
+    /// `[otlp] token`; one that cannot be used is empty, which lets nobody in.
+    pub otlp_token: Option<String>,
     /// `[store] durable`.
     pub durable: Option<bool>,
 }
@@ -69,7 +71,8 @@ pub(super) struct SyntaxError {
     pub(super) message: String,
 }
 
-const SECTIONS: &[&str] = &["sessions", "session_labels", "agents", "roots", "prices", "notify", "store"];
+const SECTIONS: &[&str] =
+    &["sessions", "session_labels", "agents", "roots", "prices", "notify", "otlp", "store"];
 const NOTIFY_KEYS: &[&str] = &["enabled", "previews", "quiet", "muted"];
 
 impl RawConfig {
@@ -83,6 +86,11 @@ impl RawConfig {
         reader.document(document.as_table());
         Ok(reader.parsed)
     }
+}
+
+/// Whether a text can be sent as a bearer token and is too long to be guessed at once.
+pub(crate) fn is_token(text: &str) -> bool {
+    (16..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 struct Reader<'t> {
@@ -112,6 +120,10 @@ impl Reader<'_> {
                     });
                 }
                 "notify" => self.notify(root, item),
+                "otlp" => self.each(root, key, item, |reader, otlp, key, item| match key {
+                    "token" => reader.otlp_token(otlp, item),
+                    _ => reader.unknown(otlp, key, &["token"]),
+                }),
                 "store" => self.each(root, key, item, |reader, store, key, item| match key {
                     "durable" => reader.parsed.config.durable = reader.bool_value(store, key, item),
                     _ => reader.unknown(store, key, &["durable"]),
@@ -133,6 +145,19 @@ impl Reader<'_> {
             }
             _ => reader.unknown(sessions, key, &["idle_minutes", "resume_max_hours"]),
         });
+    }
+
+    /// A token that cannot be used must not leave the door open.
+    fn otlp_token(&mut self, otlp: &dyn TableLike, item: &Item) {
+        let usable = item.as_str().filter(|text| is_token(text));
+        if usable.is_none() {
+            self.warn(
+                otlp,
+                "token",
+                "must be a text of 16 to 256 letters, digits and signs without spaces; no telemetry is taken in until it is",
+            );
+        }
+        self.parsed.config.otlp_token = Some(usable.unwrap_or_default().to_owned());
     }
 
     fn agent(&mut self, agents: &dyn TableLike, name: &str, item: &Item) {

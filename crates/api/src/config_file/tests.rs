@@ -125,6 +125,7 @@ fn what_means_nothing_is_said_with_its_line_and_stops_nothing() {
     for (text, warning) in [
         ("[session]\nidle_minutes = 1", "line 1: session is not a setting; did you mean sessions?"),
         ("\n[sessions]\nidle_minute = 1", "line 3: idle_minute is not a setting; did you mean idle_minutes?"),
+        ("[otlp]\ntokens = 1", "line 2: tokens is not a setting; did you mean token?"),
         ("[store]\nfoo = 1", "line 2: foo is not a setting; known here: durable"),
         (
             "[sessions]\nidle_minutes = 0",
@@ -192,6 +193,25 @@ fn a_named_file_that_is_missing_is_said() {
 }
 
 #[test]
+fn an_exporters_token_that_cannot_be_used_lets_nobody_in() {
+    assert_eq!(check("").otlp_token, None);
+    assert_eq!(
+        check("[otlp]\ntoken = \"correct-horse-battery\"").otlp_token.as_deref(),
+        Some("correct-horse-battery")
+    );
+    for text in [
+        "[otlp]\ntoken = \"short\"",
+        "[otlp]\ntoken = 1234567890123456",
+        "[otlp]\ntoken = \"sixteen spaces  in it\"",
+        "[otlp]\ntoken = \"\"",
+    ] {
+        let config = check(text);
+        assert_eq!(config.otlp_token.as_deref(), Some(""), "{text}");
+        assert!(config.warnings[0].contains("no telemetry is taken in"), "{:?}", config.warnings);
+    }
+}
+
+#[test]
 fn the_example_file_holds_every_setting_and_is_understood() {
     let example = include_str!("../../../../config.example.toml");
     assert_eq!(check(example).warnings, Vec::<String>::new());
@@ -201,5 +221,5 @@ fn the_example_file_holds_every_setting_and_is_understood() {
     let config = check(&uncommented);
     assert_eq!(config.warnings, Vec::<String>::new());
     assert!(!config.session_labels.is_empty() && !config.projects.is_empty() && !config.prices.is_empty());
-    assert!(config.roots.len() > 2 && config.durable);
+    assert!(config.roots.len() > 2 && config.durable && config.otlp_token.is_some());
 }

@@ -20,6 +20,17 @@ const TOKEN_CHARS: usize = 64;
 pub struct Token(String);
 
 impl Token {
+    /// The token a user chose for exporters; one that cannot be used stands for a token nobody knows.
+    pub(super) fn chosen(text: &str) -> io::Result<Self> {
+        if crate::config_file::is_token(text) { Ok(Self(text.to_owned())) } else { Self::random() }
+    }
+
+    fn random() -> io::Result<Self> {
+        let mut bytes = [0u8; TOKEN_CHARS / 2];
+        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+
     /// Whether `presented` is the token, in time that does not depend on where they differ.
     #[must_use]
     pub fn matches(&self, presented: &[u8]) -> bool {
@@ -65,9 +76,7 @@ fn read_or_make(path: &Path) -> io::Result<Token> {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         return Ok(token);
     }
-    let mut bytes = [0u8; TOKEN_CHARS / 2];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    let token = Token(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
+    let token = Token::random()?;
     write_private(path, token.as_str().as_bytes())?;
     Ok(token)
 }

@@ -69,6 +69,7 @@ impl Home {
             prices: Vec::new(),
             durable: false,
             notify: Notify::default(),
+            otlp_token: None,
             warnings: Vec::new(),
         }
     }
