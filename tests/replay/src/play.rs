@@ -279,6 +279,7 @@ fn config() -> Config {
         prices: Vec::new(),
         durable: false,
         notify: Notify::default(),
+        otlp_token: None,
         warnings: Vec::new(),
     }
 }
