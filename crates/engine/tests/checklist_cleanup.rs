@@ -1,5 +1,12 @@
 //! Checklist B, items 46-52: what goes, what stays, and that nothing of the agents is ever touched.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by failing"
+)]
+
 mod checklist_support;
 
 use std::fs;
@@ -200,7 +207,8 @@ fn the_agents_files_are_as_they_were_after_a_session_of_work_b52() {
     let orphan = home.claude(4, "api");
     orphan.registry(&home, 4_100_000, None, now.plus_ms(-3 * HOUR));
     // Left by a crash: another program would tidy it up.
-    fs::write(home.codex_dir().join("thread-writer-locks").join(format!("{}.lock", session_id(9))), "").unwrap();
+    fs::write(home.codex_dir().join("thread-writer-locks").join(format!("{}.lock", session_id(9))), "")
+        .unwrap();
     while !thread.lock.exists() {
         std::thread::yield_now();
     }
@@ -209,7 +217,8 @@ fn the_agents_files_are_as_they_were_after_a_session_of_work_b52() {
 
     let running = Running::start(&home);
     running.until_card(&thread.name(), "the thread", |c| c.liveness.state == LivenessState::Alive);
-    let card = running.until_card(&session.name(), "the session", |c| c.liveness.state == LivenessState::Alive);
+    let card =
+        running.until_card(&session.name(), "the session", |c| c.liveness.state == LivenessState::Alive);
     running.engine.set_label(&session.key(), Some("the shed")).unwrap();
     if let Some(cause) = card.attention {
         running.engine.set_cause(&cause.cause_id, CauseAction::Dismiss).unwrap();

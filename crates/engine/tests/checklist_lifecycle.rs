@@ -1,5 +1,12 @@
 //! Checklist A, sections A, B and C: what ends a session, how old it is, what a close means.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by failing"
+)]
+
 mod checklist_support;
 
 use std::fs;

@@ -1,5 +1,12 @@
 //! Checklist B, items 18-37: who is alive, by what evidence; and when nobody can know.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by failing"
+)]
+
 mod checklist_support;
 
 use std::fs;
@@ -82,7 +89,9 @@ fn a_codex_thread_idle_for_hours_is_alive_while_its_lock_is_held_b22_b25() {
     // An orderly end removes the lock: the session leaves the screen, and is kept.
     fs::remove_file(&thread.lock).unwrap();
     holder.end();
-    running.until("the end", |s| find(s, &thread.name()).is_none_or(|c| c.liveness.state == LivenessState::Dead));
+    running.until("the end", |s| {
+        find(s, &thread.name()).is_none_or(|c| c.liveness.state == LivenessState::Dead)
+    });
     let card = running.filed(&thread.key());
     assert_eq!((card.liveness.state, card.turn_state), (LivenessState::Dead, TurnState::Ended));
 }

@@ -1,5 +1,12 @@
 //! Checklist A, sections D and E: whose project a session belongs to, what it is called, one card each.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by failing"
+)]
+
 mod checklist_support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -146,10 +153,9 @@ fn a_configured_label_names_a_session_from_its_first_moment_a56_a63() {
     config.session_labels.insert("00000002".to_owned(), "the barn".to_owned());
     let running = Running::with(config);
     let process = Process::sleeping();
-    for (n, label, source) in [
-        (1, "the shed", LabelSource::ConfigExact),
-        (2, "the barn", LabelSource::ConfigPrefix),
-    ] {
+    for (n, label, source) in
+        [(1, "the shed", LabelSource::ConfigExact), (2, "the barn", LabelSource::ConfigPrefix)]
+    {
         let session = home.claude(n, "api");
         session.registry(&home, process.pid(), Some("busy"), running.now());
         let card = running.until_card(&session.name(), "a card", |_| true);
@@ -193,8 +199,9 @@ fn a_rename_survives_restart_and_resume_and_no_file_of_the_person_is_touched_a57
     let second = Process::sleeping();
     session.registry(&home, second.pid(), Some("busy"), again.now());
     session.prompt(again.now(), "and the door");
-    let card =
-        again.until_card(&session.name(), "the resume", |c| c.pid == Some(second.pid()) && c.last_speaker_at_ms.is_some());
+    let card = again.until_card(&session.name(), "the resume", |c| {
+        c.pid == Some(second.pid()) && c.last_speaker_at_ms.is_some()
+    });
     assert_eq!(card.label, "the shed", "after a resume");
     let reset = again.engine.set_label(&session.key(), None).unwrap();
     assert_eq!((reset.label.as_str(), reset.label_source), ("paint it", LabelSource::FirstPrompt));

@@ -1,5 +1,12 @@
 //! Checklist B, items 4-17: what is told, when, and what a broken record can do to it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by failing"
+)]
+
 mod checklist_support;
 
 use std::collections::BTreeMap;
@@ -50,7 +57,12 @@ fn what_changes_nothing_is_not_told_b5() {
     let mut subscription = running.engine.subscribe();
     // The same registry file written again, a touch of the transcript, and look after look.
     session.registry(&home, process.pid(), Some("idle"), now.plus_ms(-MINUTE));
-    fs::File::options().append(true).open(&session.path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    fs::File::options()
+        .append(true)
+        .open(&session.path)
+        .unwrap()
+        .set_modified(std::time::UNIX_EPOCH)
+        .unwrap();
     fs::File::options().append(true).open(&thread.path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
     for _ in 0..3 {
         running.settle();
@@ -119,7 +131,11 @@ fn revisions_grow_by_one_and_a_follower_ends_where_the_engine_is_b6_b11() {
             assert!(cards.remove(name).is_some(), "{name} was not there");
         }
         for card in &change.upserted {
-            assert_ne!(cards.insert(name_of(card), card.clone()).as_ref(), Some(card), "told without a change");
+            assert_ne!(
+                cards.insert(name_of(card), card.clone()).as_ref(),
+                Some(card),
+                "told without a change"
+            );
         }
     }
     assert_eq!(revision, end.revision);
@@ -138,7 +154,10 @@ fn missing_folders_are_watched_for_and_never_made_b12() {
     let running = Running::start(&home);
     assert!(!home.claude_dir().exists() && !home.codex_dir().exists(), "never created");
     let status = running.status();
-    assert!(status.sources.iter().all(|s| s.state == lamplight_model::view::SourceHealth::Absent), "{status:?}");
+    assert!(
+        status.sources.iter().all(|s| s.state == lamplight_model::view::SourceHealth::Absent),
+        "{status:?}"
+    );
     running.settle();
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "only our own data folder");
     // The agent is installed and run for the first time.
@@ -160,7 +179,10 @@ fn a_broken_record_costs_itself_and_nothing_else_b13_b14_b15_b16() {
         ("null", b"null\n"),
         ("broken JSON", b"{\"type\":\"user\",\"message\":{\n"),
         ("half a record and a whole one", b"{\"type\":\"us{\"type\":\"user\"}\n"),
-        ("no UTF-8", b"{\"type\":\"user\",\"uuid\":\"\xff\xfe\",\"message\":{\"role\":\"user\",\"content\":7}}\n"),
+        (
+            "no UTF-8",
+            b"{\"type\":\"user\",\"uuid\":\"\xff\xfe\",\"message\":{\"role\":\"user\",\"content\":7}}\n",
+        ),
         ("odd shapes", b"{\"type\":\"user\",\"timestamp\":7,\"message\":\"text\",\"cwd\":{}}\n"),
         ("a nest", &[b"{\"type\":\"user\",\"message\":".as_slice(), &[b'['; 5000], b"\n"].concat()),
         ("an empty line", b"\n"),
@@ -177,7 +199,10 @@ fn a_broken_record_costs_itself_and_nothing_else_b13_b14_b15_b16() {
         other.prompt(now, "another file");
         append(&home.claude_dir().join("sessions/4000001.json"), "{\"pid\":4000001,");
         append(&home.claude_dir().join("sessions/4000002.json"), "[]");
-        append(&home.claude_dir().join("sessions/4000003.json"), "{\"pid\":4000003,\"sessionId\":\"../../x\"}");
+        append(
+            &home.claude_dir().join("sessions/4000003.json"),
+            "{\"pid\":4000003,\"sessionId\":\"../../x\"}",
+        );
         let running = Running::start(&home);
         // What stands before and after it is read, on the import's way and on the tail's.
         let check = |prompts| {

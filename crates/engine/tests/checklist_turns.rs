@@ -1,5 +1,12 @@
 //! Checklist B, items 38-45: what stands in the context, and how much of it this turn put there.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by failing"
+)]
+
 mod checklist_support;
 
 use checklist_support::agents::{Home, MINUTE, Process};
@@ -88,7 +95,9 @@ fn a_database_that_refuses_to_write_does_not_empty_the_list_b43() {
     other.prompt(running.now(), "me too");
     running.settle();
     database(&home)
-        .execute_batch("CREATE TRIGGER full BEFORE UPDATE ON sessions BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        .execute_batch(
+            "CREATE TRIGGER full BEFORE UPDATE ON sessions BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+        )
         .unwrap();
     let mut subscription = running.engine.subscribe();
     session.prompt(running.now(), "this cannot be stored");

@@ -1,6 +1,13 @@
 //! Facts of whole captured files, as text. Read a difference before accepting it: a fact that appears or vanishes here
 //! changes what the lamp says.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by failing"
+)]
+
 #[path = "decode_support/story.rs"]
 mod story;
 

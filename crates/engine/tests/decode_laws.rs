@@ -1,5 +1,12 @@
 //! Laws of decoding, tried on captured files and on what chance makes of them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by failing"
+)]
+
 #[path = "decode_support/story.rs"]
 mod story;
 

@@ -1,5 +1,12 @@
 //! One line in, facts out: a table per kind of record, the odd shapes included.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by failing"
+)]
+
 #[path = "decode_support/story.rs"]
 mod story;
 

@@ -2,6 +2,13 @@
 //!
 //! The engine that is killed is this test's own program, started again as a child.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by failing"
+)]
+
 mod checklist_support;
 
 use std::collections::BTreeMap;
@@ -309,7 +316,9 @@ impl Store {
     fn is_imported(&self) -> bool {
         let path = self.home.path().join("data/lamplight.db");
         let db = rusqlite::Connection::open(path).unwrap();
-        db.query_row("SELECT count(*) FROM meta WHERE key = 'imported'", [], |row| row.get::<_, i64>(0)).unwrap() == 1
+        db.query_row("SELECT count(*) FROM meta WHERE key = 'imported'", [], |row| row.get::<_, i64>(0))
+            .unwrap()
+            == 1
     }
 }
 
@@ -443,7 +452,9 @@ fn a_full_disk_is_said_and_loses_nothing() {
             refused += 1;
         }
         let acknowledged = engine.kill();
-        if store.home.path().join("data/lamplight.db").metadata().is_ok_and(|m| m.len() > 0) && acknowledged > 0 {
+        if store.home.path().join("data/lamplight.db").metadata().is_ok_and(|m| m.len() > 0)
+            && acknowledged > 0
+        {
             assert!(store.stored_prompts() >= acknowledged, "limit {blocks}");
         }
     }
@@ -462,8 +473,10 @@ fn a_database_that_fails_during_the_first_import_is_said_and_doubles_nothing() {
     fs::create_dir_all(&data).unwrap();
     drop(lamplight_engine::store::Store::open(&data, false).unwrap());
     let db = rusqlite::Connection::open(data.join("lamplight.db")).unwrap();
-    db.execute_batch("CREATE TRIGGER full BEFORE INSERT ON prompts BEGIN SELECT RAISE(ABORT, 'disk full'); END")
-        .unwrap();
+    db.execute_batch(
+        "CREATE TRIGGER full BEFORE INSERT ON prompts BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+    )
+    .unwrap();
     match run_once(config(store.home.path()), |_| {}) {
         Err(error) => assert!(chain(&error).contains("disk full"), "{}", chain(&error)),
         Ok((totals, _)) => panic!("{totals:?}"),
@@ -560,7 +573,10 @@ fn a_second_engine_on_the_same_folder_is_refused_and_the_first_goes_on() {
         }
         other => panic!("{other:?}"),
     }
-    assert!(matches!(run_once(config(home.path()), |_| {}), Err(StartError::Locked { .. })), "nor a single look");
+    assert!(
+        matches!(run_once(config(home.path()), |_| {}), Err(StartError::Locked { .. })),
+        "nor a single look"
+    );
     let mut session = home.claude(1, "api");
     session.prompt(lamplight_engine::clock::now(), "go");
     while first.acknowledged < 1 {

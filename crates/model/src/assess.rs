@@ -380,9 +380,9 @@ fn expire(
 /// subagent.
 fn asking_call(state: &SessionState, now: Timestamp) -> Option<&OpenCall> {
     let own = state.transcript().into_iter().flat_map(|t| t.open_calls.iter());
-    own.filter(|c| !matches!(c.name.as_str(), "Agent" | "Task")).min_by_key(|c| c.at).or_else(|| {
-        working_subagents(state, now).flat_map(|s| s.open_calls.iter()).max_by_key(|c| c.at)
-    })
+    own.filter(|c| !matches!(c.name.as_str(), "Agent" | "Task"))
+        .min_by_key(|c| c.at)
+        .or_else(|| working_subagents(state, now).flat_map(|s| s.open_calls.iter()).max_by_key(|c| c.at))
 }
 
 fn waiting(kind: WaitKind, call: Option<&OpenCall>) -> WaitingFor {

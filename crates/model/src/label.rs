@@ -123,11 +123,11 @@ mod tests {
     fn precedence_a58_b_x14_is_config_then_rename_then_agent_then_prompt_then_id() {
         let mut state = SessionState::default();
         let mut configured = BTreeMap::new();
-        let mut check = |state: &SessionState,
-                         configured: &BTreeMap<String, String>,
-                         renamed,
-                         instance,
-                         want: (&str, LabelSource)| {
+        let check = |state: &SessionState,
+                     configured: &BTreeMap<String, String>,
+                     renamed,
+                     instance,
+                     want: (&str, LabelSource)| {
             let names = Names { configured: Some(configured), renamed, instance };
             assert_eq!(label(&key(), state, &names), (want.0.to_owned(), want.1));
         };

@@ -1,5 +1,12 @@
 //! What facts mean at a moment: the cases the captures taught, one line each.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by failing"
+)]
+
 use lamplight_model::assess::{Circumstances, TRANSCRIPT_LAG_MS, assess};
 use lamplight_model::ids::{Agent, Timestamp};
 use lamplight_model::session::{

@@ -71,8 +71,14 @@ impl Core {
         let moved_role =
             known.as_ref().is_some_and(|f| f.session != session || f.subagent != batch.role.subagent);
         let from_start = batch.reset || batch.from == 0;
-        if let Some(file) = known.as_ref().filter(|_| from_start || moved_role) {
+        // An inode is used again at once: what a deleted transcript said stays said.
+        if let Some(file) = known.as_ref().filter(|f| (from_start || moved_role) && !(moved_role && f.gone)) {
             self.forget_file(file.session, file.id, file.subagent.as_deref())?;
+        }
+        if batch.reset && known.is_none() {
+            for file in files::replaced_at(&self.store.db, &batch.path, session, batch.file)? {
+                self.forget_file(session, file, batch.role.subagent.as_deref())?;
+            }
         }
         let file = files::put(
             &self.store.db,

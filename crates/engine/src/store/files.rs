@@ -16,12 +16,13 @@ pub(crate) struct FileRow {
     pub subagent: Option<String>,
     pub path: PathBuf,
     pub offset: u64,
+    pub gone: bool,
 }
 
 /// Finds a file by identity. Identities are kept as the bits of their 64-bit values.
 pub(crate) fn find(db: &Connection, file: FileId) -> Result<Option<FileRow>, StoreError> {
     let mut select = db.prepare_cached(
-        "SELECT id, session, subagent, path, offset FROM files WHERE dev = ?1 AND ino = ?2",
+        "SELECT id, session, subagent, path, offset, gone FROM files WHERE dev = ?1 AND ino = ?2",
     )?;
     let row = select
         .query_row((bits(file.dev), bits(file.ino)), |row| {
@@ -31,6 +32,7 @@ pub(crate) fn find(db: &Connection, file: FileId) -> Result<Option<FileRow>, Sto
                 subagent: row.get(2)?,
                 path: PathBuf::from(row.get::<_, String>(3)?),
                 offset: from_sql(row.get(4)?),
+                gone: row.get(5)?,
             })
         })
         .optional()?;
@@ -67,6 +69,21 @@ pub(crate) fn mark_gone(db: &Connection, path: &Path) -> Result<Option<i64>, Sto
     let mut update =
         db.prepare_cached("UPDATE files SET gone = 1 WHERE path = ?1 AND gone = 0 RETURNING session")?;
     Ok(update.query_row([path.to_string_lossy()], |row| row.get(0)).optional()?)
+}
+
+/// Files that were at this path before the one that is there now: what they said was replaced, not deleted.
+pub(crate) fn replaced_at(
+    db: &Connection,
+    path: &Path,
+    session: i64,
+    now: FileId,
+) -> Result<Vec<i64>, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT id FROM files WHERE path = ?1 AND session = ?2 AND gone = 1 AND NOT (dev = ?3 AND ino = ?4)",
+    )?;
+    let rows = select
+        .query_map((path.to_string_lossy(), session, bits(now.dev), bits(now.ino)), |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The main transcript of a session that is still there, the longest one.

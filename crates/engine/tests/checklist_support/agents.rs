@@ -85,7 +85,8 @@ impl Home {
     pub fn claude(&self, n: u32, project: &str) -> Claude {
         let cwd = self.work_dir(project);
         let id = session_id(n);
-        let path = self.claude_dir().join("projects").join(project.replace('/', "-")).join(format!("{id}.jsonl"));
+        let path =
+            self.claude_dir().join("projects").join(project.replace('/', "-")).join(format!("{id}.jsonl"));
         Claude { id, path, cwd, version: Some("2.1.329".to_owned()), lines: 0 }
     }
 

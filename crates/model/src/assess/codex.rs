@@ -22,10 +22,17 @@ fn by_lock(state: &SessionState, t: Option<&Transcript>, around: &Circumstances,
     match state.lock {
         Some(lock) if lock.holder.is_some() => {
             let mut v = running(state, t, lock, now);
-            v.alive("lock", lock.since);
             v.pid = lock.holder.filter(|pid| *pid > 0);
-            let who = v.pid.map_or_else(String::new, |pid| format!(" by pid {pid}"));
-            v.note("lock", lock.since, format!("Its writer lock is held{who}"));
+            match v.pid {
+                Some(pid) => {
+                    v.alive("lock", lock.since);
+                    v.note("lock", lock.since, format!("Its writer lock is held by pid {pid}"));
+                }
+                // Pid 0 stands for somebody out of sight (a container, a mounted home), or for nobody who could look.
+                None => {
+                    v.note("lock", lock.since, "Nobody here can see who holds its writer lock".to_owned())
+                }
+            }
             v
         }
         Some(lock) if lock.present => {
