@@ -81,7 +81,7 @@ pub(crate) struct Tally {
 
 impl Services {
     pub(crate) fn load(db: &Connection, now: Timestamp) -> Result<Self, StoreError> {
-        store::prune(db, now)?;
+        store::prune_minutes(db, now)?;
         let mut services =
             Self { all: Vec::new(), by_name: HashMap::new(), changed: false, told_at: None, now };
         let since = minute(now) - KEPT_MINUTES;

@@ -463,6 +463,35 @@ fn identical_delivery_changes_nothing_and_twins_survive() {
 }
 
 #[test]
+fn marks_of_old_days_are_forgotten_a_few_at_a_time() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(home.path().join("data")).unwrap();
+    let store = Store::open(&home.path().join("data"), false).unwrap();
+    let mut now = clock::now();
+    let mut core = Core::new(store, config(home.path()), now).unwrap();
+    let mut send = |now: Timestamp, count: i64| {
+        let records: Vec<Value> = (0..count).map(|i| log(now.plus_ms(-i), &json!({"x": i}))).collect();
+        let body = logs(&service(), "app", &records).to_string();
+        let batch = decode(Signal::Logs, Encoding::Json, body.as_bytes(), now).unwrap();
+        core.apply_all(vec![Input::Telemetry(Box::new(batch))], now).unwrap();
+    };
+    let marks = || -> i64 {
+        let db = rusqlite::Connection::open(home.path().join("data/lamplight.db")).unwrap();
+        db.query_row("SELECT count(*) FROM telemetry_seen", [], |row| row.get(0)).unwrap()
+    };
+    send(now, 10_000);
+    assert_eq!(marks(), 10_000);
+    now = now.plus_ms(3 * 86_400_000);
+    send(now, 1);
+    let after_one = marks();
+    assert!((5_000..10_000).contains(&after_one), "{after_one}");
+    for _ in 0..3 {
+        send(now, 1);
+    }
+    assert_eq!(marks(), 1, "today's only");
+}
+
+#[test]
 fn a_call_told_by_span_and_log_record_is_one_in_either_order() {
     for span_first in [true, false] {
         let mut p = Pipeline::new();

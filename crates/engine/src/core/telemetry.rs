@@ -18,6 +18,7 @@ const NO_MODEL: &str = "unknown";
 impl Core {
     pub(super) fn apply_telemetry(&mut self, batch: Batch) -> Result<(), StoreError> {
         let received = batch.received_at;
+        otlp::prune_marks(&self.store.db, received)?;
         let mut services = Vec::with_capacity(batch.services.len());
         let mut refused_services = 0;
         for seen in &batch.services {
@@ -89,20 +90,21 @@ impl Core {
     }
 
     fn apply_requested(&mut self, r: &Requested) -> Result<(), StoreError> {
-        if otlp::has_request(&self.store.db, r.request)? {
-            return Ok(());
-        }
         let session = self.row_of(&SessionKey { agent: Agent::ClaudeCode, id: r.session.clone() })?;
         let name = r.model.as_deref().unwrap_or(NO_MODEL);
         let model = calls::model_row(&self.store.db, name)?;
-        let call = otlp::linked(&self.store.db, r.request)?;
-        let owned = match call {
-            Some(call) => otlp::owned_call(&self.store.db, call)?,
+        if !otlp::put_request(&self.store.db, r, session, model)? {
+            return Ok(());
+        }
+        let linked = match otlp::linked(&self.store.db, r.request)? {
+            Some(call) => otlp::owned_call(&self.store.db, call)?.map(|owned| (call, owned)),
             None => None,
         };
-        otlp::put_request(&self.store.db, r, session, model, call.filter(|_| owned.is_some()))?;
-        match owned {
-            Some(owned) => self.add_reported(&owned, r.cost_nano)?,
+        match linked {
+            Some((call, owned)) => {
+                otlp::join(&self.store.db, r.request, call)?;
+                self.add_reported(&owned, r.cost_nano)?;
+            }
             None => self.change_unwritten(session, name, |sum| sum.add(r.usage, r.cost_nano))?,
         }
         if let Some(loaded) = self.load(session)? {

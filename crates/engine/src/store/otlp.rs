@@ -12,6 +12,9 @@ const DAY_MS: i64 = 86_400_000;
 /// Time of a record that marks a model call as told; no record has it.
 const CALL_MARK_NS: i64 = -1;
 
+/// Marks forgotten with one request; more than one brings, so that they end.
+const PRUNED_AT_ONCE: i64 = 4_000;
+
 /// Minutes of services are kept this long.
 const KEPT_MINUTES: i64 = 400 * 1_440;
 
@@ -45,9 +48,23 @@ pub(crate) fn is_call_marked(db: &Connection, call: FactId, received: Timestamp)
     Ok(is_seen(db, id, day)? || is_seen(db, id, day - 1)?)
 }
 
-/// Forgets marks and minutes that are too old to matter.
-pub(crate) fn prune(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
-    db.execute("DELETE FROM telemetry_seen WHERE day < ?1", [now.0.div_euclid(DAY_MS) - 1])?;
+/// Forgets some of the marks of days before yesterday; called with every request, so that none waits for a whole day's
+/// to go.
+pub(crate) fn prune_marks(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
+    let oldest: Option<i64> =
+        db.prepare_cached("SELECT min(day) FROM telemetry_seen")?.query_row([], |row| row.get(0))?;
+    let Some(day) = oldest.filter(|day| *day < now.0.div_euclid(DAY_MS) - 1) else { return Ok(()) };
+    let until: Option<i64> = db
+        .prepare_cached("SELECT at_ns FROM telemetry_seen WHERE day = ?1 ORDER BY at_ns LIMIT 1 OFFSET ?2")?
+        .query_row((day, PRUNED_AT_ONCE), |row| row.get(0))
+        .optional()?;
+    db.prepare_cached("DELETE FROM telemetry_seen WHERE day = ?1 AND at_ns <= ?2")?
+        .execute((day, until.unwrap_or(i64::MAX)))?;
+    Ok(())
+}
+
+/// Forgets minutes that are too old to matter.
+pub(crate) fn prune_minutes(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
     let oldest = now.0.div_euclid(60_000) - KEPT_MINUTES;
     db.execute("DELETE FROM service_minutes WHERE minute < ?1", [oldest])?;
     db.execute("DELETE FROM service_latency WHERE minute < ?1", [oldest])?;
@@ -82,13 +99,12 @@ pub(crate) fn put_request(
     r: &Requested,
     session: i64,
     model: i64,
-    call: Option<FactId>,
 ) -> Result<bool, StoreError> {
     let mut insert = db.prepare_cached(
         "INSERT OR IGNORE INTO reported_requests
          (request, session, at_ms, model, input, output, cache_write_5m, cache_write_1h, cache_read, cost_nano,
-          duration_ms, ttft_ms, call)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+          duration_ms, ttft_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
     let u = r.usage;
     let done = insert.execute(rusqlite::params![
@@ -104,16 +120,8 @@ pub(crate) fn put_request(
         r.cost_nano.map(to_sql),
         r.duration_ms.map(to_sql),
         r.ttft_ms.map(to_sql),
-        call.map(|key| key.0.to_be_bytes()),
     ])?;
     Ok(done > 0)
-}
-
-/// Whether a request is known.
-pub(crate) fn has_request(db: &Connection, request: FactId) -> Result<bool, StoreError> {
-    let mut select =
-        db.prepare_cached("SELECT EXISTS (SELECT 1 FROM reported_requests WHERE request = ?1)")?;
-    Ok(select.query_row([request.0.to_be_bytes()], |row| row.get(0))?)
 }
 
 /// Reads a request.

@@ -145,6 +145,12 @@ mod tests {
             ("SELECT * FROM files WHERE dev = 1 AND ino = 2", "sqlite_autoindex_files_1"),
             ("SELECT * FROM files WHERE session = 1", "files_by_session"),
             ("SELECT * FROM llm_calls WHERE key = x'00'", "PRIMARY KEY"),
+            ("SELECT 1 FROM telemetry_seen WHERE day = 1 AND at_ns = 2 AND hash = x'00'", "PRIMARY KEY"),
+            ("SELECT min(day) FROM telemetry_seen", "PRIMARY KEY"),
+            ("SELECT at_ns FROM telemetry_seen WHERE day = 1 ORDER BY at_ns LIMIT 1 OFFSET 9", "PRIMARY KEY"),
+            ("SELECT * FROM reported_requests WHERE request = x'00'", "PRIMARY KEY"),
+            ("SELECT call FROM call_requests WHERE request = x'00'", "PRIMARY KEY"),
+            ("SELECT * FROM service_minutes WHERE service = 1 AND minute >= 2", "PRIMARY KEY"),
             (
                 "SELECT session FROM causes WHERE cleared_at_ms IS NULL AND dismissed_at_ms IS NULL",
                 "causes_open",
