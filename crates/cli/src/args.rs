@@ -29,6 +29,8 @@ pub(crate) enum Task {
     Rename(RenameArgs),
     /// Print the command that takes you back to a session
     Resume(ResumeArgs),
+    /// Take one event of an agent; agents call this, it ends with 0 and says nothing
+    Hook(HookArgs),
 }
 
 /// Arguments of `lamp status`.
@@ -85,6 +87,16 @@ pub(crate) struct RenameArgs {
 pub(crate) struct ResumeArgs {
     /// The session: agent:session_id, or the bare id
     pub(crate) id: String,
+}
+
+/// Arguments of `lamp hook`, for its help alone: it reads them itself.
+#[derive(Debug, clap::Args)]
+pub(crate) struct HookArgs {
+    /// Whose event it is: claude-code or codex
+    #[arg(long, default_value = "claude-code")]
+    pub(crate) agent: String,
+    /// The event, where it is not on standard input
+    pub(crate) event: Option<String>,
 }
 
 /// Reads `127.0.0.1:4318`, `[::1]:4318` or `localhost:4318`.

@@ -6,6 +6,7 @@
 
 mod args;
 mod client;
+mod hook;
 mod import;
 mod output;
 mod plain;
@@ -38,6 +39,10 @@ impl std::fmt::Display for NothingMatches {
 impl std::error::Error for NothingMatches {}
 
 fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|task| task == "hook") {
+        return hook::run(&args.map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>());
+    }
     match run(Args::parse().task) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough (`lamp status | head`).
@@ -57,6 +62,11 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Serve(args) => serve::run(load_config(args.data.as_deref())?, &args),
         Task::Rename(args) => rename::run(&load_config(None)?, &args),
         Task::Resume(args) => resume::run(&load_config(None)?, &args.id),
+        Task::Hook(args) => {
+            // Handled before the arguments were parsed.
+            let _ = (args.agent, args.event);
+            Ok(())
+        }
     }
 }
 

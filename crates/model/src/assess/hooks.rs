@@ -149,7 +149,7 @@ fn stands<'a>(
 
 /// Whether a later hook says that the thread which asked does something else now.
 fn turn_moved_on(state: &SessionState, ask: &HookAsk) -> bool {
-    let turn = state.hooks.turn.as_ref().filter(|turn| turn.at >= ask.at);
+    let turn = state.hooks.turn.as_ref().filter(|turn| turn.at > ask.at);
     match &ask.subagent {
         None => turn.is_some(),
         // The main thread ends its turn while its subagents work on.
