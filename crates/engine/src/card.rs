@@ -262,7 +262,7 @@ fn cost(state: &SessionState, prices: &PriceTable, at: Timestamp) -> (Option<f64
         .filter(|(_, usage)| !usage.is_zero());
     let mut reported_nano: Option<u64> = None;
     let sums = telemetry.reported.values().map(|r| r.cost_nano);
-    let unwritten = telemetry.unwritten.values().filter(|u| u.usage != u.unpriced).map(|u| u.cost_nano);
+    let unwritten = telemetry.unwritten.values().filter(|u| u.priced > 0).map(|u| u.cost_nano);
     for nano in sums.chain(unwritten) {
         reported_nano = Some(reported_nano.unwrap_or(0).saturating_add(nano));
     }

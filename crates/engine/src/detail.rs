@@ -1,6 +1,6 @@
 //! One session in full, read from its transcript on demand.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::Path;
 
 use lamplight_model::event::{Event, EventKind, PromptOrigin};
@@ -8,6 +8,7 @@ use lamplight_model::fold::cut;
 use lamplight_model::ids::{Agent, FactId, SessionId, SessionKey, Timestamp};
 use lamplight_model::label::is_unsafe;
 use lamplight_model::pricing::PriceTable;
+use lamplight_model::session::SessionState;
 use lamplight_model::view::{
     CauseView, FileTouched, MessageRole, MessageView, ModelUsage, SessionDetail, TokenTotals,
 };
@@ -70,23 +71,7 @@ pub(crate) fn session(
     let t = row.state.transcript();
     let prices = PriceTable::builtin().with_overrides(&config.prices);
     let at = shown.last_activity_at_ms.map_or(now, Timestamp);
-    let mut models: Vec<ModelUsage> = row
-        .state
-        .usage
-        .iter()
-        .map(|(model, sum)| ModelUsage {
-            model: model.clone(),
-            responses: sum.responses,
-            tokens: TokenTotals {
-                input: sum.usage.input,
-                output: sum.usage.output,
-                cache_write_5m: sum.usage.cache_write_5m,
-                cache_write_1h: sum.usage.cache_write_1h,
-                cache_read: sum.usage.cache_read,
-            },
-            cost_usd: prices.cost_usd(model, at, &sum.usage),
-        })
-        .collect();
+    let mut models = models(&row.state, &prices, at);
     models.sort_by_key(|m| std::cmp::Reverse(m.responses));
     let history = causes::of_session(db, id, MOST_CAUSES)?
         .into_iter()
@@ -112,6 +97,36 @@ pub(crate) fn session(
         history,
         card: shown,
     }))
+}
+
+/// Usage by model: what stands in transcripts, and requests that only telemetry told of.
+fn models(state: &SessionState, prices: &PriceTable, at: Timestamp) -> Vec<ModelUsage> {
+    let telemetry = &state.telemetry;
+    let names: BTreeSet<&String> = state.usage.keys().chain(telemetry.unwritten.keys()).collect();
+    let one = |name: &String| {
+        let written = state.usage.get(name).copied().unwrap_or_default();
+        let unwritten = telemetry.unwritten.get(name).copied().unwrap_or_default();
+        let reported = telemetry.reported.get(name).copied().unwrap_or_default();
+        let usage = written.usage.plus(unwritten.usage);
+        // Exact below 2^53 billionths, nine million dollars.
+        let usd = reported.cost_nano.saturating_add(unwritten.cost_nano) as f64 / 1e9;
+        let reported_responses = reported.responses.saturating_add(unwritten.priced);
+        ModelUsage {
+            model: name.clone(),
+            responses: written.responses.saturating_add(unwritten.responses),
+            tokens: TokenTotals {
+                input: usage.input,
+                output: usage.output,
+                cache_write_5m: usage.cache_write_5m,
+                cache_write_1h: usage.cache_write_1h,
+                cache_read: usage.cache_read,
+            },
+            cost_usd: prices.cost_usd(name, at, &usage),
+            reported_usd: (reported_responses > 0).then_some(usd),
+            reported_responses,
+        }
+    };
+    names.into_iter().map(one).collect()
 }
 
 /// How many responses stand in a transcript and belong to another session: copied by a fork.

@@ -240,6 +240,13 @@ fn a_request_told_by_transcript_and_telemetry_is_one_in_either_order() {
         assert!((after.cost_usd.unwrap() - 0.103_16).abs() < 1e-9, "{:?}", after.cost_usd);
         assert_eq!(after.tokens, before.tokens, "tokens are counted once");
         assert_eq!(engine.totals().unwrap().messages, 2, "responses are those of transcripts");
+        let key = SessionKey { agent: Agent::ClaudeCode, id: SessionId::new(SESSION).unwrap() };
+        let model = engine.session(&key).unwrap().unwrap().models.remove(0);
+        assert_eq!((model.responses, model.reported_responses), (2, 2));
+        assert!(
+            model.reported_usd == after.cost_usd && model.cost_usd.is_some(),
+            "beside the table's: {model:?}"
+        );
         send();
         ingest(&engine, Signal::Traces, Encoding::Json, "claude-http-json-traces.json");
         ingest(&engine, Signal::Metrics, Encoding::Json, "claude-http-json-metrics.json");

@@ -63,6 +63,8 @@ pub struct Unwritten {
     pub usage: Usage,
     /// Reported cost in billionths of a US dollar.
     pub cost_nano: u64,
+    /// How many it was reported for.
+    pub priced: u32,
     /// The part of the usage for which no cost was reported.
     pub unpriced: Usage,
 }

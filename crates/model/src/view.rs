@@ -584,6 +584,10 @@ pub struct ModelUsage {
     pub tokens: TokenTotals,
     /// By the price table, `null` when it has no row.
     pub cost_usd: Option<f64>,
+    /// As the agent reported it over OpenTelemetry, `null` when it reported none.
+    pub reported_usd: Option<f64>,
+    /// Responses that `reported_usd` covers.
+    pub reported_responses: u32,
 }
 
 /// One message of a transcript.

@@ -222,7 +222,10 @@ impl Sum for Unwritten {
         self.responses = self.responses.saturating_add(1);
         self.usage = self.usage.plus(usage);
         match cost_nano {
-            Some(cost) => self.cost_nano = self.cost_nano.saturating_add(cost),
+            Some(cost) => {
+                self.cost_nano = self.cost_nano.saturating_add(cost);
+                self.priced = self.priced.saturating_add(1);
+            }
             None => self.unpriced = self.unpriced.plus(usage),
         }
     }
@@ -231,7 +234,10 @@ impl Sum for Unwritten {
         self.responses = self.responses.saturating_sub(1);
         self.usage = self.usage.without(usage);
         match cost_nano {
-            Some(cost) => self.cost_nano = self.cost_nano.saturating_sub(cost),
+            Some(cost) => {
+                self.cost_nano = self.cost_nano.saturating_sub(cost);
+                self.priced = self.priced.saturating_sub(1);
+            }
             None => self.unpriced = self.unpriced.without(usage),
         }
     }

@@ -20,4 +20,12 @@ tokens: TokenTotals,
 /**
  * By the price table, `null` when it has no row.
  */
-cost_usd: number | null, };
+cost_usd: number | null, 
+/**
+ * As the agent reported it over OpenTelemetry, `null` when it reported none.
+ */
+reported_usd: number | null, 
+/**
+ * Responses that `reported_usd` covers.
+ */
+reported_responses: number, };
