@@ -91,7 +91,8 @@ impl Board {
     /// Takes over what is pending and tells everybody. Does nothing when nothing differs from what is shown.
     pub(crate) fn publish(&self, pending: Pending, now: Timestamp) {
         let mut inner = self.lock();
-        let Pending { upserted, removed, hidden, archived, sources, services, importing, importing_done } = pending;
+        let Pending { upserted, removed, hidden, archived, sources, services, importing, importing_done } =
+            pending;
         let upserted: Vec<SessionCard> = upserted
             .into_iter()
             .filter(|(key, card)| inner.cards.get(key) != Some(card))

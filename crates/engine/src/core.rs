@@ -17,7 +17,7 @@ use lamplight_model::assess::{Assessment, Circumstances, assess};
 use lamplight_model::attention::Cause;
 use lamplight_model::ids::{Agent, FactId, SessionKey, Timestamp};
 use lamplight_model::pricing::PriceTable;
-use lamplight_model::session::{LivenessState, SessionState};
+use lamplight_model::session::{LivenessState, Process, SessionState, Validity};
 use lamplight_model::view::{Hidden, SessionCard, Status};
 
 use crate::board::{Board, Pending};
@@ -56,6 +56,8 @@ pub struct Core {
     prices: PriceTable,
     /// The first listing of registries and locks is complete.
     listed: bool,
+    /// Everything was listed and read once since the start.
+    looked: bool,
     /// The engine looks for the first time: what it finds is news to nobody.
     first_look: bool,
     pub(crate) notifier: notify::Notifier,
@@ -113,6 +115,7 @@ impl Core {
             next_story: None,
             prices,
             listed: false,
+            looked: false,
             first_look,
             notifier: notify::Notifier::new(
                 config.notify.clone(),
@@ -152,9 +155,16 @@ impl Core {
         self.store.db.execute_batch("BEGIN IMMEDIATE")?;
         let done = self.apply_and_judge(inputs, now);
         match done {
-            Ok(()) => self.store.db.execute_batch("COMMIT")?,
+            Ok(()) => {
+                if let Err(e) = self.store.db.execute_batch("COMMIT") {
+                    // A commit that failed may or may not have ended the transaction; an error here says that it has.
+                    let _ = self.store.db.execute_batch("ROLLBACK");
+                    return Err(e.into());
+                }
+            }
             Err(e) => {
-                self.store.db.execute_batch("ROLLBACK")?;
+                // As above: some errors end the transaction by themselves.
+                let _ = self.store.db.execute_batch("ROLLBACK");
                 return Err(e);
             }
         }
@@ -167,6 +177,8 @@ impl Core {
             self.apply(input, now)?;
         }
         self.due_rechecks(now);
+        self.judge_touched(now)?;
+        self.tell(now)?;
         self.judge_touched(now)?;
         self.reports.save(&self.store.db)?;
         Ok(())
@@ -343,8 +355,9 @@ impl Core {
                 return Ok(None);
             };
             for (pid, process) in &state.processes {
-                if process.removed_at.is_none() && process.exited_at.is_none() && process.moved_to.is_none() {
-                    self.by_pid.insert((key.agent, *pid), id);
+                // A file that was read since speaks for the pid, not what was stored of it.
+                if process.validity == Validity::Valid && is_open(process) {
+                    self.by_pid.entry((key.agent, *pid)).or_insert(id);
                 }
             }
             let loaded = Loaded {
@@ -408,12 +421,13 @@ impl Core {
 
     pub(crate) fn first_look_done(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.first_look = false;
+        self.looked = true;
         rows::set_meta(&self.store.db, "looked_at_ms", &now.0.to_string())
     }
 
     /// Whether everything there was at the start has been listed.
     pub(crate) fn has_listed(&self) -> bool {
-        self.listed
+        self.looked
     }
 
     /// Remembers until when the engine looked, so that after a gap it is known what happened in it.
@@ -431,10 +445,13 @@ impl Core {
     }
 }
 
+fn is_open(process: &Process) -> bool {
+    process.removed_at.is_none() && process.exited_at.is_none() && process.moved_to.is_none()
+}
+
 /// A process of which no end is known: it must be looked for after a restart.
 fn has_open_process(state: &SessionState) -> bool {
-    state.processes.values().any(|p| p.removed_at.is_none() && p.exited_at.is_none() && p.moved_to.is_none())
-        || state.lock.is_some_and(|l| l.holder.is_some())
+    state.processes.values().any(is_open) || state.lock.is_some_and(|l| l.holder.is_some())
 }
 
 fn classify(state: &SessionState, verdict: &Assessment, alive: bool) -> Class {

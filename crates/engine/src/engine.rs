@@ -22,8 +22,8 @@ use crate::facts::{self, Input};
 use crate::import;
 use crate::lock::DirLock;
 use crate::otlp::{Uncommitted, Waiting};
-use crate::sources::otlp::{Batch, PartialSuccess};
 use crate::sources::hooks;
+use crate::sources::otlp::{Batch, PartialSuccess};
 use crate::sources::scout::{self, Order};
 use crate::store::{Store, StoreError};
 use crate::{archive, detail};
@@ -168,6 +168,11 @@ enum Command {
     Barrier(Sender<()>),
     /// Answered when the next complete listing has been stored.
     AwaitListed(Sender<()>),
+    /// A story was read, or could not be.
+    Story {
+        session: i64,
+        story: Option<detail::Story>,
+    },
     /// Answered as soon as one complete listing has been stored since the start.
     AwaitFirstLook(Sender<()>),
     Stop,
@@ -218,6 +223,7 @@ impl Engine {
         let (commands, inbox) = sync_channel(QUEUE);
         let (orders, orders_inbox) = channel();
         let to_sources = orders.clone();
+        let to_self = commands.clone();
         let is_stopping = Arc::new(AtomicBool::new(false));
         let stopping = Arc::clone(&is_stopping);
         let first_import = !core.is_imported()?;
@@ -233,8 +239,13 @@ impl Engine {
                     await_listed: Vec::new(),
                     orders: to_sources,
                     clocks: (clock::now(), Instant::now()),
+                    to_self,
+                    is_reading_story: false,
                 };
-                if first_import && let Err(error) = import::first(&mut writer.core, publish_now, || stopping.load(Ordering::Relaxed)) {
+                if first_import
+                    && let Err(error) =
+                        import::first(&mut writer.core, publish_now, || stopping.load(Ordering::Relaxed))
+                {
                     tracing::error!(%error, "the first import failed; it starts anew at the next start");
                 }
                 // The sources go on from where the import ended; an error means that they are gone already.
@@ -548,6 +559,9 @@ struct Writer {
     orders: Sender<Order>,
     /// The two clocks, read together.
     clocks: (Timestamp, Instant),
+    /// To itself, for stories that were read; one is read at a time.
+    to_self: SyncSender<Command>,
+    is_reading_story: bool,
 }
 
 impl Writer {
@@ -565,6 +579,8 @@ impl Writer {
                 Err(error) => {
                     // State in memory is ahead of the store: the only safe way on is a fresh start.
                     tracing::error!(%error, "the database failed; reading stops");
+                    self.core.store_failed();
+                    publish_now(&mut self.core);
                     break;
                 }
             }
@@ -584,6 +600,23 @@ impl Writer {
     fn publish_due(&self) -> Option<Duration> {
         let gap = Duration::from_millis(PUBLISH_MS);
         Some(self.last_publish.map_or(Duration::ZERO, |last| gap.saturating_sub(last.elapsed())))
+    }
+
+    /// Has the next story that is due read on a thread of its own, which ends with its answer.
+    fn order_story(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if self.is_reading_story {
+            return Ok(());
+        }
+        let Some(order) = self.core.story_due(now)? else { return Ok(()) };
+        let to_self = self.to_self.clone();
+        let read = std::thread::Builder::new().name("story".to_owned()).spawn(move || {
+            let story = detail::read_story(order.agent, &order.path).ok();
+            // A writer that has stopped keeps no story; the next start asks for it again.
+            let _ = to_self.send(Command::Story { session: order.session, story });
+        });
+        // Without a thread there is no story now; it is asked for again at the next end or after quiet.
+        self.is_reading_story = read.is_ok();
+        Ok(())
     }
 
     /// After sleep the sources look again before anything is told, so that what was resolved meanwhile starts no burst.
@@ -644,9 +677,8 @@ impl Writer {
                 let _ = waiting.send(());
             }
         }
-        self.core.tell(now)?;
         self.dirty = true;
-        let (mut barriers, mut go_on) = (Vec::new(), true);
+        let (mut barriers, mut go_on, mut has_failed) = (Vec::new(), true, false);
         for command in rest {
             match command {
                 Command::Facts(_) | Command::Ingest { .. } | Command::AwaitListed(_) => {}
@@ -656,20 +688,35 @@ impl Writer {
                 }
                 Command::SetLabel { key, label, answer } => {
                     // Whoever asked may have gone; the label is set all the same.
-                    let _ = answer.send(self.core.set_label(&key, label.as_deref(), now));
+                    let done = self.core.set_label(&key, label.as_deref(), now);
+                    has_failed |= is_of_store(&done);
+                    let _ = answer.send(done);
                 }
                 Command::Close { session, answer } => {
-                    let _ = answer.send(self.core.close(session.as_deref(), now));
+                    let done = self.core.close(session.as_deref(), now);
+                    has_failed |= is_of_store(&done);
+                    let _ = answer.send(done);
                 }
                 Command::SetCause { id, action, answer } => {
-                    let _ = answer.send(self.core.set_cause(id, action, now));
+                    let done = self.core.set_cause(id, action, now);
+                    has_failed |= is_of_store(&done);
+                    let _ = answer.send(done);
                 }
                 Command::Pause(paused) => self.core.notifier.pause(paused),
                 Command::Attend(session) => self.core.notifier.attend(session),
                 Command::Notices(sender) => self.notices.push(sender),
                 Command::Barrier(answer) => barriers.push(answer),
+                Command::Story { session, story } => {
+                    self.is_reading_story = false;
+                    self.core.keep_story(session, story, now)?;
+                }
                 Command::Stop => go_on = false,
             }
+        }
+        if has_failed {
+            tracing::error!("the database failed a command; reading stops");
+            self.core.store_failed();
+            go_on = false;
         }
         for notice in self.core.notifier.take_notices() {
             self.notices.retain(|listener| listener.send(notice.clone()).is_ok());
@@ -678,7 +725,7 @@ impl Writer {
             publish_now(&mut self.core);
             self.last_publish = Some(Instant::now());
             self.dirty = false;
-            self.core.keep_stories(now)?;
+            self.order_story(now)?;
         }
         for barrier in barriers {
             // Whoever waited may have gone.
@@ -689,6 +736,11 @@ impl Writer {
         }
         Ok(go_on)
     }
+}
+
+/// Whether a command failed because the store did, so that memory may be ahead of it.
+fn is_of_store<T>(done: &Result<T, EngineError>) -> bool {
+    matches!(done, Err(EngineError::Store(_)))
 }
 
 fn publish_now(core: &mut Core) {
@@ -717,12 +769,16 @@ pub fn run_once(
     if core.is_imported()? {
         import::again(&mut core)?;
     } else {
-        import::first(&mut core, |core| {
-            publish_now(core);
-            if let Some(done) = core.board.status(clock::now()).importing {
-                progress(done);
-            }
-        }, || false)?;
+        import::first(
+            &mut core,
+            |core| {
+                publish_now(core);
+                if let Some(done) = core.board.status(clock::now()).importing {
+                    progress(done);
+                }
+            },
+            || false,
+        )?;
     }
     let probed = crate::sources::probe(&core.config);
     let now = clock::now();

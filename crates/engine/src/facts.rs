@@ -39,6 +39,8 @@ pub enum Input {
         agent: Agent,
         /// Which process.
         pid: u32,
+        /// Session the file named last: two roots may have files of one pid.
+        session: SessionId,
         /// When it was seen.
         at: Timestamp,
     },
@@ -238,6 +240,8 @@ pub enum IssueKind {
     SpoolFull,
     /// The kernel dropped file events; everything was listed again.
     WatchOverflow,
+    /// The database refused a write; nothing is read any more.
+    StoreFailed,
     /// A compressed transcript (`.jsonl.zst`), which is not read.
     Compressed,
     /// A telemetry record that could not be read, or is over 1 MiB.

@@ -215,7 +215,8 @@ impl Reports {
         source.last_fact = source.last_fact.max(Some(now));
         source.present = true;
         self.counted = true;
-        for (kind, count) in [(IssueKind::BadRecord, refused), (IssueKind::TooManyServices, refused_services)] {
+        for (kind, count) in [(IssueKind::BadRecord, refused), (IssueKind::TooManyServices, refused_services)]
+        {
             if count > 0 {
                 self.note(OTLP, &[Issue { kind, path: None, at: None }], now);
                 let view = self.sources.get_mut(OTLP).and_then(|s| s.issues.get_mut(&kind));
@@ -224,6 +225,14 @@ impl Reports {
                 }
             }
         }
+    }
+
+    /// The store refused a write: from here on everything shown is old.
+    pub(crate) fn store_failed(&mut self, now: Timestamp) {
+        self.sources.entry("store".to_owned()).or_default().present = true;
+        self.note("store", &[Issue { kind: IssueKind::StoreFailed, path: None, at: None }], now);
+        // It would be read back at the next start, when it is over.
+        self.unsaved.clear();
     }
 
     fn note(&mut self, name: &str, issues: &[Issue], now: Timestamp) {
@@ -282,9 +291,9 @@ impl Reports {
                 issues.sort_by_key(|i| std::cmp::Reverse(i.last_at_ms));
                 issues.truncate(MOST_ISSUES);
                 issues.extend(s.taken.iter().map(|address| port_taken(address, self.started_at)));
-                let troubled =
-                    s.issues.keys().any(|k| matches!(k, IssueKind::WatchLimit | IssueKind::Unreadable))
-                        || !s.taken.is_empty();
+                let troubled = s.issues.keys().any(|k| {
+                    matches!(k, IssueKind::WatchLimit | IssueKind::Unreadable | IssueKind::StoreFailed)
+                }) || !s.taken.is_empty();
                 SourceView {
                     name: name.clone(),
                     path: s.path.to_string_lossy().into_owned(),
@@ -340,6 +349,9 @@ fn message(kind: IssueKind) -> &'static str {
         IssueKind::HalfWritten => "A registry file was half written. What it said before still holds.",
         IssueKind::WatchLimit => {
             "The system's limit of file watches is reached; live sessions are looked at every 2 s instead. Raise fs.inotify.max_user_watches."
+        }
+        IssueKind::StoreFailed => {
+            "The database refused a write (a full disk, or another program holds it). What is shown is from before; free it and start Lamplight again."
         }
         IssueKind::Compressed => "A compressed transcript is not read. Its session is missing here.",
         IssueKind::BadRecord => {

@@ -315,6 +315,9 @@ fn tiers_change_by_the_rules_own_moment_without_any_fact_a21_bx12() {
     session.prompt(T0, "go");
     session.says(T0, "done", 100);
     clocked.read(&session.key(), None, &session.path, T0);
+    // Its person is told that it awaits a reply.
+    assert_eq!(clocked.core.next_due(), Some(T0.plus_ms(10_000)));
+    clocked.pass(T0.plus_ms(10_000));
     let due = clocked.core.next_due().expect("a moment at which it changes");
     assert_eq!(due, T0.plus_ms(5 * MINUTE + 1));
     // Before it nothing changes; looking again and again is no work to be done again.

@@ -221,8 +221,10 @@ impl<'a> Player<'a> {
                 self.registry(bytes, now)?
             }
             Fact::RegistryRemoved(pid) => {
-                self.standing.remove(pid);
-                Some(Input::RegistryRemoved { agent, pid: *pid, at: now })
+                let Some(last) = self.standing.remove(pid) else { return Ok(None) };
+                let session =
+                    lamplight_model::ids::SessionId::new(&decode::claude::registry(&last)?.session_id)?;
+                Some(Input::RegistryRemoved { agent, pid: *pid, session, at: now })
             }
             Fact::Exited(pid) => {
                 self.dead.insert(*pid);

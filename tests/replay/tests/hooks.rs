@@ -265,6 +265,7 @@ fn told(scenario: &Scenario, until_ms: i64, fates: &[Fate]) -> String {
 }
 
 /// Number of tried cases; can be raised from outside.
+#[expect(clippy::disallowed_methods, reason = "how a person asks for more than the usual")]
 fn cases_to_try() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(120)
 }

@@ -3,7 +3,7 @@
 use lamplight_model::event::{Event, EventKind, HiddenKind, Lineage, OwnerRank, Usage};
 use lamplight_model::fold::{fold, fold_registry, fold_subagent};
 use lamplight_model::ids::{Agent, SessionId, SessionKey, Timestamp};
-use lamplight_model::session::{Dated, Lock, RegistryStatus, Transcript};
+use lamplight_model::session::{Dated, Lock, RegistryStatus, Transcript, Validity};
 
 use super::Core;
 use crate::facts::{FileBatch, Input, RegistryUpdate};
@@ -28,8 +28,8 @@ impl Core {
                 self.touched.insert(id);
             }
             Input::Registry(update) => self.apply_registry(update)?,
-            Input::RegistryRemoved { agent, pid, at } => {
-                let Some(&id) = self.by_pid.get(&(agent, pid)) else { return Ok(()) };
+            Input::RegistryRemoved { agent, pid, session, at } => {
+                let id = self.row_of(&SessionKey { agent, id: session })?;
                 let Some(loaded) = self.load(id)? else { return Ok(()) };
                 if let Some(process) = loaded.state.processes.get_mut(&pid)
                     && process.removed_at.is_none()
@@ -329,8 +329,14 @@ impl Core {
     fn apply_registry(&mut self, update: RegistryUpdate) -> Result<(), StoreError> {
         let key = SessionKey { agent: update.agent, id: update.session.clone() };
         let id = self.row_of(&key)?;
-        self.leave_former_session(&update, id)?;
+        if update.validity == Validity::Valid {
+            self.leave_former_session(&update, id)?;
+        }
         let Some(loaded) = self.load(id)? else { return Ok(()) };
+        // It runs again: whatever took its place has not any more.
+        if update.validity == Validity::Valid {
+            loaded.state.superseded_by = None;
+        }
         let before = loaded.state.processes.get(&update.pid).map(|p| p.entry.status.clone());
         let status = update.entry.status.clone();
         fold_registry(
@@ -352,7 +358,9 @@ impl Core {
             };
             rows::keep_live_fact(&self.store.db, id, update.status_at, "registry", Some(update.pid), &fact)?;
         }
-        self.by_pid.insert((update.agent, update.pid), id);
+        if update.validity == Validity::Valid {
+            self.by_pid.insert((update.agent, update.pid), id);
+        }
         self.reports.registry_fact(update.agent, update.status_at);
         self.touched.insert(id);
         Ok(())

@@ -92,8 +92,8 @@ impl Core {
         Ok(())
     }
 
-    /// Tells what is due, and marks it as told.
-    pub(crate) fn tell(&mut self, now: Timestamp) -> Result<(), StoreError> {
+    /// Tells what is due, and marks it as told. Part of every transaction, after everything was judged.
+    pub(super) fn tell(&mut self, now: Timestamp) -> Result<(), StoreError> {
         for (id, at) in self.notifier.tell(now) {
             let Some(session) = causes::session_of(&self.store.db, id)? else { continue };
             self.load(session)?;
@@ -104,10 +104,12 @@ impl Core {
                 self.touched.insert(session);
             }
         }
-        if !self.touched.is_empty() {
-            self.apply_all(Vec::new(), now)?;
-        }
         Ok(())
+    }
+
+    /// The store refused a write: what is shown may be old from here on, and says so.
+    pub(crate) fn store_failed(&mut self) {
+        self.reports.store_failed(crate::clock::now());
     }
 
     pub(crate) fn note_import_issues(&mut self, issues: &[Issue]) {

@@ -21,6 +21,10 @@ const GRACE_BLOCKED_MS: i64 = 2_000;
 const GRACE_TURN_MS: i64 = 10_000;
 /// Notices due within this of each other are told together.
 const GROUP_MS: i64 = 500;
+/// Two sources that date one prompt differ by less than this.
+const SAME_PROMPT_MS: i64 = 2_000;
+/// Causes of a session kept in memory; older ones that are over stand in the store.
+const MOST_CAUSES: usize = 64;
 /// So many at once become one.
 const GROUP_FROM: usize = 3;
 
@@ -108,13 +112,29 @@ impl Notifier {
                 Anchor::Blocked(at) => format!("blocked:{}", at.0),
                 Anchor::Turn(number) => format!("turn:{number}"),
             };
-            (cause_id(key, &anchor), need)
+            let id = cause_id(key, &anchor);
+            // A hook and the registry date one prompt some milliseconds apart; the status leaves "waiting" between two.
+            let same = causes.iter().find(|s| {
+                matches!(need.anchor, Anchor::Blocked(_))
+                    && s.cause.cleared_at.is_none()
+                    && s.cause.kind.tier() == Tier::Blocked
+                    && s.cause.kind != CauseKind::SignIn
+                    && (s.cause.since.0 - need.since.0).abs() <= SAME_PROMPT_MS
+            });
+            (same.map_or(id, |s| s.cause.id), need)
         });
         for stored in causes
             .iter_mut()
             .filter(|s| s.cause.cleared_at.is_none() && s.cause.kind != CauseKind::Uncommitted)
         {
             if wanted.as_ref().is_some_and(|(id, _)| *id == stored.cause.id) {
+                continue;
+            }
+            // A dead process is evidence: a crash stays until its person has seen to it.
+            let still_crashed = stored.cause.kind == CauseKind::Crashed
+                && verdict.turn_state == TurnState::Crashed
+                && verdict.clears == ClearedBy::Expired;
+            if still_crashed {
                 continue;
             }
             stored.cause.cleared_at = Some(now);
@@ -137,7 +157,9 @@ impl Notifier {
                     }
                 }
                 None => {
-                    let baseline = first_look || need.since < self.news_from;
+                    // An end found at the first look is dated by the look itself.
+                    let found = first_look && need.kind == CauseKind::Crashed;
+                    let baseline = found || need.since < self.news_from;
                     let stored = StoredCause {
                         cause: Cause {
                             id,
@@ -157,6 +179,11 @@ impl Notifier {
                     }
                     causes.push(stored.clone());
                     changed.push(stored);
+                    if causes.len() > MOST_CAUSES
+                        && let Some(oldest) = causes.iter().position(|s| s.cause.cleared_at.is_some())
+                    {
+                        causes.remove(oldest);
+                    }
                 }
             }
         }
@@ -165,9 +192,8 @@ impl Notifier {
 
     fn schedule(&mut self, cause: &Cause, key: &SessionKey, now: Timestamp) {
         // The person did this themselves, a moment ago, at that very terminal.
-        if matches!(cause.kind, CauseKind::Interrupted | CauseKind::Uncommitted)
-            || self.due.keys().any(|(_, id)| *id == cause.id)
-        {
+        let own_doing = matches!(cause.kind, CauseKind::Interrupted | CauseKind::Uncommitted);
+        if (own_doing && cause.snoozed_until.is_none()) || self.due.keys().any(|(_, id)| *id == cause.id) {
             return;
         }
         let grace = if cause.kind.tier() == Tier::Blocked { GRACE_BLOCKED_MS } else { GRACE_TURN_MS };
@@ -223,7 +249,8 @@ impl Notifier {
             self.told_now.push((id, now));
             let Some(card) = self.cards.get(&session) else { continue };
             let Some(cause) = card.causes.iter().find(|c| c.cause_id == id.to_string()) else { continue };
-            let old = now.since(Timestamp(cause.since_ms)) > NEWS_MS;
+            let from = cause.since_ms.max(cause.snoozed_until_ms.unwrap_or(i64::MIN));
+            let old = now.since(Timestamp(from)) > NEWS_MS;
             let attended = self.attended.as_deref() == Some(session.as_str());
             if self.is_silent(now) || old || attended || self.settings.muted.contains(&cause.cause) {
                 continue;

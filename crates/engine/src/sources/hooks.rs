@@ -133,7 +133,7 @@ pub fn remove(path: &Path) {
 #[derive(Debug)]
 pub enum Spooled {
     /// A hook.
-    Fact(HookFact, Option<IssueKind>),
+    Fact(Box<HookFact>, Option<IssueKind>),
     /// A hook of a session nobody sees.
     Nothing,
     /// No hook.
@@ -164,7 +164,7 @@ pub fn read(path: &Path, now: Timestamp) -> Spooled {
     }
     match decode::hook(&bytes, now) {
         Ok((Some(Hooked { agent, session, hook }), issue)) => {
-            Spooled::Fact(HookFact { file: path.to_owned(), agent, session, hook }, issue)
+            Spooled::Fact(Box::new(HookFact { file: path.to_owned(), agent, session, hook }), issue)
         }
         Ok((None, _)) => Spooled::Nothing,
         Err(kind) => Spooled::Bad(kind),
@@ -180,7 +180,7 @@ pub fn read_all(spool: &Path, now: Timestamp) -> (Vec<Input>, Vec<PathBuf>) {
     for name in waiting.names {
         let path = spool.join(name);
         match read(&path, now) {
-            Spooled::Fact(fact, _) => inputs.push(Input::Hook(fact)),
+            Spooled::Fact(fact, _) => inputs.push(Input::Hook(*fact)),
             Spooled::Nothing | Spooled::Bad(_) => {}
             Spooled::Foreign | Spooled::Gone => continue,
         }
@@ -234,7 +234,7 @@ mod tests {
         let (fresh, old) = (dir.path().join(".1.json"), dir.path().join(".0.json"));
         fs::write(&fresh, "{").unwrap();
         let file = fs::File::create(&old).unwrap();
-        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(3600)).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(list(dir.path()).unwrap().names, ["0000.json"]);
         assert!(fresh.exists() && !old.exists());
     }
@@ -281,5 +281,16 @@ mod tests {
         #[cfg(unix)]
         assert!(matches!(read("link.json"), Spooled::Foreign));
         assert!(matches!(read("gone.json"), Spooled::Gone));
+    }
+    #[cfg(unix)]
+    #[test]
+    fn what_another_user_put_there_is_not_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("1.json");
+        fs::write(&path, "{}").unwrap();
+        // Only root can give a file away; anyone else cannot be given one here.
+        if std::os::unix::fs::chown(&path, Some(4_242), None).is_ok() {
+            assert!(matches!(read(&path, Timestamp(0)), Spooled::Foreign));
+        }
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn get(db: &Connection, session: i64) -> Result<Option<(Timestamp, St
 pub(crate) fn quiet_without(db: &Connection, before: Timestamp) -> Result<Option<i64>, StoreError> {
     let mut select = db.prepare_cached(
         "SELECT id FROM sessions s WHERE last_activity_ms BETWEEN 1 AND ?1 AND class = 'row'
-             AND NOT EXISTS (SELECT 1 FROM stories WHERE session = s.id)
+             AND NOT EXISTS (SELECT 1 FROM stories WHERE session = s.id AND at_ms >= s.last_activity_ms)
          ORDER BY last_activity_ms LIMIT 1",
     )?;
     Ok(select.query_row([before.0], |row| row.get(0)).optional()?)

@@ -250,7 +250,7 @@ fn ending<'a>(state: &'a SessionState, p: &Process) -> Option<&'a HookTurn> {
 fn without_process(state: &SessionState, around: &Circumstances, now: Timestamp) -> Verdict {
     let t = state.transcript();
     let last =
-        state.processes.values().max_by_key(|p| (p.validity == Validity::Valid, p.status_since, p.pid));
+        state.processes.values().max_by_key(|p| (p.validity != Validity::Foreign, p.status_since, p.pid));
     let Some(p) = last else { return by_transcript(state, around, now) };
     let mut v = if let Some(successor) = &p.moved_to {
         let mut v = Verdict::new(TurnState::Ended, Some(p.observed_at), "registry");

@@ -126,7 +126,7 @@ fn is_full(spool: &Path, received: Duration) -> bool {
         return true;
     }
     // The clock's fine part is as good as chance.
-    if !(received.subsec_nanos() / 1_000).is_multiple_of(LOOK_ONE_IN) {
+    if !received.subsec_micros().is_multiple_of(LOOK_ONE_IN) {
         return false;
     }
     let Ok(entries) = fs::read_dir(spool) else { return false };

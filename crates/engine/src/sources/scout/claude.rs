@@ -98,7 +98,8 @@ impl Run {
         // Its process stays held: an orderly end removes the file first and exits then.
         match gone.sent {
             Some(update) => {
-                self.send(Input::RegistryRemoved { agent: update.agent, pid: gone.pid, at: clock::now() })
+                let (agent, session) = (update.agent, update.session);
+                self.send(Input::RegistryRemoved { agent, pid: gone.pid, session, at: clock::now() })
             }
             None => Ok(()),
         }
@@ -213,6 +214,7 @@ impl Run {
     fn let_go(&mut self, pid: u32, path: &Path) {
         let speaks_of_it = |p: &super::Place| {
             p.registry.get(path).is_some_and(|known| known.was_valid)
+                || p.registry.values().any(|known| known.pid == pid && known.was_valid)
                 || p.locks.values().any(|lock| lock.holder == Some(pid))
         };
         if !self.places.iter().any(speaks_of_it) {

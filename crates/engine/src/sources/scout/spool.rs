@@ -113,7 +113,7 @@ impl Run {
                         spool.note(kind, Some(&name));
                     }
                     spool.handed.insert(name);
-                    self.tx.send(Input::Hook(fact)).map_err(|_| super::Stop)?;
+                    self.tx.send(Input::Hook(*fact)).map_err(|_| super::Stop)?;
                 }
                 Spooled::Nothing => hooks::remove(&path),
                 Spooled::Bad(kind) => {
