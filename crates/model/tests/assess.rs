@@ -145,3 +145,21 @@ fn an_open_turn_of_a_dead_client_was_interrupted_when_another_takes_the_thread()
     check("taken before the turn", Agent::Codex, &held(Some(Timestamp(4_000))), 7_000, Working);
     check("held when the engine began to look", Agent::Codex, &held(None), 7_000, Working);
 }
+
+#[test]
+fn a_killed_client_is_a_crash_although_an_earlier_one_left_in_order() {
+    let left = Process { removed_at: Some(Timestamp(2_000)), ..process(7, Some(Idle), 1_000) };
+    let moved = Process {
+        moved_to: Some(lamplight_model::ids::SessionId::new("next").unwrap()),
+        ..process(7, Some(Idle), 1_000)
+    };
+    let killed = Process {
+        validity: lamplight_model::session::Validity::Dead,
+        exited_at: Some(Timestamp(6_000)),
+        ..process(8, Some(Busy), 5_000)
+    };
+    let open = || Some(transcript(Phase::Working, 5_000));
+    for (what, first) in [("an orderly end", left), ("a session left by /clear", moved)] {
+        check(what, Agent::ClaudeCode, &state(open(), vec![first, killed.clone()]), 60_000, Crashed);
+    }
+}
