@@ -15,7 +15,7 @@ use lamplight_model::session::{
 };
 
 use RegistryStatus::{Busy, Idle};
-use TurnState::{AwaitingReply, Background, Interrupted, Starting, Working};
+use TurnState::{AwaitingReply, Background, Crashed, Interrupted, Starting, Working};
 
 /// A transcript whose turn has been in `phase` since `since`.
 fn transcript(phase: Phase, since: i64) -> Transcript {
