@@ -116,7 +116,9 @@ fn notify(raw: RawNotify) -> Notify {
 #[must_use]
 pub fn data_dir(env: Env<'_>) -> Option<PathBuf> {
     let set = |name: &str| env(name).filter(|value| !value.is_empty());
-    set("LAMPLIGHT_DATA").map(PathBuf::from).or_else(|| default_data_dir(&set, set("HOME").map(PathBuf::from).as_deref()))
+    set("LAMPLIGHT_DATA")
+        .map(PathBuf::from)
+        .or_else(|| default_data_dir(&set, set("HOME").map(PathBuf::from).as_deref()))
 }
 
 /// Returns where the settings file is, or would be: `LAMPLIGHT_CONFIG`, else `config.toml` in the platform's

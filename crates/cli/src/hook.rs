@@ -23,6 +23,10 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a host, and finer than the engine's clock: the files sort by it"
+)]
 fn take(args: &[String]) -> Result<(), PutError> {
     let received = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     // Nowhere to put it: it is read all the same, so that the agent can write it.
@@ -60,6 +64,7 @@ fn event(args: &[String]) -> Option<&str> {
 }
 
 /// Standard input, unless a person sits at it; the process ends when it does not.
+#[expect(clippy::disallowed_methods, reason = "a limit on waiting, in a process that does nothing else")]
 fn patient_stdin() -> Result<impl Read, PutError> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
