@@ -9,7 +9,7 @@ use lamplight_model::ids::{Agent, SessionKey, Timestamp};
 use lamplight_model::label::{Names, clean_label, label, project};
 use lamplight_model::pricing::PriceTable;
 use lamplight_model::resume::{WayBack, resume};
-use lamplight_model::session::{LivenessState, SessionKind, SessionState, TurnState};
+use lamplight_model::session::{LivenessState, ResumeState, SessionKind, SessionState, TurnState};
 use lamplight_model::view::{
     Attention, Context, CostSource, Evidence, SessionCard, Subagents, Todos, TokenTotals,
 };
@@ -92,7 +92,7 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
     let (cost_usd, cost_source) = cost(state, known.prices, last_at);
     let has_usage = state.usage.values().any(|m| !m.usage.is_zero())
         || declared.unwritten.values().any(|m| !m.usage.is_zero());
-    let resume = resume(
+    let mut resume = resume(
         &WayBack {
             agent: key.agent,
             id: &key.id,
@@ -107,6 +107,12 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
         },
         now,
     );
+    if resume.state == ResumeState::NoTranscript && state.mains.is_empty() && !declared.is_empty() {
+        // Nothing was deleted: it ran on another machine, or under a folder that is not read.
+        resume.reason = Some(
+            "It is known by telemetry alone: its transcript is not in the folders that are read.".to_owned(),
+        );
+    }
     SessionCard {
         agent: key.agent.as_str().to_owned(),
         session_id: key.id.as_str().to_owned(),

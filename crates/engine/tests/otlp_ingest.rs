@@ -12,7 +12,7 @@ use lamplight_engine::sources::otlp::{Encoding, PartialSuccess, Signal, decode};
 use lamplight_engine::store::Store;
 use lamplight_engine::{Engine, clock};
 use lamplight_model::ids::{Agent, SessionId, SessionKey, Timestamp};
-use lamplight_model::session::{LabelSource, LivenessState};
+use lamplight_model::session::{LabelSource, LivenessState, TurnState};
 use lamplight_model::view::{CostSource, Service, ServiceMeasure, ServiceState, SessionCard, Status};
 use serde_json::{Value, json};
 
@@ -285,17 +285,25 @@ fn requests_without_a_transcript_line_cost_too() {
 }
 
 #[test]
-fn failed_attempts_are_evidence_and_never_a_need() {
+fn failed_attempts_alone_raise_nothing_and_are_counted_once() {
     let mut p = Pipeline::new();
+    // A request makes the session a row.
+    let of = json!({"event.name": "api_request", "model": "claude-haiku-4-5", "request_id": "r1", "output_tokens": 1});
+    let now = p.now;
+    p.json(Signal::Logs, &claude_logs(&[claude("5d75fcff-4a25-4cfb-9161-d195c04d687f", now, &of)]));
     for name in ["claude-errors-logs-1.json", "claude-errors-logs-2.json", "claude-errors-logs-3.json"] {
         p.send(Signal::Logs, Encoding::Json, &fixture(name));
         p.send(Signal::Logs, Encoding::Json, &fixture(name));
     }
     let status = p.status();
-    for card in &status.sessions {
-        assert_eq!((card.attention.clone(), card.causes.len()), (None, 0), "telemetry alone raises nothing");
-        assert_ne!(card.liveness.state, LivenessState::Alive);
-    }
+    assert_eq!(status.sessions.len(), 1);
+    let card = &status.sessions[0];
+    assert_eq!((card.attention.clone(), card.causes.len()), (None, 0), "telemetry alone raises nothing");
+    assert_eq!(card.liveness.state, LivenessState::Unknown);
+    assert_eq!((card.turn_state, card.errors, card.evidence.len()), (TurnState::Unknown, 0, 0));
+    assert_eq!(card.label, "term1", "what the user declared is read from these records, too");
+    assert!(card.resume.reason.as_deref().unwrap().contains("telemetry alone"), "{:?}", card.resume);
+    assert_eq!(p.core.next_due(), None, "nothing waits to be raised later");
 }
 
 #[test]
