@@ -12,7 +12,7 @@ use lamplight_engine::sources::otlp::{Encoding, PartialSuccess, Signal, decode};
 use lamplight_engine::store::Store;
 use lamplight_engine::{Engine, clock};
 use lamplight_model::ids::{Agent, SessionId, SessionKey, Timestamp};
-use lamplight_model::session::{LabelSource, LivenessState, TurnState};
+use lamplight_model::session::{LabelSource, Lifecycle, LivenessState, TurnState};
 use lamplight_model::view::{CostSource, Service, ServiceMeasure, ServiceState, SessionCard, Status};
 use serde_json::{Value, json};
 
@@ -303,7 +303,10 @@ fn failed_attempts_alone_raise_nothing_and_are_counted_once() {
     assert_eq!((card.turn_state, card.errors, card.evidence.len()), (TurnState::Unknown, 0, 0));
     assert_eq!(card.label, "term1", "what the user declared is read from these records, too");
     assert!(card.resume.reason.as_deref().unwrap().contains("telemetry alone"), "{:?}", card.resume);
-    assert_eq!(p.core.next_due(), None, "nothing waits to be raised later");
+    // Not later either: only its age changes.
+    p.pass(3_600_000);
+    let later = p.status().sessions.remove(0);
+    assert_eq!((later.attention, later.causes.len(), later.lifecycle), (None, 0, Lifecycle::Idle));
 }
 
 #[test]
