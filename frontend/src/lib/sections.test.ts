@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { card, cause, H, MIN, worktree } from "../fixtures/build";
 import { scenario } from "../fixtures/scenarios";
-import { arrange, idOf, nextTurn, projects, type Narrowing } from "./sections";
+import { arrange, idOf, nextTurn, projects, spentOn, type Narrowing } from "./sections";
 import type { SessionCard, Worktree } from "./types";
 
 const NOW = Date.UTC(2026, 10, 20, 14, 14);
@@ -95,4 +95,11 @@ test("projects count live sessions; the dot is for blocked, not for your turn", 
     { name: "harbor-api", live: 2, blocked: true },
     { name: "infra", live: 1, blocked: false },
   ]);
+});
+
+test("a project's money is what is known of it, and says how much is not (A41)", () => {
+  const priced = [card(NOW, "a", "a", { cost_usd: 0.25 }), card(NOW, "b", "b", { cost_usd: 1.5 })];
+  expect(spentOn(priced)).toEqual({ usd: 1.75, unknown: 0 });
+  expect(spentOn([...priced, card(NOW, "c", "c", { cost_usd: null }), null])).toEqual({ usd: 1.75, unknown: 1 });
+  expect(spentOn([])).toEqual({ usd: 0, unknown: 0 });
 });

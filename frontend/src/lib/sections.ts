@@ -185,6 +185,23 @@ function changedFiles(w: Worktree | null): number | null {
   return parts.length === 0 ? null : parts.reduce((a, b) => a + b, 0);
 }
 
+/** Money of some sessions: what is known of it, and how many have no known price. */
+export interface Spent {
+  usd: number;
+  unknown: number;
+}
+
+/** Sums what is known; a session without a known price is counted, never taken as 0. */
+export function spentOn(cards: Iterable<SessionCard | null>): Spent {
+  const sum = { usd: 0, unknown: 0 };
+  for (const card of cards) {
+    if (card === null) continue;
+    if (card.cost_usd === null) sum.unknown += 1;
+    else sum.usd += card.cost_usd;
+  }
+  return sum;
+}
+
 /** Counts of the rail: live sessions of each project, and whether one of them is blocked. */
 export function projects(cards: Iterable<SessionCard>, now: number): { name: string; live: number; blocked: boolean }[] {
   const found = new Map<string, { live: number; blocked: boolean }>();
