@@ -376,6 +376,9 @@ fn killed_at_random_moments_while_agents_write_nothing_is_lost_or_doubled() {
             let n = 1 + u32::try_from(dice.below(8)).unwrap();
             store.turn(n, usize::try_from(dice.below(3_000)).unwrap());
         }
+        if kill % 4 == 1 {
+            store.fork();
+        }
         let some = store.prompts - dice.below(9).min(store.prompts);
         while engine.acknowledged < some {
             engine.until(|line| line.starts_with("stored "));
