@@ -40,6 +40,11 @@ test("sources are told by agent, from the worst of what it is read through", () 
   expect(words(all.map((s) => (s.name === "codex locks" ? { ...s, state: "absent" } : s)))).toEqual(["live Claude Code: live", "part Codex: files only"]);
   expect(words(all.map((s) => (s.name === "codex rollouts" ? { ...s, state: "degraded", issues: [{ kind: "unreadable", message: "Cannot read it.", path: null, count: 1, last_at_ms: 0 }] } : s)))).toEqual(["live Claude Code: live", "bad Codex: Cannot read it."]);
   expect(words(all.map((s) => ({ ...s, state: "absent" })))).toEqual(["part Claude Code: not found", "part Codex: not found"]);
+  const other = (name: string, last: number | null): typeof all => all.slice(0, 1).map((s) => ({ ...s, name, last_fact_at_ms: last }));
+  expect(words(other("otlp", null))).toEqual(["part OTLP: listening"]);
+  expect(words(other("otlp", 1))).toEqual(["live OTLP: receiving"]);
+  expect(words(other("hooks", null))).toEqual(["part Hooks: none received"]);
+  expect(words(other("hooks", null).map((s) => ({ ...s, state: "absent" })))).toEqual(["part Hooks: off"]);
   expect(sourceName("claude-code registry")).toBe("Claude Code registry");
 });
 

@@ -11,10 +11,17 @@ export interface SourceSummary {
   words: string;
 }
 
+/** Sources that are no agent: what they are called, and what they do while they work. */
+const OTHERS: Record<string, { name: string; works: string; idle: string }> = {
+  otlp: { name: "OTLP", works: "receiving", idle: "listening" },
+  hooks: { name: "Hooks", works: "live", idle: "none received" },
+  store: { name: "Database", works: "live", idle: "live" },
+};
+
 /** `claude-code transcripts` reads `Claude Code transcripts`. */
 export function sourceName(name: string): string {
   const [id = "", ...rest] = cleanLine(name).split(" ");
-  return [agent(id).name, ...rest].join(" ");
+  return [OTHERS[id]?.name ?? agent(id).name, ...rest].join(" ");
 }
 
 export function summarise(sources: SourceView[]): SourceSummary[] {
@@ -24,10 +31,15 @@ export function summarise(sources: SourceView[]): SourceSummary[] {
     groups.set(key, [...(groups.get(key) ?? []), source]);
   }
   return [...groups].map(([key, group]) => {
-    const name = agent(key).name;
+    const other = OTHERS[key];
+    const name = other?.name ?? agent(key).name;
     const broken = group.find((s) => s.state === "degraded");
     if (broken) return { key, name, dot: "bad" as const, words: cleanLine(broken.issues[0]?.message ?? "failing") };
-    if (group.every((s) => s.state === "absent")) return { key, name, dot: "part" as const, words: "not found" };
+    if (group.every((s) => s.state === "absent")) return { key, name, dot: "part" as const, words: other ? "off" : "not found" };
+    if (other) {
+      const works = group.some((s) => s.last_fact_at_ms !== null);
+      return works ? { key, name, dot: "live" as const, words: other.works } : { key, name, dot: "part" as const, words: other.idle };
+    }
     // Transcripts alone say what was said, not what waits now.
     const live = group.some((s) => /registry|lock|hook|listener/.test(s.name) && s.state === "ok");
     return live ? { key, name, dot: "live" as const, words: "live" } : { key, name, dot: "part" as const, words: "files only" };
