@@ -1,7 +1,7 @@
 //! A running engine: the writer's thread, the sources' threads, and the handle that hosts hold.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -167,7 +167,10 @@ enum Command {
     Notices(Sender<Notice>),
     Barrier(Sender<()>),
     /// Answered when the next complete listing has been stored.
-    AwaitListed(Sender<()>),
+    AwaitListed {
+        number: u64,
+        answer: Sender<()>,
+    },
     /// A story was read, or could not be.
     Story {
         session: i64,
@@ -191,6 +194,8 @@ struct Running {
     commands: SyncSender<Command>,
     /// Telemetry that waits to be committed.
     uncommitted: Arc<Uncommitted>,
+    /// Requests for a listing so far.
+    asked: AtomicU64,
     /// Set when the threads are to stop; ends a first import early.
     is_stopping: Arc<AtomicBool>,
     /// Handles of the threads, taken by the first to stop them.
@@ -267,6 +272,7 @@ impl Engine {
             config,
             commands,
             uncommitted: Arc::default(),
+            asked: AtomicU64::new(0),
             is_stopping,
             threads: Mutex::new(Some(Threads { writer, sources, orders })),
             readers: Mutex::new(Vec::new()),
@@ -383,11 +389,13 @@ impl Engine {
         let began = Instant::now();
         let before = self.totals_bytes()?;
         let (answer, listed) = channel();
-        self.inner.commands.send(Command::AwaitListed(answer)).map_err(|_| EngineError::Stopped)?;
+        let number = self.inner.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let wait = Command::AwaitListed { number, answer };
+        self.inner.commands.send(wait).map_err(|_| EngineError::Stopped)?;
         {
             let threads = self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner);
             let threads = threads.as_ref().ok_or(EngineError::Stopped)?;
-            threads.orders.send(Order::Rescan).map_err(|_| EngineError::Stopped)?;
+            threads.orders.send(Order::RescanAs(number)).map_err(|_| EngineError::Stopped)?;
         }
         listed.recv().map_err(|_| EngineError::Stopped)?;
         self.barrier()?;
@@ -554,7 +562,8 @@ struct Writer {
     last_publish: Option<Instant>,
     /// Something may differ from what was published.
     dirty: bool,
-    await_listed: Vec<Sender<()>>,
+    /// Who waits for a listing, by the number of the request; 0 takes any.
+    await_listed: Vec<(u64, Sender<()>)>,
     /// To the sources, for a listing after sleep.
     orders: Sender<Order>,
     /// The two clocks, read together.
@@ -643,16 +652,18 @@ impl Writer {
                     ingested.push((waiting, answer));
                 }
                 Command::Facts(input) => {
-                    if matches!(input, Input::Listed { .. }) {
+                    if let Input::Listed { asked, .. } = input {
                         listed = true;
-                        told.append(&mut self.await_listed);
+                        told.extend(self.await_listed.extract_if(.., |(number, _)| *number <= asked));
                     }
                     facts.push(input);
                 }
                 // In its place among the facts: whoever asks after a listing waits for the next one, and one that comes
                 // in the same group is not missed.
-                Command::AwaitListed(answer) => self.await_listed.push(answer),
-                Command::AwaitFirstLook(answer) if !self.core.has_listed() => self.await_listed.push(answer),
+                Command::AwaitListed { number, answer } => self.await_listed.push((number, answer)),
+                Command::AwaitFirstLook(answer) if !self.core.has_listed() => {
+                    self.await_listed.push((0, answer));
+                }
                 other => rest.push(other),
             }
         }
@@ -672,7 +683,7 @@ impl Writer {
         }
         if listed {
             self.core.first_look_done(now)?;
-            for waiting in told {
+            for (_, waiting) in told {
                 // Whoever waited may have gone.
                 let _ = waiting.send(());
             }
@@ -681,7 +692,7 @@ impl Writer {
         let (mut barriers, mut go_on, mut has_failed) = (Vec::new(), true, false);
         for command in rest {
             match command {
-                Command::Facts(_) | Command::Ingest { .. } | Command::AwaitListed(_) => {}
+                Command::Facts(_) | Command::Ingest { .. } | Command::AwaitListed { .. } => {}
                 Command::AwaitFirstLook(answer) => {
                     // Whoever waited may have gone.
                     let _ = answer.send(());
@@ -786,7 +797,7 @@ pub fn run_once(
     let (hooks, files) = hooks::read_all(&hooks::folder(&core.config.data_dir), now);
     core.apply_all(hooks, now)?;
     files.iter().for_each(|file| hooks::remove(file));
-    core.apply_all(vec![Input::Listed { at: now }], now)?;
+    core.apply_all(vec![Input::Listed { at: now, asked: 0 }], now)?;
     core.first_look_done(now)?;
     core.seen_until(now)?;
     publish_now(&mut core);

@@ -93,6 +93,8 @@ pub enum Input {
     Listed {
         /// When.
         at: Timestamp,
+        /// The latest request it answers, by its number; 0 for none.
+        asked: u64,
     },
 }
 

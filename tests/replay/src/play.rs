@@ -127,7 +127,7 @@ impl<'a> Player<'a> {
         let start =
             scenario.instant(0).min(scenario.instant(scenario.moments.first().map_or(0, |m| m.at_ms)));
         let mut core = Core::new(Store::in_memory()?, config(), start)?;
-        core.apply_all(vec![Input::Listed { at: start }], start)?;
+        core.apply_all(vec![Input::Listed { at: start, asked: 0 }], start)?;
         let readers =
             (1u64..).zip(&scenario.files).map(|(ino, file)| Reader::new(ino, file.path.clone())).collect();
         Ok(Self {

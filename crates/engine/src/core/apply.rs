@@ -59,7 +59,7 @@ impl Core {
                 }
                 self.apply_listed(at)?;
             }
-            Input::Listed { at } => self.apply_listed(at)?,
+            Input::Listed { at, .. } => self.apply_listed(at)?,
         }
         Ok(())
     }

@@ -49,6 +49,8 @@ pub enum Order {
     Stop,
     /// List everything again (after sleep, or when asked to).
     Rescan,
+    /// The same, for somebody who waits for the listing with this number.
+    RescanAs(u64),
     /// Read a transcript again from its start; its first batch is marked `reset`.
     Reread(FileId),
     /// These hooks are stored; their files can go.
@@ -244,6 +246,7 @@ fn start(
         unheld: BTreeSet::new(),
         is_limit_told: false,
         is_listed: false,
+        asked: 0,
         is_fallback_due: false,
         is_report_due: false,
         is_rescan_due: false,
@@ -300,6 +303,8 @@ struct Run {
     unheld: BTreeSet<u32>,
     is_limit_told: bool,
     is_listed: bool,
+    /// The latest request for a listing.
+    asked: u64,
     is_fallback_due: bool,
     is_report_due: bool,
     /// A root turned out to be another folder than the one that was listed.
@@ -320,7 +325,7 @@ impl Run {
             if !self.is_listed && self.backlog.is_empty() && self.dirty.is_empty() {
                 self.is_listed = true;
                 self.report()?;
-                self.send(Input::Listed { at: clock::now() })?;
+                self.send(Input::Listed { at: clock::now(), asked: self.asked })?;
             }
             self.note_counters();
             for signal in self.wait()? {
@@ -383,6 +388,10 @@ impl Run {
             Signal::Exited(pid) => self.exited(pid),
             Signal::Order(Order::Stop) => Err(Stop),
             Signal::Order(Order::Rescan) => self.rescan(),
+            Signal::Order(Order::RescanAs(number)) => {
+                self.asked = self.asked.max(number);
+                self.rescan()
+            }
             Signal::Order(Order::Stored(files)) => {
                 self.hooks_stored(&files);
                 Ok(())

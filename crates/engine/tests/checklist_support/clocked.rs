@@ -32,7 +32,7 @@ impl Clocked {
 
     pub fn over(store: Store, config: Config, now: Timestamp) -> Self {
         let mut core = Core::new(store, config, now).unwrap();
-        core.apply_all(vec![Input::Listed { at: now }], now).unwrap();
+        core.apply_all(vec![Input::Listed { at: now, asked: 0 }], now).unwrap();
         Self { core, tailer: Tailer::default(), positions: HashMap::new() }
     }
 

@@ -37,7 +37,12 @@ pub(super) struct Entry {
 impl Entry {
     /// Whether a file of this size holds something that was not looked at.
     pub(super) fn is_behind(&self, size_bytes: u64) -> bool {
-        self.is_moved || self.replaced.is_some() || size_bytes < self.offset || size_bytes != self.searched_to
+        // One that was never read is told of even when it is empty: it is a transcript all the same.
+        self.carry.is_none()
+            || self.is_moved
+            || self.replaced.is_some()
+            || size_bytes < self.offset
+            || size_bytes != self.searched_to
     }
 }
 
