@@ -1,5 +1,5 @@
 import { fireEvent, render, screen, waitFor, within } from "@testing-library/svelte";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
 import App from "./App.svelte";
 import { FixtureClient } from "./fixtures/client";
 import { cause, MIN } from "./fixtures/build";
@@ -69,7 +69,16 @@ test("F2 renames: Enter saves, trimmed and in one line; undo puts the old name b
   await screen.findByText("Stripe webhook idempotency");
 });
 
-test("rename: Esc changes nothing, blank goes back to the name it has by itself, the composing Enter is not ours", async () => {
+test("the pencil renames in place with a left click, and opens no dialog and no session (A62)", async () => {
+  start("three");
+  const asked = vi.spyOn(window, "prompt");
+  await fireEvent.click(within(cardOf(WEBHOOK)).getByRole("button", { name: "Rename Stripe webhook idempotency" }));
+  expect(document.activeElement).toBe(within(cardOf(WEBHOOK)).getByTestId("rename"));
+  expect(asked).not.toHaveBeenCalled();
+  expect(screen.getByTestId("headline")).toBeTruthy();
+});
+
+test("rename (A59): Esc changes nothing, blank goes back to the name it has by itself, the composing Enter is not ours", async () => {
   const client = start("three");
   within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();
   await key("F2");
