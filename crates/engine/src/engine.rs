@@ -255,7 +255,13 @@ impl Engine {
                 }
                 // The sources go on from where the import ended; an error means that they are gone already.
                 let _ = ready.send(crate::store::files::cursors(&writer.core.store.db));
-                writer.run(&inbox);
+                let run = std::panic::AssertUnwindSafe(|| writer.run(&inbox));
+                if std::panic::catch_unwind(run).is_err() {
+                    // A fault of ours must not leave an old screen that looks like the truth.
+                    tracing::error!("the writer met a fault of its own; reading stops");
+                    writer.core.store_failed();
+                    publish_now(&mut writer.core);
+                }
             })
             .map_err(StartError::Sources)?;
         let to_writer = commands.clone();

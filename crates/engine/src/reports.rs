@@ -351,7 +351,7 @@ fn message(kind: IssueKind) -> &'static str {
             "The system's limit of file watches is reached; live sessions are looked at every 2 s instead. Raise fs.inotify.max_user_watches."
         }
         IssueKind::StoreFailed => {
-            "The database refused a write (a full disk, or another program holds it). What is shown is from before; free it and start Lamplight again."
+            "Lamplight stopped reading: its database refused a write (a full disk, another program holding it), or it met a fault of its own. What is shown is from before; start it again."
         }
         IssueKind::Compressed => "A compressed transcript is not read. Its session is missing here.",
         IssueKind::BadRecord => {

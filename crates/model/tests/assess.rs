@@ -163,3 +163,18 @@ fn a_killed_client_is_a_crash_although_an_earlier_one_left_in_order() {
         check(what, Agent::ClaudeCode, &state(open(), vec![first, killed.clone()]), 60_000, Crashed);
     }
 }
+
+#[test]
+fn a_thread_that_says_nothing_yet_has_a_verdict() {
+    // Its file holds no record with a time: there is nothing to note, of whatever agent.
+    for agent in Agent::ALL {
+        for t in [
+            Transcript::default(),
+            Transcript { version: Some("0.125.0".to_owned()), ..Transcript::default() },
+        ] {
+            let around = Circumstances { agent, registry_listed: true, idle_window_ms: 1 };
+            let verdict = assess(&state(Some(t), Vec::new()), &around, Timestamp(60_000));
+            assert_eq!(verdict.need, None);
+        }
+    }
+}

@@ -12,7 +12,9 @@ pub(super) fn judge(state: &SessionState, around: &Circumstances, now: Timestamp
         note_transcript(&mut v, t);
         if v.source == "transcript" {
             // The lock says that it lives; what it does, the rollout says.
-            v.evidence.rotate_right(1);
+            if let Some(said) = v.evidence.pop() {
+                v.evidence.insert(0, said);
+            }
         }
     }
     v
