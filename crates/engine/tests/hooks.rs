@@ -152,6 +152,10 @@ fn a_request_that_a_rule_answers_is_dropped_after_a_moment_and_said_so() {
         "{:?}",
         dropped.evidence
     );
+    // One that a rule answered hides none that is told later in the same turn.
+    case.hook("PermissionRequest", at(4000), bash("touch b"));
+    let asked = case.is(at(4001), TurnState::AwaitingPermission);
+    assert_eq!(asked.waiting_for.and_then(|w| w.detail).as_deref(), Some("touch b"));
 }
 
 #[test]

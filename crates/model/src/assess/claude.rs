@@ -101,16 +101,15 @@ fn by_process(state: &SessionState, p: &Process, now: Timestamp) -> Verdict {
 /// A request told by hook that the registry does not say yet. It follows within moments, unless a rule answers: what
 /// it said before the hook holds no longer than that.
 fn ahead_of_registry(state: &SessionState, p: &Process, now: Timestamp, v: &mut Verdict) -> bool {
-    let Some(standing) = hooks::standing(state, Agent::ClaudeCode, now, v) else { return false };
-    let asked_at = standing.ask.at;
-    let until = asked_at.plus_ms(AUTOMATIC_MS);
-    if p.status_since > asked_at {
+    // One that a rule answered long ago says nothing of one that is told now.
+    let lately = p.status_since.max(now.plus_ms(1 - AUTOMATIC_MS));
+    let Some(standing) = hooks::standing(state, Agent::ClaudeCode, Some(lately), now, v) else {
+        if let Some(answered) = hooks::standing(state, Agent::ClaudeCode, Some(p.status_since), now, v) {
+            v.note("hooks", answered.ask.at, "A permission request was answered without you".to_owned());
+        }
         return false;
-    }
-    if now >= until {
-        v.note("hooks", asked_at, "A permission request was answered without you".to_owned());
-        return false;
-    }
+    };
+    let until = standing.ask.at.plus_ms(AUTOMATIC_MS);
     standing.speak(v);
     standing.note(v);
     v.recheck(until);
@@ -352,7 +351,7 @@ fn open_or_over(state: &SessionState, now: Timestamp) -> Verdict {
     let is_run = t.is_some_and(|t| t.entry == Some(EntryKind::Print));
     if matches!(v.turn_state, TurnState::Working | TurnState::Background | TurnState::Unknown)
         && !is_run
-        && let Some(standing) = hooks::standing(state, Agent::ClaudeCode, now, &mut v)
+        && let Some(standing) = hooks::standing(state, Agent::ClaudeCode, None, now, &mut v)
     {
         standing.speak(&mut v);
         standing.note(&mut v);

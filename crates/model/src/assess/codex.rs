@@ -180,7 +180,7 @@ fn ahead(v: &mut Verdict, state: &SessionState, now: Timestamp) {
         hooks::speak_turn(v, state, turn);
     }
     if matches!(v.turn_state, TurnState::Working | TurnState::Unknown | TurnState::Starting)
-        && let Some(standing) = hooks::standing(state, Agent::Codex, now, v)
+        && let Some(standing) = hooks::standing(state, Agent::Codex, None, now, v)
     {
         standing.speak(v);
         standing.note(v);

@@ -80,14 +80,17 @@ impl Standing<'_> {
     }
 }
 
-/// The request that has stood longest; a rule's next look is planned in `v`.
+/// The request that has stood longest, of those told since `from` where one is given; a rule's next look is planned in
+/// `v`.
 pub(super) fn standing<'a>(
     state: &'a SessionState,
     agent: Agent,
+    from: Option<Timestamp>,
     now: Timestamp,
     v: &mut Verdict,
 ) -> Option<Standing<'a>> {
-    let asks = state.hooks.asks.iter().filter(|ask| !ask.is_automatic && ask.at <= now);
+    let is_told = |at: Timestamp| from.is_none_or(|from| at >= from) && at <= now;
+    let asks = state.hooks.asks.iter().filter(|ask| !ask.is_automatic && is_told(ask.at));
     let mut found: Option<Standing<'a>> = None;
     for ask in asks {
         if let Some((standing, until)) = stands(state, agent, ask, now) {
