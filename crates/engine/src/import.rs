@@ -462,11 +462,7 @@ impl Bulk {
             }
             if let Some(sum) = s.state.usage.get_mut(name) {
                 sum.responses = sum.responses.saturating_add(1);
-                sum.usage.input = sum.usage.input.saturating_add(usage.input);
-                sum.usage.output = sum.usage.output.saturating_add(usage.output);
-                sum.usage.cache_write_5m = sum.usage.cache_write_5m.saturating_add(usage.cache_write_5m);
-                sum.usage.cache_write_1h = sum.usage.cache_write_1h.saturating_add(usage.cache_write_1h);
-                sum.usage.cache_read = sum.usage.cache_read.saturating_add(usage.cache_read);
+                sum.usage = sum.usage.plus(*usage);
             }
         }
         for owner in self.tools.values() {

@@ -215,13 +215,7 @@ impl Usage {
     /// Returns the maximum per field: usage grows over the lines of one id in old transcripts.
     #[must_use]
     pub fn max(self, other: Self) -> Self {
-        Self {
-            input: self.input.max(other.input),
-            output: self.output.max(other.output),
-            cache_write_5m: self.cache_write_5m.max(other.cache_write_5m),
-            cache_write_1h: self.cache_write_1h.max(other.cache_write_1h),
-            cache_read: self.cache_read.max(other.cache_read),
-        }
+        self.each(other, u64::max)
     }
 
     /// Returns the sum per field.

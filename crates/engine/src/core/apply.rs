@@ -263,12 +263,7 @@ impl Core {
         if let Some(loaded) = self.load(session)? {
             let sum = loaded.state.usage.entry(model.to_owned()).or_default();
             sum.responses = sum.responses.saturating_add(responses);
-            let u = &mut sum.usage;
-            u.input = u.input.saturating_add(usage.input);
-            u.output = u.output.saturating_add(usage.output);
-            u.cache_write_5m = u.cache_write_5m.saturating_add(usage.cache_write_5m);
-            u.cache_write_1h = u.cache_write_1h.saturating_add(usage.cache_write_1h);
-            u.cache_read = u.cache_read.saturating_add(usage.cache_read);
+            sum.usage = sum.usage.plus(usage);
             self.touched.insert(session);
         }
         Ok(())
@@ -284,12 +279,7 @@ impl Core {
         if let Some(loaded) = self.load(session)? {
             let sum = loaded.state.usage.entry(model.to_owned()).or_default();
             sum.responses = sum.responses.saturating_sub(responses);
-            let u = &mut sum.usage;
-            u.input = u.input.saturating_sub(usage.input);
-            u.output = u.output.saturating_sub(usage.output);
-            u.cache_write_5m = u.cache_write_5m.saturating_sub(usage.cache_write_5m);
-            u.cache_write_1h = u.cache_write_1h.saturating_sub(usage.cache_write_1h);
-            u.cache_read = u.cache_read.saturating_sub(usage.cache_read);
+            sum.usage = sum.usage.without(usage);
             if sum.responses == 0 {
                 loaded.state.usage.remove(model);
             }
