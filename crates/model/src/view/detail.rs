@@ -1,0 +1,129 @@
+//! One session in full, and pages of sessions.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use super::{Attention, SessionCard, TokenTotals};
+
+/// A page of the archive or of a search.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct SessionPage {
+    /// Cards, last activity first.
+    pub sessions: Vec<SessionCard>,
+    /// Cursor of the next page, `null` at the end.
+    pub next: Option<String>,
+    /// How many sessions match in all.
+    pub total: u64,
+}
+
+/// One session in full.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct SessionDetail {
+    /// Its card.
+    pub card: SessionCard,
+    /// First prompt, cut to 2,000 characters.
+    pub first_prompt: Option<String>,
+    /// Usage by model.
+    pub models: Vec<ModelUsage>,
+    /// The last messages, oldest first, at most 20.
+    pub messages: Vec<MessageView>,
+    /// Why there are no messages, when there are none.
+    pub messages_note: Option<String>,
+    /// Files it touched, the last one first, at most 200.
+    pub files: Vec<FileTouched>,
+    /// Tokens the context grew by since the first response of the latest turn; `null` when either is not known.
+    pub turn_tokens: Option<u64>,
+    /// Turns the person asked for.
+    pub prompts: u32,
+    /// Model responses owned.
+    pub responses: u32,
+    /// Responses seen here but owned by another session (copied by a fork).
+    pub inherited_responses: u32,
+    /// Transcript path.
+    pub transcript: Option<String>,
+    /// Client version that wrote it.
+    pub client_version: Option<String>,
+    /// Causes that were raised and cleared, newest first, at most 50.
+    pub history: Vec<CauseView>,
+}
+
+/// Usage of one model in a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ModelUsage {
+    /// Model as written.
+    pub model: String,
+    /// Responses.
+    pub responses: u32,
+    /// Token sums.
+    pub tokens: TokenTotals,
+    /// By the price table, `null` when it has no row.
+    pub cost_usd: Option<f64>,
+    /// As the agent reported it over OpenTelemetry, `null` when it reported none.
+    pub reported_usd: Option<f64>,
+    /// Responses that `reported_usd` covers.
+    pub reported_responses: u32,
+}
+
+/// One message of a transcript.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct MessageView {
+    /// When.
+    pub at_ms: Option<i64>,
+    /// Who.
+    pub role: MessageRole,
+    /// The text, cut to 4,000 characters; for a tool its target.
+    pub text: String,
+    /// The tool, for a call.
+    pub tool: Option<String>,
+    /// Whether the call failed; `null` while it runs or for text.
+    pub is_error: Option<bool>,
+    /// Whether the text was cut.
+    pub cut: bool,
+}
+
+/// Who a message is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageRole {
+    /// The person.
+    User,
+    /// The agent.
+    Assistant,
+    /// A tool call of the agent.
+    Tool,
+    /// The client (interruption, error, compaction).
+    System,
+}
+
+/// A file a session touched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct FileTouched {
+    /// Path as the agent wrote it.
+    pub path: String,
+    /// Times read.
+    pub reads: u32,
+    /// Times edited or written.
+    pub edits: u32,
+    /// Last touch.
+    pub last_at_ms: Option<i64>,
+}
+
+/// A cause, open or cleared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct CauseView {
+    /// The cause itself.
+    pub attention: Attention,
+    /// When it was cleared.
+    pub cleared_at_ms: Option<i64>,
+    /// By what: `reply`, `resolution`, `ended`, `dismissed`, `expired`, …
+    pub cleared_by: Option<String>,
+    /// When the person waved it away.
+    pub dismissed_at_ms: Option<i64>,
+}
