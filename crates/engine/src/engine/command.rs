@@ -1,0 +1,56 @@
+//! What the writer's thread is asked to do.
+
+use std::sync::mpsc::Sender;
+
+use lamplight_model::ids::{FactId, SessionKey};
+use lamplight_model::view::SessionCard;
+
+use super::{CauseAction, EngineError};
+use crate::core::Notice;
+use crate::detail;
+use crate::facts::Input;
+use crate::otlp::Waiting;
+use crate::sources::otlp::Batch;
+
+/// What the writer is asked to do besides facts. Answers go back through the sender inside.
+#[derive(Debug)]
+pub(super) enum Command {
+    Facts(Input),
+    /// Telemetry; answered once it is committed.
+    Ingest {
+        batch: Box<Batch>,
+        waiting: Waiting,
+        answer: tokio::sync::oneshot::Sender<()>,
+    },
+    SetLabel {
+        key: SessionKey,
+        label: Option<String>,
+        answer: Sender<Result<SessionCard, EngineError>>,
+    },
+    Close {
+        session: Option<String>,
+        answer: Sender<Result<u64, EngineError>>,
+    },
+    SetCause {
+        id: FactId,
+        action: CauseAction,
+        answer: Sender<Result<(), EngineError>>,
+    },
+    Pause(bool),
+    Attend(Option<String>),
+    Notices(Sender<Notice>),
+    Barrier(Sender<()>),
+    /// Answered when the next complete listing has been stored.
+    AwaitListed {
+        number: u64,
+        answer: Sender<()>,
+    },
+    /// A story was read, or could not be.
+    Story {
+        session: i64,
+        story: Option<detail::Story>,
+    },
+    /// Answered as soon as one complete listing has been stored since the start.
+    AwaitFirstLook(Sender<()>),
+    Stop,
+}

@@ -1,0 +1,167 @@
+//! The threads of a running engine and what its handles share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::command::Command;
+use super::writer::Writer;
+use super::{EngineError, StartError};
+use crate::board::Board;
+use crate::clock;
+use crate::config::Config;
+use crate::core::Core;
+use crate::facts::{Cursor, Input};
+use crate::lock::DirLock;
+use crate::otlp::Uncommitted;
+use crate::sources::scout::{self, Order};
+use crate::store::Store;
+
+/// Inputs that may wait for the writer. A batch holds up to 4 MB of records, so this bounds memory to tens of MB;
+/// when it is full the sources stop reading.
+const QUEUE: usize = 32;
+
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) board: Arc<Board>,
+    pub(super) config: Config,
+    pub(super) commands: SyncSender<Command>,
+    /// Telemetry that waits to be committed.
+    pub(super) uncommitted: Arc<Uncommitted>,
+    /// Requests for a listing so far.
+    pub(super) asked: AtomicU64,
+    /// Set when the threads are to stop; ends a first import early.
+    is_stopping: Arc<AtomicBool>,
+    /// Handles of the threads, taken by the first to stop them.
+    pub(super) threads: Mutex<Option<Threads>>,
+    /// Connections for reading; as many as there are readers at once, which a person's clicks keep at one or two.
+    readers: Mutex<Vec<rusqlite::Connection>>,
+    _lock: DirLock,
+}
+
+#[derive(Debug)]
+pub(super) struct Threads {
+    pub(super) writer: JoinHandle<()>,
+    pub(super) sources: JoinHandle<()>,
+    pub(super) orders: Sender<Order>,
+}
+
+impl Running {
+    /// Opens the store and starts the threads.
+    pub(super) fn start(config: Config) -> Result<Self, StartError> {
+        let lock = DirLock::take(&config.data_dir)?;
+        let store = Store::open(&config.data_dir, config.durable)?;
+        for what in &store.healed {
+            tracing::warn!(what, "the database lacked a part and was healed");
+        }
+        let core = Core::new(store, config.clone(), clock::now())?;
+        let board = Arc::clone(&core.board);
+        let (commands, inbox) = sync_channel(QUEUE);
+        let (orders, orders_inbox) = channel();
+        let to_sources = orders.clone();
+        let to_self = commands.clone();
+        let is_stopping = Arc::new(AtomicBool::new(false));
+        let stopping = Arc::clone(&is_stopping);
+        let first_import = !core.is_imported()?;
+        let (ready, cursors_ready) = channel();
+        let writer = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || {
+                let mut writer = Writer::new(core, to_sources, to_self);
+                if first_import {
+                    writer.import_first(|| stopping.load(Ordering::Relaxed));
+                }
+                // The sources go on from where the import ended; an error means that they are gone already.
+                let _ = ready.send(writer.cursors());
+                writer.run(&inbox);
+            })
+            .map_err(StartError::Sources)?;
+        let to_writer = commands.clone();
+        let source_config = config.clone();
+        let sources = std::thread::Builder::new()
+            .name("sources".to_owned())
+            .spawn(move || {
+                let Ok(Ok(cursors)) = cursors_ready.recv() else { return };
+                run_sources(&source_config, cursors, to_writer, orders_inbox);
+            })
+            .map_err(StartError::Sources)?;
+        Ok(Self {
+            board,
+            config,
+            commands,
+            uncommitted: Arc::default(),
+            asked: AtomicU64::new(0),
+            is_stopping,
+            threads: Mutex::new(Some(Threads { writer, sources, orders })),
+            readers: Mutex::new(Vec::new()),
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn ask<T>(
+        &self,
+        command: impl FnOnce(Sender<Result<T, EngineError>>) -> Command,
+    ) -> Result<T, EngineError> {
+        let (answer, done) = channel();
+        self.commands.send(command(answer)).map_err(|_| EngineError::Stopped)?;
+        done.recv().map_err(|_| EngineError::Stopped)?
+    }
+
+    pub(super) fn read<T>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let db = match pooled {
+            Some(db) => db,
+            None => crate::store::read_only(&self.config.data_dir)?,
+        };
+        let done = work(&db);
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+        done
+    }
+
+    pub(super) fn stop(&self) {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(threads) = threads else { return };
+        self.is_stopping.store(true, Ordering::Relaxed);
+        // Either thread may be gone already; then there is nothing to tell it.
+        let _ = threads.orders.send(Order::Stop);
+        let sources = threads.sources.join();
+        let _ = self.commands.send(Command::Stop);
+        let writer = threads.writer.join();
+        if sources.is_err() || writer.is_err() {
+            tracing::error!("a thread of the engine had panicked");
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn run_sources(
+    config: &Config,
+    cursors: Vec<Cursor>,
+    to_writer: SyncSender<Command>,
+    orders: Receiver<Order>,
+) {
+    let (facts, inbox) = sync_channel::<Input>(QUEUE);
+    let scout = match scout::spawn(config, cursors, facts, orders) {
+        Ok(scout) => scout,
+        Err(error) => {
+            tracing::error!(%error, "the agents' folders cannot be watched");
+            return;
+        }
+    };
+    // Ends when the scout drops its sender: after an order to stop, with everything it read delivered.
+    for input in inbox {
+        if to_writer.send(Command::Facts(input)).is_err() {
+            break;
+        }
+    }
+    scout.join();
+}
