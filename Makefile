@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
 .PHONY: run test check bench release package setup-build setup-test \
-  test-rust test-frontend test-browser test-window check-rust check-frontend check-bindings bindings
+  test-rust test-frontend test-browser test-window test-otlp check-rust check-frontend check-bindings bindings
 
 # Where scripts/setup.sh puts a Node that is new enough, on a machine whose own is not.
 export PATH := $(CURDIR)/target/tools/node_modules/.bin:$(PATH)
@@ -19,7 +19,7 @@ release: setup-build frontend/dist/index.html
 	cargo build --release -p lamplight -p lamplight-cli
 
 # cargo test comes last, so that its summary is what a long run ends with.
-test: test-frontend test-browser test-window test-rust
+test: test-frontend test-browser test-window test-otlp test-rust
 
 check: check-rust check-frontend check-bindings
 
@@ -43,6 +43,16 @@ frontend/node_modules/.package-lock.json: frontend/package-lock.json
 	cd frontend && npm ci --no-audit --no-fund
 	touch $@
 
+tests/otlp/node_modules/.package-lock.json: tests/otlp/package-lock.json
+	cd tests/otlp && npm ci --no-audit --no-fund
+	touch $@
+
+# The exact files, by their hashes, and no code of theirs runs while they are installed.
+target/otlp-venv/pyvenv.cfg: tests/otlp/requirements.txt
+	python3 -m venv --clear target/otlp-venv
+	target/otlp-venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	touch $@
+
 frontend_sources := $(shell find frontend/src frontend/public -type f 2>/dev/null) \
   $(wildcard frontend/*.html frontend/*.json frontend/*.ts frontend/*.js)
 frontend/dist/index.html: frontend/node_modules/.package-lock.json $(frontend_sources)
@@ -64,6 +74,11 @@ test-browser: setup-test frontend/node_modules/.package-lock.json
 test-window: setup-test frontend/dist/index.html
 	cargo build --workspace
 	tests/window/run
+
+# OpenTelemetry's own SDKs and exporters against the real receiver.
+test-otlp: setup-test frontend/dist/index.html target/otlp-venv/pyvenv.cfg tests/otlp/node_modules/.package-lock.json
+	cargo build --workspace
+	tests/otlp/run
 
 # --- checks ---
 
