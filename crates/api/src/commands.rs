@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use lamplight_engine::{CauseAction, Engine};
-use lamplight_model::view::{ImportTotals, Resume, SessionCard, SessionDetail, SessionPage, Status};
+use lamplight_model::view::{
+    ImportTotals, Resume, RunDetail, RunPage, SessionCard, SessionDetail, SessionPage, Status,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -14,6 +16,10 @@ use crate::error::{ApiError, ErrorCode};
 const DEFAULT_PAGE: u32 = 50;
 /// Most cards in a page: a page stays under a few megabytes of JSON.
 const MAX_PAGE: u32 = 500;
+/// Runs in a page unless asked otherwise; the members of each are added up.
+const DEFAULT_RUNS: u32 = 25;
+/// Most runs in a page.
+const MAX_RUNS: u32 = 100;
 
 /// How a command is reached over HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +82,8 @@ commands! {
     resume(IdParams) -> Resume: Get "/api/v1/sessions/{id}/resume";
     set_label(LabelParams) -> SessionCard: Post "/api/v1/sessions/{id}/label";
     close(CloseParams) -> Closed: Post "/api/v1/sessions/close";
+    runs(RunsParams) -> RunPage: Get "/api/v1/runs";
+    run(RunParams) -> RunDetail: Get "/api/v1/runs/{id}";
     set_cause(CauseParams) -> Done: Post "/api/v1/causes/{causeId}" body is "action";
     totals(NoParams) -> ImportTotals: Get "/api/v1/totals";
     import(NoParams) -> ImportTotals: Post "/api/v1/import";
@@ -124,6 +132,24 @@ pub struct SessionsParams {
     /// Words to search for; `q` over HTTP.
     #[serde(default, alias = "q")]
     pub query: Option<String>,
+}
+
+/// A page of runs.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct RunsParams {
+    /// Cursor of an earlier page; `null` for the first.
+    #[serde(default)]
+    pub before: Option<String>,
+    /// Runs wanted, 1 to 100; 25 when absent.
+    #[serde(default, deserialize_with = "number_or_digits")]
+    pub limit: Option<u32>,
+}
+
+/// One run.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RunParams {
+    /// Its id, as its spawner declared it.
+    pub id: String,
 }
 
 /// One session.
@@ -235,6 +261,24 @@ pub fn close(engine: &Engine, params: CloseParams) -> Result<Closed, ApiError> {
     Ok(Closed { closed })
 }
 
+/// Returns a page of runs, the one active last first.
+///
+/// # Errors
+/// What the engine says, for example about a cursor that is none.
+pub fn runs(engine: &Engine, params: RunsParams) -> Result<RunPage, ApiError> {
+    let limit = params.limit.unwrap_or(DEFAULT_RUNS).clamp(1, MAX_RUNS);
+    Ok(engine.runs(params.before.as_deref().filter(|b| !b.is_empty()), limit)?)
+}
+
+/// Returns a run: its sums, and its members as a tree.
+///
+/// # Errors
+/// `not_found` when no session declared it.
+pub fn run(engine: &Engine, params: RunParams) -> Result<RunDetail, ApiError> {
+    let found = engine.run(&params.id)?;
+    found.ok_or_else(|| ApiError::not_found(format!("No session declared a run {:?}.", params.id)))
+}
+
 /// Dismisses, restores or snoozes a cause.
 ///
 /// # Errors
@@ -278,10 +322,9 @@ fn number_or_digits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
         None => Ok(None),
         Some(Either::Number(n)) => Ok(Some(n)),
         Some(Either::Digits(text)) if text.is_empty() => Ok(None),
-        Some(Either::Digits(text)) => text
-            .parse()
-            .map(Some)
-            .map_err(|_| serde::de::Error::custom(format!("{text:?} is not a number of sessions"))),
+        Some(Either::Digits(text)) => {
+            text.parse().map(Some).map_err(|_| serde::de::Error::custom(format!("{text:?} is not a number")))
+        }
     }
 }
 

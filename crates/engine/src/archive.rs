@@ -12,6 +12,7 @@ use crate::card;
 use crate::config::Config;
 use crate::engine::{EngineError, FindError};
 use crate::places::Places;
+use crate::store::rows::SessionRow;
 use crate::store::{causes, files, rows};
 
 /// Cards on one page at most.
@@ -40,9 +41,10 @@ pub(crate) fn page(
         matching.into_iter().filter(|at| before.is_none_or(|before| *at < before)).take(limit + 1).collect();
     let next =
         (after.len() > limit).then(|| after.get(limit - 1)).flatten().map(|(at, id)| format!("{at}.{id}"));
+    let mut cards = Cards::new(db, config, board, now);
     let mut sessions = Vec::with_capacity(limit);
     for (_, id) in after.into_iter().take(limit) {
-        sessions.extend(card_of(db, config, board, id, now)?);
+        sessions.extend(cards.card(id)?);
     }
     Ok(SessionPage { sessions, next, total })
 }
@@ -94,42 +96,71 @@ pub(crate) fn card_of(
     id: i64,
     now: Timestamp,
 ) -> Result<Option<SessionCard>, EngineError> {
-    let Some(row) = rows::load(db, id)? else { return Ok(None) };
-    if let Some(shown) = board.card(&row.key.to_string()) {
-        return Ok(Some(shown));
+    Cards::new(db, config, board, now).card(id)
+}
+
+/// Makes cards of stored sessions, looking at each directory once.
+pub(crate) struct Cards<'a> {
+    db: &'a Connection,
+    config: &'a Config,
+    board: &'a Board,
+    now: Timestamp,
+    places: Places,
+    prices: PriceTable,
+}
+
+impl<'a> Cards<'a> {
+    pub(crate) fn new(db: &'a Connection, config: &'a Config, board: &'a Board, now: Timestamp) -> Self {
+        let prices = PriceTable::builtin().with_overrides(&config.prices);
+        Self { db, config, board, now, places: Places::default(), prices }
     }
-    let around = Circumstances {
-        agent: row.key.agent,
-        registry_listed: board.source_state(crate::reports::registry(row.key.agent))
-            != Some(SourceHealth::Absent),
-        idle_window_ms: i64::from(config.idle_minutes) * 60_000,
-    };
-    let verdict = assess(&row.state, &around, now);
-    let open: Vec<Cause> =
-        causes::of_session(db, id, 50)?.into_iter().map(|s| s.cause).filter(Cause::is_open).collect();
-    let renamed = rows::label(db, &row.key)?;
-    let transcript = files::main_path(db, id)?;
-    let directory = card::home_directory(&row.state, transcript.as_deref());
-    let place = Places::default().look(directory.unwrap_or(""), now);
-    let config_dir = transcript.as_deref().and_then(|t| card::foreign_config_dir(row.key.agent, t, config));
-    Ok(Some(card::card(
-        &card::Known {
-            key: &row.key,
-            state: &row.state,
-            verdict: &verdict,
-            causes: &open,
-            renamed: renamed.as_deref(),
-            session_labels: &config.session_labels,
-            projects: &config.projects,
-            directory,
-            place: &place,
-            transcript_exists: transcript.is_some(),
-            config_dir: config_dir.as_deref(),
-            resume_max_ms: i64::from(config.resume_max_hours) * 3_600_000,
-            prices: &PriceTable::builtin().with_overrides(&config.prices),
-        },
-        now,
-    )))
+
+    /// The card of a session: the one on the screen, else one made from the store.
+    pub(crate) fn card(&mut self, id: i64) -> Result<Option<SessionCard>, EngineError> {
+        let Some(row) = rows::load(self.db, id)? else { return Ok(None) };
+        self.of_row(&row).map(Some)
+    }
+
+    /// The same of a row that is loaded already.
+    pub(crate) fn of_row(&mut self, row: &SessionRow) -> Result<SessionCard, EngineError> {
+        let Self { db, config, board, now, .. } = *self;
+        if let Some(shown) = board.card(&row.key.to_string()) {
+            return Ok(shown);
+        }
+        let around = Circumstances {
+            agent: row.key.agent,
+            registry_listed: board.source_state(crate::reports::registry(row.key.agent))
+                != Some(SourceHealth::Absent),
+            idle_window_ms: i64::from(config.idle_minutes) * 60_000,
+        };
+        let verdict = assess(&row.state, &around, now);
+        let open: Vec<Cause> =
+            causes::of_session(db, row.id, 50)?.into_iter().map(|s| s.cause).filter(Cause::is_open).collect();
+        let renamed = rows::label(db, &row.key)?;
+        let transcript = files::main_path(db, row.id)?;
+        let directory = card::home_directory(&row.state, transcript.as_deref());
+        let place = self.places.look(directory.unwrap_or(""), now);
+        let config_dir =
+            transcript.as_deref().and_then(|t| card::foreign_config_dir(row.key.agent, t, config));
+        Ok(card::card(
+            &card::Known {
+                key: &row.key,
+                state: &row.state,
+                verdict: &verdict,
+                causes: &open,
+                renamed: renamed.as_deref(),
+                session_labels: &config.session_labels,
+                projects: &config.projects,
+                directory,
+                place: &place,
+                transcript_exists: transcript.is_some(),
+                config_dir: config_dir.as_deref(),
+                resume_max_ms: i64::from(config.resume_max_hours) * 3_600_000,
+                prices: &self.prices,
+            },
+            now,
+        ))
+    }
 }
 
 /// Finds a session by `agent:session_id`, or by its bare id if only one agent has it.

@@ -13,7 +13,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use lamplight_model::ids::{FactId, SessionKey, Timestamp};
-use lamplight_model::view::{ChangeSet, ImportTotals, SessionCard, SessionDetail, SessionPage, Status};
+use lamplight_model::view::{
+    ChangeSet, ImportTotals, RunDetail, RunPage, SessionCard, SessionDetail, SessionPage, Status,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
@@ -25,7 +27,7 @@ use crate::facts::{self, Input};
 use crate::otlp::Waiting;
 use crate::sources::otlp::{Batch, PartialSuccess};
 use crate::sources::scout::Order;
-use crate::{archive, detail};
+use crate::{archive, detail, runs};
 
 use command::Command;
 pub use errors::{EngineError, FindError, IngestError, StartError};
@@ -112,6 +114,23 @@ impl Engine {
     /// When the store fails.
     pub fn session(&self, key: &SessionKey) -> Result<Option<SessionDetail>, EngineError> {
         self.inner.read(|db| detail::session(db, &self.inner.config, &self.inner.board, key, clock::now()))
+    }
+
+    /// A page of runs, the one active last first.
+    ///
+    /// # Errors
+    /// For a cursor that is none, or when the store fails.
+    pub fn runs(&self, before: Option<&str>, limit: u32) -> Result<RunPage, EngineError> {
+        self.inner
+            .read(|db| runs::page(db, &self.inner.config, &self.inner.board, before, limit, clock::now()))
+    }
+
+    /// A run in full: its sums, and its members as a tree; `None` when no session declared it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn run(&self, id: &str) -> Result<Option<RunDetail>, EngineError> {
+        self.inner.read(|db| runs::run(db, &self.inner.config, &self.inner.board, id, clock::now()))
     }
 
     /// Finds a session by `agent:session_id`, or by its bare id if only one agent has it.

@@ -17,6 +17,7 @@ mod lock;
 mod otlp;
 mod places;
 mod reports;
+mod runs;
 pub mod sources;
 pub mod store;
 

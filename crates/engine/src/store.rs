@@ -8,6 +8,7 @@ pub(crate) mod causes;
 pub(crate) mod files;
 pub(crate) mod otlp;
 pub(crate) mod rows;
+pub(crate) mod runs;
 pub(crate) mod schema;
 pub(crate) mod stories;
 

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod label;
 pub mod pricing;
 pub mod resume;
+pub mod run;
 pub mod session;
 pub mod telemetry;
 pub mod view;

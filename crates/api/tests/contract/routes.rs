@@ -153,6 +153,22 @@ fn a_label_is_given_and_taken_back() {
 }
 
 #[test]
+fn runs_are_listed_and_an_unknown_one_is_a_clear_404_a130_a131() {
+    let host = Host::new();
+    let page = host.get("/api/v1/runs").json();
+    assert_eq!(page, json!({"runs": [], "next": null, "total": 0}));
+    assert_eq!(host.get("/api/v1/runs?limit=2&before=").json(), page);
+    assert_eq!(host.get("/api/v1/runs?before=nonsense").refusal(), (400, "bad_request".to_owned()));
+    assert_eq!(host.get("/api/v1/runs?limit=many").refusal(), (400, "bad_request".to_owned()));
+    for unknown in ["nightly", "..%2F..%2Fetc%2Fpasswd", "%3Cb%3E", "%27%3B%20DROP%20TABLE%20sessions"] {
+        let answer = host.get(&format!("/api/v1/runs/{unknown}"));
+        assert_eq!(answer.refusal(), (404, "not_found".to_owned()), "{unknown}");
+    }
+    let message = host.get("/api/v1/runs/nightly").json()["message"].clone();
+    assert_eq!(message, "No session declared a run \"nightly\".");
+}
+
+#[test]
 fn closing_and_causes_answer_as_declared() {
     let host = Host::new();
     assert_eq!(host.post("/api/v1/sessions/close", &json!({})).refusal(), (400, "bad_request".to_owned()));

@@ -120,7 +120,7 @@ pub(crate) fn load(db: &Connection, id: i64) -> Result<Option<SessionRow>, Store
 pub(crate) fn save(db: &Connection, w: &SessionWrite<'_>) -> Result<(), StoreError> {
     db.prepare_cached(
         "UPDATE sessions SET state = ?2, has_main = ?3, live = ?4, class = ?5, last_activity_ms = ?6,
-                             fold_version = ?7
+                             fold_version = ?7, run = ?8, instance = ?9
          WHERE id = ?1",
     )?
     .execute((
@@ -131,6 +131,8 @@ pub(crate) fn save(db: &Connection, w: &SessionWrite<'_>) -> Result<(), StoreErr
         w.class.as_str(),
         w.last_activity.map_or(0, |t| t.0),
         FOLD_VERSION,
+        w.state.telemetry.run.as_ref().map(|d| &d.value),
+        w.state.telemetry.instance.as_ref().map(|d| &d.value),
     ))?;
     if let Some(text) = w.text {
         db.prepare_cached("INSERT OR REPLACE INTO session_text (session, text) VALUES (?1, ?2)")?

@@ -7,7 +7,11 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Migrations in order; never edited after a release. The n-th leads to schema n.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    concat!(include_str!("schema_3.sql"), include_str!("declared.sql")),
+];
 
 /// Brings a database to the newest schema and returns what had to be healed, in words.
 ///
@@ -58,6 +62,9 @@ fn heal(db: &Connection) -> Result<Vec<String>, StoreError> {
                 }
             }
         }
+    }
+    if healed.iter().any(|what| matches!(what.as_str(), "column sessions.run" | "column sessions.instance")) {
+        super::runs::fill(db)?;
     }
     Ok(healed)
 }
@@ -151,6 +158,12 @@ mod tests {
             ("SELECT * FROM reported_requests WHERE request = x'00'", "PRIMARY KEY"),
             ("SELECT call FROM call_requests WHERE request = x'00'", "PRIMARY KEY"),
             ("SELECT * FROM service_minutes WHERE service = 1 AND minute >= 2", "PRIMARY KEY"),
+            (
+                "SELECT max(last_activity_ms), run FROM sessions WHERE run IS NOT NULL AND class = 'row' GROUP BY run",
+                "COVERING INDEX sessions_by_run",
+            ),
+            ("SELECT id FROM sessions WHERE run = 'r' ORDER BY id", "sessions_by_run"),
+            ("SELECT id FROM sessions WHERE instance = 'i' ORDER BY id", "sessions_by_instance"),
             (
                 "SELECT session FROM causes WHERE cleared_at_ms IS NULL AND dismissed_at_ms IS NULL",
                 "causes_open",
