@@ -55,11 +55,18 @@ class Engine:
         return total / 1e9
 
     def resident_bytes(self):
+        return self._status_bytes("VmRSS:")
+
+    def peak_bytes(self):
+        """Most memory it ever had."""
+        return self._status_bytes("VmHWM:")
+
+    def _status_bytes(self, name):
         with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as status:
             for line in status:
-                if line.startswith("VmRSS:"):
+                if line.startswith(name):
                     return int(line.split()[1]) * 1024
-        raise RuntimeError("no VmRSS")
+        raise RuntimeError(f"no {name}")
 
 
 class Stream:
