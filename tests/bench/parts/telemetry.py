@@ -126,8 +126,8 @@ def ask_for_health(address, stop, results):
     results.put(took)
 
 
-def receive(queue):
-    found = queue.get(timeout=600)
+def receive(queue, timeout=120):
+    found = queue.get(timeout=timeout)
     if isinstance(found, Exception):
         raise found
     return found
