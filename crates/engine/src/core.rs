@@ -212,16 +212,19 @@ impl Core {
         Ok(())
     }
 
+    /// What is known around a session, which is loaded for it; `None` when there is none.
+    fn circumstances_of(&mut self, id: i64) -> Result<Option<Circumstances>, StoreError> {
+        let idle_window_ms = self.idle_window_ms();
+        let Some(agent) = self.load(id)?.map(|loaded| loaded.key.agent) else { return Ok(None) };
+        let registry_listed = self.listed && self.reports.has_registry(agent);
+        Ok(Some(Circumstances { agent, registry_listed, idle_window_ms }))
+    }
+
     fn judge(&mut self, id: i64, now: Timestamp) -> Result<(), StoreError> {
-        self.load(id)?;
         let idle_window_ms = self.idle_window_ms();
         let resume_max_ms = i64::from(self.config.resume_max_hours) * 3_600_000;
+        let Some(around) = self.circumstances_of(id)? else { return Ok(()) };
         let Some(loaded) = self.sessions.get_mut(&id) else { return Ok(()) };
-        let around = Circumstances {
-            agent: loaded.key.agent,
-            registry_listed: self.listed && self.reports.has_registry(loaded.key.agent),
-            idle_window_ms,
-        };
         let verdict = assess(&loaded.state, &around, now);
         let alive = verdict.liveness.state == LivenessState::Alive;
         let changed = self.notifier.weigh_causes(

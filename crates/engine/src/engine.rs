@@ -13,6 +13,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use lamplight_model::ids::{FactId, SessionKey, Timestamp};
+use lamplight_model::instance::is_placeholder;
 use lamplight_model::view::{
     ChangeSet, ImportTotals, RunDetail, RunPage, SessionCard, SessionDetail, SessionPage, Status,
 };
@@ -25,7 +26,7 @@ use crate::config::Config;
 use crate::core::Notice;
 use crate::facts::{self, Input};
 use crate::otlp::Waiting;
-use crate::sources::otlp::{Batch, PartialSuccess};
+use crate::sources::otlp::{Batch, PartialSuccess, clean_name};
 use crate::sources::scout::Order;
 use crate::{archive, detail, runs};
 
@@ -150,17 +151,26 @@ impl Engine {
         self.inner.ask(|answer| Command::SetLabel { key: key.clone(), label, answer })
     }
 
-    /// Closes a session by id, in Lamplight only; the agent is not touched. Returns how many were closed: 0 when it is
-    /// closed already.
+    /// Closes open sessions, in Lamplight only; the agent is not touched. With both ids given both must fit; an instance
+    /// id alone closes every open session that declared exactly it. Returns how many were closed: 0 when none is open.
     ///
     /// # Errors
-    /// When neither id is given or the store fails.
+    /// [`EngineError::BadRequest`] when neither id is given, or an instance id is one that many share
+    /// ([`lamplight_model::instance::is_placeholder`]).
     pub fn close(&self, session_id: Option<&str>, instance_id: Option<&str>) -> Result<u64, EngineError> {
         if session_id.is_none() && instance_id.is_none() {
             return Err(EngineError::BadRequest("name a session_id or an instance_id".to_owned()));
         }
+        // As telemetry's names are cleaned before they are stored.
+        let instance = instance_id.map(|text| clean_name(text).unwrap_or_default());
+        if instance.as_deref().is_some_and(is_placeholder) {
+            return Err(EngineError::BadRequest(
+                "This instance id names no single terminal: whoever knows none sends it. Close by session_id instead."
+                    .to_owned(),
+            ));
+        }
         let session = session_id.map(str::to_owned);
-        self.inner.ask(|answer| Command::Close { session, answer })
+        self.inner.ask(|answer| Command::Close { session, instance, answer })
     }
 
     /// Dismisses, restores or snoozes a cause.

@@ -105,7 +105,7 @@ fn what_needs_its_person_stays_until_it_is_waved_away_or_ends_b49() {
     process.end();
     let card = third.until_card(&session.name(), "the end", |c| c.turn_state == TurnState::Ended);
     assert_eq!((card.attention, card.liveness.state), (None, LivenessState::Dead));
-    assert!(card.ended_at_ms.is_some() && card.lifecycle == Lifecycle::Active);
+    assert!(card.ended_at_ms.is_some() && card.lifecycle == Lifecycle::Closed);
     let history = third.engine.session(&session.key()).unwrap().unwrap().history;
     let cleared: Vec<_> = history.iter().filter_map(|c| c.cleared_by.as_deref()).collect();
     assert!(cleared.contains(&"ended"), "{history:?}");

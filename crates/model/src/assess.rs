@@ -71,7 +71,7 @@ pub struct Assessment {
     pub need: Option<Need>,
     /// What clears a need that no longer stands.
     pub clears: ClearedBy,
-    /// Orderly end.
+    /// Orderly end: as told, else as concluded from what is missing.
     pub ended_at: Option<Timestamp>,
     /// Pid of the live client.
     pub pid: Option<u32>,
@@ -144,16 +144,10 @@ pub fn assess(state: &SessionState, around: &Circumstances, now: Timestamp) -> A
     let entry = verdict.entry.or(transcript.and_then(|t| t.entry)).unwrap_or(EntryKind::Interactive);
     let hidden = verdict.hidden.or(transcript.and_then(|t| t.hidden));
     let last_activity = last_activity(state, now);
-    let closed = state.closed_at.filter(|closed| last_activity.is_none_or(|last| last <= *closed));
-    if closed.is_some() && verdict.liveness.state != LivenessState::Alive {
-        verdict.turn_state = TurnState::Ended;
-        verdict.waiting_for = None;
-        verdict.since = closed;
-    }
-    let ended_at = closed.or(verdict.ended_at);
-    let lifecycle = match (closed, last_activity) {
-        (Some(_), _) => Lifecycle::Closed,
-        (None, Some(last)) => {
+    let is_over = end(state, &mut verdict);
+    let lifecycle = match (is_over, last_activity) {
+        (true, _) => Lifecycle::Closed,
+        (false, Some(last)) => {
             let age = now.since(last);
             let (lifecycle, until) = if age <= ACTIVE_MS {
                 (Lifecycle::Active, Some(ACTIVE_MS))
@@ -167,11 +161,12 @@ pub fn assess(state: &SessionState, around: &Circumstances, now: Timestamp) -> A
             }
             lifecycle
         }
-        (None, None) => Lifecycle::Stale,
+        (false, None) => Lifecycle::Stale,
     };
-    let need = need_of(&verdict, state, entry, hidden, closed.is_some());
-    let (need, clears) = expire(need, &mut verdict, last_activity, closed.is_some(), state, now);
-    let subagents_running = running_subagents(state, verdict.liveness.state, now);
+    let need = need_of(&verdict, state, entry, hidden, is_over);
+    let (need, clears) = expire(need, &mut verdict, last_activity, state, now);
+    let ended_at = verdict.ended_at;
+    let subagents_running = if is_over { 0 } else { running_subagents(state, verdict.liveness.state, now) };
     Assessment {
         turn_state: verdict.turn_state,
         since: verdict.since,
@@ -204,6 +199,8 @@ struct Verdict {
     blocked_since: Option<Timestamp>,
     source: &'static str,
     ended_at: Option<Timestamp>,
+    /// Somebody told of the end: it is not concluded from what is missing.
+    is_end_told: bool,
     pid: Option<u32>,
     entry: Option<EntryKind>,
     hidden: Option<HiddenKind>,
@@ -223,6 +220,7 @@ impl Verdict {
             blocked_since: None,
             source,
             ended_at: None,
+            is_end_told: false,
             pid: None,
             entry: None,
             hidden: None,
@@ -251,19 +249,58 @@ impl Verdict {
         };
     }
 
+    /// Somebody told that it ended in order.
+    fn end_told(&mut self, at: Timestamp) {
+        self.ended_at = Some(at);
+        self.is_end_told = true;
+    }
+
     fn note(&mut self, source: &str, at: Timestamp, fact: String) {
         self.evidence.push(Evidence { fact, source: source.to_owned(), at_ms: at.0 });
     }
 }
 
+/// Whether the end was told, and by it the verdict: a close, a `SessionEnd` hook and the agent's own leaving look the same.
+///
+/// A close counts once no process is known to live, and as long as nothing happened after it. Of several words on one end
+/// the earliest dates it.
+fn end(state: &SessionState, v: &mut Verdict) -> bool {
+    let closed =
+        state.closed_at.filter(|_| v.liveness.state != LivenessState::Alive && is_close_pending(state));
+    let told = v.ended_at.filter(|_| v.is_end_told && v.turn_state == TurnState::Ended);
+    let Some(at) = [closed, told].into_iter().flatten().min() else { return false };
+    if let Some(closed) = closed {
+        let fact = "It was closed in Lamplight".to_owned();
+        v.evidence.insert(0, Evidence { fact, source: "user".to_owned(), at_ms: closed.0 });
+    }
+    v.turn_state = TurnState::Ended;
+    v.since = Some(at);
+    v.waiting_for = None;
+    v.doing = None;
+    v.ended_at = v.ended_at.map_or(Some(at), |known| Some(known.min(at)));
+    true
+}
+
+/// Whether a close was told and nothing happened after it: it holds, or will once no process lives any more.
+#[must_use]
+pub fn is_close_pending(state: &SessionState) -> bool {
+    state.closed_at.is_some_and(|closed| heard_last(state) <= state.closed_over.max(Some(closed)))
+}
+
 /// Last activity: records, subagents' records, changes of the live status, hooks. Never later than `now`.
 fn last_activity(state: &SessionState, now: Timestamp) -> Option<Timestamp> {
+    heard_last(state).map(|at| at.min(now))
+}
+
+/// Last activity as dated by whoever told it, which may be later than now.
+#[must_use]
+pub fn heard_last(state: &SessionState) -> Option<Timestamp> {
     let records = state.mains.values().filter_map(|t| t.last_at);
     let subagents = state.subagents.values().filter_map(|s| s.last_at);
     let statuses = state.processes.values().map(|p| p.status_since);
     let known = records.chain(subagents).chain(statuses).chain(state.hooks.active_at).max();
     // Telemetry speaks only where nothing better does: of a session of which neither transcript nor process is here.
-    known.or(state.telemetry.last_at).map(|at| at.min(now))
+    known.or(state.telemetry.last_at)
 }
 
 /// Subagents whose work is not known to be over. Without a live session nothing of it runs.
@@ -347,7 +384,6 @@ fn expire(
     need: Option<Need>,
     v: &mut Verdict,
     last_activity: Option<Timestamp>,
-    closed: bool,
     state: &SessionState,
     now: Timestamp,
 ) -> (Option<Need>, ClearedBy) {
@@ -364,8 +400,6 @@ fn expire(
     }
     let clears = if v.superseded {
         ClearedBy::Superseded
-    } else if closed {
-        ClearedBy::Closed
     } else if v.turn_state == TurnState::Ended {
         ClearedBy::Ended
     } else if state.transcript().and_then(|t| t.last_speaker).is_some_and(|(who, _)| who == Speaker::User) {

@@ -127,10 +127,8 @@ words! {
         Reply = "reply",
         /// The permission, question or error was resolved.
         Resolution = "resolution",
-        /// The person ended the session in order.
+        /// The session was ended in order, or closed in Lamplight.
         Ended = "ended",
-        /// The session was closed in Lamplight.
-        Closed = "closed",
         /// It went on under another id.
         Superseded = "superseded",
         /// 12 h without evidence of life or end.

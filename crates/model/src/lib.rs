@@ -10,6 +10,7 @@ pub mod event;
 pub mod fold;
 pub mod hook;
 pub mod ids;
+pub mod instance;
 pub mod label;
 pub mod pricing;
 pub mod resume;

@@ -138,7 +138,7 @@ words! {
         Idle = "idle",
         /// Older.
         Stale = "stale",
-        /// Closed explicitly.
+        /// Its end was told: by a close, by a hook, or by the agent itself as it left.
         Closed = "closed",
         /// A session-wrapping span with an end later than its start was received.
         Completed = "completed",
@@ -211,6 +211,9 @@ pub struct SessionState {
     pub user_title: Option<Dated<String>>,
     /// Explicit close.
     pub closed_at: Option<Timestamp>,
+    /// Activity known at that moment which is dated later than it: a clock that runs ahead reopens nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_over: Option<Timestamp>,
     /// The session that took its place in the same process.
     pub superseded_by: Option<Dated<SessionId>>,
     /// A failed resume.

@@ -169,9 +169,13 @@ fn runs_are_listed_and_an_unknown_one_is_a_clear_404_a130_a131() {
 }
 
 #[test]
-fn closing_and_causes_answer_as_declared() {
+fn closing_and_causes_answer_as_declared_a22_a23() {
     let host = Host::new();
     assert_eq!(host.post("/api/v1/sessions/close", &json!({})).refusal(), (400, "bad_request".to_owned()));
+    let refused = host.post("/api/v1/sessions/close", &json!({"instance_id": "unknown"}));
+    assert_eq!(refused.refusal(), (400, "bad_request".to_owned()), "a name that many terminals share");
+    let nobody = host.post("/api/v1/sessions/close", &json!({"session_id": CLAUDE, "instance_id": "pts-77"}));
+    assert_eq!(nobody.json(), json!({"closed": 0}), "both must fit");
     let closed = host.post("/api/v1/sessions/close", &json!({"session_id": CLAUDE}));
     assert_eq!((closed.status, closed.json()), (200, json!({"closed": 1})));
     let cause = "0123456789abcdef0123456789abcdef";

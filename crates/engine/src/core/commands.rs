@@ -1,8 +1,8 @@
 //! What a person does: names, closes, waves away; and what an import leaves to the pipeline.
 
-use lamplight_model::assess::{Circumstances, assess};
+use lamplight_model::assess::{Circumstances, assess, heard_last, is_close_pending};
 use lamplight_model::ids::{FactId, SessionKey, Timestamp};
-use lamplight_model::session::{LivenessState, SessionState};
+use lamplight_model::session::{Lifecycle, LivenessState, SessionState};
 use lamplight_model::view::SessionCard;
 
 use super::{Core, card, classify};
@@ -10,7 +10,7 @@ use crate::engine::{CauseAction, EngineError, snooze_until};
 use crate::facts::Issue;
 use crate::places::Place;
 use crate::store::rows::Class;
-use crate::store::{StoreError, causes, rows};
+use crate::store::{StoreError, causes, rows, runs};
 
 impl Core {
     pub(crate) fn set_label(
@@ -28,31 +28,64 @@ impl Core {
         self.card_of(id, now)?.ok_or_else(|| EngineError::NotFound(format!("session {key}")))
     }
 
-    /// Closes the session of this id, of whatever agent; idempotent, and last-seen stays what it was.
-    pub(crate) fn close(&mut self, session: Option<&str>, now: Timestamp) -> Result<u64, EngineError> {
-        let Some(session) = session else {
-            // Instance ids come with OTLP records; none is known yet, so nothing has this one.
-            return Ok(0);
-        };
-        let keys = match SessionKey::from_text(session) {
-            Some(key) => vec![key],
-            None => rows::find_bare(&self.store.db, session)?,
+    /// Closes the open sessions that both ids name, as far as they are given. Returns how many: idempotent, and last-seen
+    /// stays what it was.
+    ///
+    /// What a process demonstrably runs is not shown as closed before that process is gone. Until then a close by the
+    /// person waves away what the session asks for; one by a terminal alone does not: two terminals may share a name.
+    pub(crate) fn close(
+        &mut self,
+        session: Option<&str>,
+        instance: Option<&str>,
+        now: Timestamp,
+    ) -> Result<u64, EngineError> {
+        let named = match (session, instance) {
+            (Some(session), _) => self.rows_named(session)?,
+            (None, Some(instance)) => runs::of_instance(&self.store.db, instance)?,
+            (None, None) => Vec::new(),
         };
         let mut closed = 0;
-        for key in keys {
-            let Some(id) = rows::find(&self.store.db, &key)? else { continue };
-            let Some(loaded) = self.load(id)? else { continue };
-            let last = loaded.verdict.as_ref().and_then(|v| v.last_activity);
-            let stands = loaded.state.closed_at.is_some_and(|at| last.is_none_or(|last| last <= at));
-            if !stands {
-                loaded.state.closed_at = Some(now);
+        for id in named {
+            let around = self.circumstances_of(id)?;
+            let (Some(around), Some(loaded)) = (around, self.sessions.get_mut(&id)) else { continue };
+            let declared = loaded.state.telemetry.instance.as_ref().map(|d| d.value.as_str());
+            if instance.is_some() && declared != instance {
+                continue;
+            }
+            let verdict = assess(&loaded.state, &around, now);
+            let is_over = matches!(verdict.lifecycle, Lifecycle::Closed | Lifecycle::Completed);
+            if is_over || verdict.hidden.is_some() || is_close_pending(&loaded.state) {
+                continue;
+            }
+            loaded.state.closed_at = Some(now);
+            loaded.state.closed_over = heard_last(&loaded.state).filter(|heard| *heard > now);
+            self.touched.insert(id);
+            closed += 1;
+            if verdict.liveness.state != LivenessState::Alive {
                 loaded.story_due = Some(now);
-                self.touched.insert(id);
-                closed += 1;
+            } else if instance.is_none() {
+                for stored in loaded.causes.iter_mut().filter(|s| s.cause.is_open()) {
+                    stored.cause.dismissed_at = Some(now);
+                    self.notifier.withdraw(stored.cause.id);
+                    causes::put(&self.store.db, id, stored)?;
+                }
             }
         }
         self.apply_all(Vec::new(), now)?;
         Ok(closed)
+    }
+
+    /// Rows of a session by `agent:session_id`, or of every agent that uses the bare id.
+    fn rows_named(&self, session: &str) -> Result<Vec<i64>, StoreError> {
+        let keys = match SessionKey::from_text(session) {
+            Some(key) => vec![key],
+            None => rows::find_bare(&self.store.db, session)?,
+        };
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            found.extend(rows::find(&self.store.db, &key)?);
+        }
+        Ok(found)
     }
 
     pub(crate) fn set_cause(

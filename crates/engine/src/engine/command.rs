@@ -29,6 +29,7 @@ pub(super) enum Command {
     },
     Close {
         session: Option<String>,
+        instance: Option<String>,
         answer: Sender<Result<u64, EngineError>>,
     },
     SetCause {

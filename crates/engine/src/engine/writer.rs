@@ -216,8 +216,8 @@ impl Writer {
                     has_failed |= is_of_store(&done);
                     let _ = answer.send(done);
                 }
-                Command::Close { session, answer } => {
-                    let done = self.core.close(session.as_deref(), now);
+                Command::Close { session, instance, answer } => {
+                    let done = self.core.close(session.as_deref(), instance.as_deref(), now);
                     has_failed |= is_of_store(&done);
                     let _ = answer.send(done);
                 }

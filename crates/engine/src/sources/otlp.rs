@@ -20,6 +20,7 @@ use lamplight_model::ids::{Agent, FactId, SessionId, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
 
 use attributes::Attributes;
+pub(crate) use attributes::clean as clean_name;
 use classify::Origin;
 use proto::{DataPoint, InstrumentationScope, LogRecord, Metric, Resource, Span};
 use walk::{Group, Scope};

@@ -35,6 +35,13 @@ pub(crate) fn members(db: &Connection, run: &str) -> Result<Vec<i64>, StoreError
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Every session of exactly this `service.instance.id`.
+pub(crate) fn of_instance(db: &Connection, instance: &str) -> Result<Vec<i64>, StoreError> {
+    let mut select = db.prepare_cached("SELECT id FROM sessions WHERE instance = ?1 ORDER BY id")?;
+    let rows = select.query_map([instance], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Writes the declared names of stored states into their columns, where these do not say the same.
 pub(crate) fn fill(db: &Connection) -> Result<(), StoreError> {
     db.execute_batch(include_str!("declared.sql"))?;

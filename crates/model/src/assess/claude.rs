@@ -264,7 +264,7 @@ fn without_process(state: &SessionState, around: &Circumstances, now: Timestamp)
             return by_transcript(state, around, now);
         }
         let mut v = Verdict::new(TurnState::Ended, Some(at), "registry");
-        v.ended_at = Some(at);
+        v.end_told(at);
         v.dead("registry", at);
         v.note("registry", at, "Claude Code removed its registry file: an orderly end".to_owned());
         v
@@ -278,7 +278,7 @@ fn without_process(state: &SessionState, around: &Circumstances, now: Timestamp)
         v
     } else if let Some(at) = state.hooks.over_at().filter(|at| *at >= p.status_since) {
         let mut v = Verdict::new(TurnState::Ended, Some(at), "hooks");
-        v.ended_at = Some(at);
+        v.end_told(at);
         v.dead("process", p.exited_at.unwrap_or(p.observed_at));
         v.note("hooks", at, "A hook told that the session ended".to_owned());
         v
@@ -308,6 +308,10 @@ fn by_transcript(state: &SessionState, around: &Circumstances, now: Timestamp) -
             v.recheck(last.plus_ms(2_000));
             return v;
         }
+        if let Some(mut v) = end_by_hook(state) {
+            v.dead("registry", now);
+            return v;
+        }
         let mut v = Verdict::new(TurnState::Ended, Some(last), "registry");
         v.ended_at = Some(last);
         v.dead("registry", now);
@@ -317,15 +321,22 @@ fn by_transcript(state: &SessionState, around: &Circumstances, now: Timestamp) -
     open_or_over(state, now)
 }
 
+/// The end, where a hook told of it and nothing was heard since.
+fn end_by_hook(state: &SessionState) -> Option<Verdict> {
+    let heard = state.transcript().map_or(Timestamp::default(), |t| t.last_at.unwrap_or(t.turn.since));
+    let at = state.hooks.over_at().filter(|at| heard <= at.plus_ms(hooks::SHOW_MS))?;
+    let mut v = Verdict::new(TurnState::Ended, Some(at), "hooks");
+    v.end_told(at);
+    v.note("hooks", at, "A hook told that the session ended".to_owned());
+    Some(v)
+}
+
 /// Hooks and transcript alone, liveness unknown.
 fn open_or_over(state: &SessionState, now: Timestamp) -> Verdict {
     let t = state.transcript();
     let heard = t.map_or(Timestamp::default(), |t| t.last_at.unwrap_or(t.turn.since));
     let last = heard.max(state.hooks.active_at.unwrap_or_default());
-    if let Some(at) = state.hooks.over_at().filter(|at| heard <= at.plus_ms(hooks::SHOW_MS)) {
-        let mut v = Verdict::new(TurnState::Ended, Some(at), "hooks");
-        v.ended_at = Some(at);
-        v.note("hooks", at, "A hook told that the session ended".to_owned());
+    if let Some(v) = end_by_hook(state) {
         return v;
     }
     let (said, since) = match t.map(|t| (t.turn.phase, t)) {

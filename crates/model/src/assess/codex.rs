@@ -43,7 +43,11 @@ fn by_lock(state: &SessionState, t: Option<&Transcript>, around: &Circumstances,
             v.note("lock", lock.since, "Its writer lock stands and nobody holds it".to_owned());
             v
         }
-        Some(lock) => gone(state, lock.since, "Codex removed its writer lock: an orderly end"),
+        Some(lock) => {
+            let mut v = gone(state, lock.since, "Codex removed its writer lock: an orderly end");
+            v.is_end_told = v.ended_at.is_some();
+            v
+        }
         None => match t {
             None => {
                 let mut v = Verdict::new(TurnState::Unknown, None, "transcript");
@@ -74,12 +78,14 @@ fn gone(state: &SessionState, at: Timestamp, fact: &str) -> Verdict {
     let said_so = state
         .hooks
         .over_at()
-        .is_some_and(|end| t.and_then(|t| t.last_at).is_none_or(|last| last <= end.plus_ms(hooks::SHOW_MS)));
-    let open = !said_so && t.is_some_and(|t| t.turn.phase == Phase::Working);
+        .filter(|end| t.and_then(|t| t.last_at).is_none_or(|last| last <= end.plus_ms(hooks::SHOW_MS)));
+    let open = said_so.is_none() && t.is_some_and(|t| t.turn.phase == Phase::Working);
     let said = if open { TurnState::Crashed } else { TurnState::Ended };
     let mut v = Verdict::new(said, Some(at), "lock");
-    if !open {
-        v.ended_at = Some(at);
+    match said_so {
+        Some(end) => v.end_told(end),
+        None if !open => v.ended_at = Some(at),
+        None => {}
     }
     v.dead("lock", at);
     v.note("lock", at, fact.to_owned());
@@ -121,7 +127,7 @@ fn by_rollout(state: &SessionState, t: &Transcript, now: Timestamp) -> Verdict {
     let last = t.last_at.unwrap_or(t.turn.since).max(state.hooks.active_at.unwrap_or_default());
     if let Some(at) = state.hooks.over_at().filter(|at| last <= at.plus_ms(hooks::SHOW_MS)) {
         let mut v = Verdict::new(TurnState::Ended, Some(at), "hooks");
-        v.ended_at = Some(at);
+        v.end_told(at);
         v.note("hooks", at, "A hook told that the session ended".to_owned());
         return v;
     }

@@ -3,4 +3,4 @@
 /**
  * What cleared a cause.
  */
-export type ClearedBy = "reply" | "resolution" | "ended" | "closed" | "superseded" | "expired";
+export type ClearedBy = "reply" | "resolution" | "ended" | "superseded" | "expired";

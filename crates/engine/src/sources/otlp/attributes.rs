@@ -97,7 +97,7 @@ fn whole(n: f64) -> Option<u64> {
 }
 
 /// Makes a name of a text; `None` when nothing is left.
-pub(super) fn clean(text: &str) -> Option<String> {
+pub(crate) fn clean(text: &str) -> Option<String> {
     let clean: String = text.chars().filter(|c| !is_unsafe(*c)).take(MAX_NAME + 1).collect();
     let clean = cut(clean.trim(), MAX_NAME);
     (!clean.is_empty()).then_some(clean)
