@@ -128,7 +128,7 @@ impl Board {
             needs: needs.into_iter().map(|(_, need)| need).collect(),
             working: count(TurnState::Working),
             background: count(TurnState::Background),
-            uncommitted: self.worktrees.len(),
+            uncommitted: self.worktrees.iter().filter(|tree| tree.is_at_risk).count(),
         }
     }
 }

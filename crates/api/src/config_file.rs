@@ -96,6 +96,7 @@ pub fn load(env: Env<'_>) -> Result<Config, ConfigError> {
         prices: raw.prices,
         notify: notify(raw.notify),
         otlp_token: raw.otlp_token,
+        git: raw.git.unwrap_or(true),
         durable: raw.durable.unwrap_or(false),
         warnings,
     })

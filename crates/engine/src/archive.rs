@@ -144,6 +144,7 @@ impl<'a> Cards<'a> {
             transcript.as_deref().and_then(|t| card::foreign_config_dir(row.key.agent, t, config));
         Ok(card::card(
             &card::Known {
+                git: None,
                 key: &row.key,
                 state: &row.state,
                 verdict: &verdict,

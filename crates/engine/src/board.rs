@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lamplight_model::ids::Timestamp;
-use lamplight_model::view::{ChangeSet, Hidden, ImportProgress, Service, SessionCard, SourceView, Status};
+use lamplight_model::view::{
+    ChangeSet, Hidden, ImportProgress, Service, SessionCard, SourceView, Status, Worktree,
+};
 use tokio::sync::broadcast;
 
 /// Changes kept for subscribers that come back after a gap.
@@ -36,6 +38,7 @@ struct Inner {
     archived: u64,
     sources: Vec<SourceView>,
     services: Vec<Service>,
+    worktrees: Vec<Worktree>,
     importing: Option<ImportProgress>,
     history: VecDeque<Arc<ChangeSet>>,
 }
@@ -49,6 +52,7 @@ pub(crate) struct Pending {
     pub archived: Option<u64>,
     pub sources: Option<Vec<SourceView>>,
     pub services: Option<Vec<Service>>,
+    pub worktrees: Option<Vec<Worktree>>,
     pub importing: Option<ImportProgress>,
     pub importing_done: bool,
 }
@@ -61,6 +65,7 @@ impl Pending {
             && self.archived.is_none()
             && self.sources.is_none()
             && self.services.is_none()
+            && self.worktrees.is_none()
             && self.importing.is_none()
             && !self.importing_done
     }
@@ -77,6 +82,7 @@ impl Board {
             archived: 0,
             sources: Vec::new(),
             services: Vec::new(),
+            worktrees: Vec::new(),
             importing: None,
             history: VecDeque::new(),
         };
@@ -91,8 +97,17 @@ impl Board {
     /// Takes over what is pending and tells everybody. Does nothing when nothing differs from what is shown.
     pub(crate) fn publish(&self, pending: Pending, now: Timestamp) {
         let mut inner = self.lock();
-        let Pending { upserted, removed, hidden, archived, sources, services, importing, importing_done } =
-            pending;
+        let Pending {
+            upserted,
+            removed,
+            hidden,
+            archived,
+            sources,
+            services,
+            worktrees,
+            importing,
+            importing_done,
+        } = pending;
         let upserted: Vec<SessionCard> = upserted
             .into_iter()
             .filter(|(key, card)| inner.cards.get(key) != Some(card))
@@ -103,6 +118,7 @@ impl Board {
         let archived = archived.filter(|a| *a != inner.archived);
         let sources = sources.filter(|s| *s != inner.sources);
         let services = services.filter(|s| *s != inner.services);
+        let worktrees = worktrees.filter(|w| *w != inner.worktrees);
         let importing = importing.filter(|p| Some(*p) != inner.importing);
         let importing_done = importing_done && inner.importing.is_some();
         if upserted.is_empty()
@@ -111,6 +127,7 @@ impl Board {
             && archived.is_none()
             && sources.is_none()
             && services.is_none()
+            && worktrees.is_none()
             && importing.is_none()
             && !importing_done
         {
@@ -130,6 +147,9 @@ impl Board {
         if let Some(services) = &services {
             inner.services.clone_from(services);
         }
+        if let Some(worktrees) = &worktrees {
+            inner.worktrees.clone_from(worktrees);
+        }
         if importing.is_some() {
             inner.importing = importing;
         }
@@ -145,7 +165,7 @@ impl Board {
             at_ms: now.0,
             upserted,
             removed,
-            worktrees: None,
+            worktrees,
             services,
             sources,
             hidden,
@@ -206,7 +226,7 @@ impl Board {
             revision: inner.revision,
             at_ms: now.0,
             sessions: inner.cards.values().cloned().collect(),
-            worktrees: Vec::new(),
+            worktrees: inner.worktrees.clone(),
             services: inner.services.clone(),
             hidden: inner.hidden,
             archived: inner.archived,

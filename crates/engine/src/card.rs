@@ -11,7 +11,7 @@ use lamplight_model::pricing::PriceTable;
 use lamplight_model::resume::{WayBack, resume};
 use lamplight_model::session::{LivenessState, ResumeState, SessionKind, SessionState, TurnState};
 use lamplight_model::view::{
-    Attention, Context, CostSource, Evidence, SessionCard, Subagents, Todos, TokenTotals,
+    Attention, Context, CostSource, Evidence, GitView, SessionCard, Subagents, Todos, TokenTotals,
 };
 
 use crate::places::Place;
@@ -35,6 +35,7 @@ pub(crate) struct Known<'a> {
     pub config_dir: Option<&'a str>,
     pub resume_max_ms: i64,
     pub prices: &'a PriceTable,
+    pub git: Option<GitView>,
 }
 
 /// Directory a resume must start from: the one the transcript's folder was made for, which a removed worktree changes.
@@ -151,7 +152,7 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
         subagents: subagents(state, verdict),
         attention: causes.first().cloned(),
         causes,
-        git: None,
+        git: known.git.clone(),
         resume,
         pid: verdict.pid,
         run_id: declared.run.as_ref().map(|d| d.value.clone()),

@@ -28,6 +28,8 @@ pub struct Config {
     pub durable: bool,
     /// `[notify]`.
     pub notify: Notify,
+    /// `[git] status`: look for uncommitted work in the worktrees of sessions.
+    pub git: bool,
     /// `[otlp] token`: what exporters must send; none is needed unless one is configured.
     pub otlp_token: Option<String>,
     /// Clear text of settings that were not understood, with line and hint.

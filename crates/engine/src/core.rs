@@ -9,6 +9,7 @@ mod hooks;
 mod notify;
 mod stories;
 mod telemetry;
+mod worktrees;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use lamplight_model::assess::{Assessment, Circumstances, assess};
 use lamplight_model::attention::Cause;
 use lamplight_model::ids::{Agent, FactId, SessionKey, Timestamp};
 use lamplight_model::pricing::PriceTable;
-use lamplight_model::session::{LivenessState, Process, SessionState, Validity};
+use lamplight_model::session::{LivenessState, Process, SessionState, TurnState, Validity};
 use lamplight_model::view::{Hidden, SessionCard, Status};
 
 use crate::board::{Board, Pending};
@@ -29,7 +30,9 @@ use crate::places::Places;
 use crate::reports::Reports;
 use crate::store::causes::StoredCause;
 use crate::store::rows::{Class, SessionRow, SessionWrite};
-use crate::store::{Store, StoreError, causes, files, rows};
+use crate::store::{Store, StoreError, causes, files, rows, worktrees as stored_worktrees};
+
+use worktrees::{Presence, Worktrees};
 
 pub use notify::Notice;
 
@@ -52,6 +55,7 @@ pub struct Core {
     pub(crate) reports: Reports,
     services: Services,
     places: Places,
+    worktrees: Worktrees,
     next_story: Option<Timestamp>,
     prices: PriceTable,
     /// The first listing of registries and locks is complete.
@@ -112,6 +116,7 @@ impl Core {
             reports: Reports::load(&store.db, &config, now)?,
             services: Services::load(&store.db, now)?,
             places: Places::default(),
+            worktrees: Worktrees::default(),
             next_story: None,
             prices,
             listed: false,
@@ -206,8 +211,11 @@ impl Core {
 
     /// Judges every session that was touched and writes what came of it.
     fn judge_touched(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        for id in std::mem::take(&mut self.touched) {
-            self.judge(id, now)?;
+        // A verdict may change what another session of the same worktree is told; that settles in one more round.
+        for _ in 0..3 {
+            for id in std::mem::take(&mut self.touched) {
+                self.judge(id, now)?;
+            }
         }
         Ok(())
     }
@@ -239,6 +247,30 @@ impl Core {
             causes::put(&self.store.db, id, &cause)?;
         }
         let class = classify(&loaded.state, &verdict, alive);
+        let work = card::working_directory(&loaded.state).unwrap_or("");
+        let worktree = self.places.look(work, now).worktree;
+        let is_present = class == Class::Row
+            && (alive
+                || loaded.causes.iter().any(|c| c.cause.is_open())
+                || verdict.last_activity.is_some_and(|last| now.since(last) <= idle_window_ms));
+        if is_present
+            && let Some(root) = &worktree
+            && !self.worktrees.has(root)
+        {
+            self.worktrees.open(root, stored_worktrees::before(&self.store.db, root)?);
+        }
+        let touched = if is_present {
+            let presence = presence(&loaded.key, &loaded.state, &verdict);
+            self.worktrees.note(id, worktree.as_deref(), presence, now)
+        } else {
+            self.worktrees.forget(id, now)
+        };
+        self.touched.extend(touched);
+        let risk = self.worktrees.risk_of(id);
+        for cause in self.notifier.weigh_worktree(&loaded.key, risk, &mut loaded.causes, self.first_look, now)
+        {
+            causes::put(&self.store.db, id, &cause)?;
+        }
         if class != loaded.class {
             if let Some(n) = self.classes.get_mut(&loaded.class) {
                 *n = n.saturating_sub(1);
@@ -273,6 +305,7 @@ impl Core {
                 config_dir: config_dir.as_deref(),
                 resume_max_ms,
                 prices: &self.prices,
+                git: self.worktrees.view_of(id),
             },
             now,
         );
@@ -319,6 +352,19 @@ impl Core {
         Ok(())
     }
 
+    /// What the threads that look at worktrees are to do.
+    pub(crate) fn take_worktree_orders(&mut self) -> Vec<crate::worktrees::Order> {
+        self.worktrees.take_orders()
+    }
+
+    /// A session's person looks at it: what is shown of its worktree should be of now.
+    pub(crate) fn attend(&mut self, session: Option<String>) {
+        if let Some(session) = &session {
+            self.worktrees.look_at(session);
+        }
+        self.notifier.attend(session);
+    }
+
     /// What changed on the screen since the last call.
     pub(crate) fn drain_changes(&mut self) -> Pending {
         let mut pending = std::mem::take(&mut self.notifier.pending);
@@ -334,6 +380,7 @@ impl Core {
         pending.archived = Some(count(Class::Row).saturating_sub(on_screen));
         pending.sources = self.reports.take_changed();
         pending.services = self.services.take_changed();
+        pending.worktrees = self.worktrees.take_changed();
         self.evict();
         pending
     }
@@ -450,6 +497,21 @@ impl Core {
 
 fn is_open(process: &Process) -> bool {
     process.removed_at.is_none() && process.exited_at.is_none() && process.moved_to.is_none()
+}
+
+/// A session as its worktree sees it.
+fn presence(key: &SessionKey, state: &SessionState, verdict: &Assessment) -> Presence {
+    let transcript = state.transcript();
+    let started = state.processes.values().filter(|p| is_open(p)).filter_map(|p| p.entry.started_at).max();
+    let is_working = matches!(verdict.turn_state, TurnState::Working | TurnState::Starting);
+    Presence {
+        key: key.to_string(),
+        is_alive: verdict.liveness.state == LivenessState::Alive,
+        is_unknown: verdict.liveness.state == LivenessState::Unknown,
+        started_at: started.or(transcript.and_then(|t| t.first_at)),
+        last_activity: verdict.last_activity,
+        step: (state.tool_calls, transcript.map_or(0, |t| t.open_calls.len()), is_working),
+    }
 }
 
 /// A process of which no end is known: it must be looked for after a restart.

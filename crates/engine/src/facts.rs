@@ -82,6 +82,8 @@ pub enum Input {
     Telemetry(Box<crate::sources::otlp::Batch>),
     /// Where OTLP is received, or why it is not.
     Receiver(Receiver),
+    /// A worktree was looked at.
+    Worktree(Box<WorktreeLook>),
     /// All registries and locks have been listed and sent: what is not alive by now has no process.
     LiveListed {
         /// When.
@@ -105,6 +107,19 @@ pub struct Receiver {
     pub listening: Vec<String>,
     /// Addresses that other programs hold, so that what is sent there does not arrive here.
     pub taken: Vec<String>,
+}
+
+/// What a look at a worktree found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorktreeLook {
+    /// Its root.
+    pub root: PathBuf,
+    /// The result.
+    pub finding: lamplight_model::worktree::Finding,
+    /// Equal for two looks at the same uncommitted work.
+    pub mark: u128,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Records appended to one transcript, in file order.

@@ -20,6 +20,7 @@ mod reports;
 mod runs;
 pub mod sources;
 pub mod store;
+mod worktrees;
 
 pub use board::Subscription;
 pub use config::Config;

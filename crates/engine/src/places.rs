@@ -18,12 +18,22 @@ pub(crate) struct Places {
 }
 
 /// What is known of a directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     /// It exists; `None` when nobody could look.
     pub exists: Option<bool>,
     /// Root of its main repository: a linked worktree leads to the repository it was made from.
     pub git_root: Option<String>,
+    /// Root of the worktree itself: a linked one's own.
+    pub worktree: Option<String>,
+}
+
+/// A repository as seen from a directory in it.
+#[derive(Debug, PartialEq, Eq)]
+struct Repository {
+    worktree: PathBuf,
+    /// As [`Place::git_root`].
+    main: PathBuf,
 }
 
 impl Places {
@@ -36,12 +46,16 @@ impl Places {
         }
         let place = if directory.starts_with('/') || cfg!(windows) {
             let path = Path::new(directory);
+            let found = repository(path);
+            let text = |path: &PathBuf| path.to_string_lossy().into_owned();
             Place {
                 exists: path.try_exists().ok().map(|there| there && path.is_dir()),
-                git_root: git_root(path).map(|root| root.to_string_lossy().into_owned()),
+                git_root: found.as_ref().map(|r| text(&r.main)),
+                // A path that is no text cannot be named on the screen, and so is not looked at.
+                worktree: found.as_ref().and_then(|r| r.worktree.to_str()).map(str::to_owned),
             }
         } else {
-            Place { exists: None, git_root: None }
+            Place::default()
         };
         if self.known.len() >= MOST {
             self.known.clear();
@@ -52,12 +66,12 @@ impl Places {
 }
 
 /// Walks up to the `.git` of a directory. Reads at most the one-line file of a linked worktree; runs no git.
-fn git_root(directory: &Path) -> Option<PathBuf> {
+fn repository(directory: &Path) -> Option<Repository> {
     for dir in directory.ancestors().take(64) {
         let git = dir.join(".git");
         let Ok(meta) = git.symlink_metadata() else { continue };
         if meta.is_dir() {
-            return Some(dir.to_owned());
+            return Some(Repository { worktree: dir.to_owned(), main: dir.to_owned() });
         }
         if meta.is_file() && meta.len() < 4096 {
             let text = std::fs::read_to_string(&git).ok()?;
@@ -65,12 +79,13 @@ fn git_root(directory: &Path) -> Option<PathBuf> {
             // A linked worktree's is `<main>/.git/worktrees/<name>`; a submodule's is `<super>/.git/modules/<name>`,
             // and a submodule is a project of its own.
             let mut up = target.ancestors();
-            let main = up.find(|p| p.ends_with("worktrees")).and_then(Path::parent);
-            return Some(match main {
-                Some(main) if main.ends_with(".git") => main.parent()?.to_owned(),
+            let common = up.find(|p| p.ends_with("worktrees")).and_then(Path::parent);
+            let main = match common {
+                Some(common) if common.ends_with(".git") => common.parent()?.to_owned(),
                 Some(bare) => bare.to_owned(),
                 None => dir.to_owned(),
-            });
+            };
+            return Some(Repository { worktree: dir.to_owned(), main });
         }
     }
     None
@@ -90,12 +105,13 @@ mod tests {
         std::fs::write(at("fix/.git"), format!("gitdir: {}\n", at("main/.git/worktrees/fix").display()))
             .unwrap();
         std::fs::write(at("main/vendored/.git"), "gitdir: ../.git/modules/vendored\n").unwrap();
-        assert_eq!(git_root(&at("main/sub")), Some(at("main")));
-        assert_eq!(git_root(&at("fix/deep")), Some(at("main")));
-        assert_eq!(git_root(&at("main/vendored")), Some(at("main/vendored")));
+        let found = |p: &str| repository(&at(p)).map(|r| (r.worktree, r.main));
+        assert_eq!(found("main/sub"), Some((at("main"), at("main"))));
+        assert_eq!(found("fix/deep"), Some((at("fix"), at("main"))));
+        assert_eq!(found("main/vendored"), Some((at("main/vendored"), at("main/vendored"))));
         let mut places = Places::default();
         let now = Timestamp(0);
         assert_eq!(places.look(&at("gone").to_string_lossy(), now).exists, Some(false));
-        assert_eq!(places.look("relative", now), Place { exists: None, git_root: None });
+        assert_eq!(places.look("relative", now), Place::default());
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod rows;
 pub(crate) mod runs;
 pub(crate) mod schema;
 pub(crate) mod stories;
+pub(crate) mod worktrees;
 
 use std::path::{Path, PathBuf};
 

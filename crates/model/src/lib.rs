@@ -18,3 +18,4 @@ pub mod run;
 pub mod session;
 pub mod telemetry;
 pub mod view;
+pub mod worktree;

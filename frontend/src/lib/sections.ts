@@ -176,6 +176,10 @@ function leftTrees(cards: SessionCard[], worktrees: Worktree[], now: number): Le
       latest: card.last_activity_at_ms ?? 0,
     });
   }
+  // The cause is one session's; the others that worked there are named beside it.
+  for (const tree of trees.values()) {
+    tree.ids.push(...(tree.worktree?.sessions ?? []).filter((id) => !tree.ids.includes(id)));
+  }
   return [...trees.values()].sort((a, b) => a.since - b.since || a.root.localeCompare(b.root));
 }
 

@@ -280,6 +280,7 @@ fn config() -> Config {
         projects: BTreeMap::new(),
         prices: Vec::new(),
         durable: false,
+        git: false,
         notify: Notify::default(),
         otlp_token: None,
         warnings: Vec::new(),

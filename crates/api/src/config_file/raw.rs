@@ -28,6 +28,8 @@ pub struct RawConfig {
     pub prices: Vec<Price>,
     /// `[notify]`.
     pub notify: RawNotify,
+    /// `[git] status`.
+    pub git: Option<bool>,
     /// `[otlp] token`; one that cannot be used is empty, which lets nobody in.
     pub otlp_token: Option<String>,
     /// `[store] durable`.
@@ -72,7 +74,7 @@ pub(super) struct SyntaxError {
 }
 
 const SECTIONS: &[&str] =
-    &["sessions", "session_labels", "agents", "roots", "prices", "notify", "otlp", "store"];
+    &["sessions", "session_labels", "agents", "roots", "prices", "notify", "git", "otlp", "store"];
 const NOTIFY_KEYS: &[&str] = &["enabled", "previews", "quiet", "muted"];
 
 impl RawConfig {
@@ -123,6 +125,10 @@ impl Reader<'_> {
                 "otlp" => self.each(root, key, item, |reader, otlp, key, item| match key {
                     "token" => reader.otlp_token(otlp, item),
                     _ => reader.unknown(otlp, key, &["token"]),
+                }),
+                "git" => self.each(root, key, item, |reader, git, key, item| match key {
+                    "status" => reader.parsed.config.git = reader.bool_value(git, key, item),
+                    _ => reader.unknown(git, key, &["status"]),
                 }),
                 "store" => self.each(root, key, item, |reader, store, key, item| match key {
                     "durable" => reader.parsed.config.durable = reader.bool_value(store, key, item),

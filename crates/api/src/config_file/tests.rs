@@ -38,7 +38,10 @@ fn without_a_file_everything_has_its_default() {
     let home = home.path().to_str().unwrap();
     let config = load(&env(&[("HOME", home)])).unwrap();
     assert_eq!(config.warnings, Vec::<String>::new());
-    assert_eq!((config.idle_minutes, config.resume_max_hours, config.durable), (240, 24, false));
+    assert_eq!(
+        (config.idle_minutes, config.resume_max_hours, config.durable, config.git),
+        (240, 24, false, true)
+    );
     assert_eq!(paths(&config), [format!("claude-code {home}/.claude"), format!("codex {home}/.codex")]);
     if cfg!(target_os = "linux") {
         assert_eq!(config.data_dir, Path::new(home).join(".local/share/lamplight"));
@@ -90,12 +93,17 @@ enabled = false
 previews = false
 quiet = { from = "22:30", to = 07:00:00 }
 muted = ["reply", "uncommitted"]
+[git]
+status = false
 [store]
 durable = true
 "#,
     );
     assert_eq!(config.warnings, Vec::<String>::new());
-    assert_eq!((config.idle_minutes, config.resume_max_hours, config.durable), (90, 72, true));
+    assert_eq!(
+        (config.idle_minutes, config.resume_max_hours, config.durable, config.git),
+        (90, 72, true, false)
+    );
     assert_eq!(config.session_labels["bb0d985f"], "checkout");
     assert_eq!(config.projects["codex"], "tools");
     let [price] = &config.prices[..] else { panic!("{:?}", config.prices) };
@@ -221,5 +229,5 @@ fn the_example_file_holds_every_setting_and_is_understood() {
     let config = check(&uncommented);
     assert_eq!(config.warnings, Vec::<String>::new());
     assert!(!config.session_labels.is_empty() && !config.projects.is_empty() && !config.prices.is_empty());
-    assert!(config.roots.len() > 2 && config.durable && config.otlp_token.is_some());
+    assert!(config.roots.len() > 2 && config.durable && !config.git && config.otlp_token.is_some());
 }

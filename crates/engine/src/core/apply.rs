@@ -8,7 +8,7 @@ use lamplight_model::session::{Dated, Lock, RegistryStatus, Transcript, Validity
 use super::Core;
 use crate::facts::{FileBatch, Input, RegistryUpdate};
 use crate::store::calls::{Claim, Claimed, Counted};
-use crate::store::{StoreError, calls, files, rows};
+use crate::store::{StoreError, calls, files, rows, worktrees};
 
 /// Model of a response that names none.
 const NO_MODEL: &str = "unknown";
@@ -52,6 +52,16 @@ impl Core {
             Input::Hook(fact) => self.apply_hook(fact, now)?,
             Input::Source(report) => self.reports.take(report, now),
             Input::Telemetry(batch) => self.apply_telemetry(*batch)?,
+            Input::Worktree(look) => {
+                // A root was text when it was ordered.
+                let root = look.root.to_string_lossy().into_owned();
+                let (mark, at) = (look.mark, look.at);
+                let (touched, keep) = self.worktrees.found(&root, *look, now);
+                self.touched.extend(touched);
+                if keep {
+                    worktrees::put_before(&self.store.db, &root, mark, at)?;
+                }
+            }
             Input::Receiver(receiver) => self.reports.receiver(receiver),
             Input::LiveListed { at, registries } => {
                 for agent in registries {

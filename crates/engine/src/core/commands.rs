@@ -181,7 +181,7 @@ impl Core {
         let directory = card::home_directory(state, None);
         let place = match directory {
             Some(directory) => self.places.look(directory, now),
-            None => Place { exists: None, git_root: None },
+            None => Place::default(),
         };
         let made = card::card(
             &card::Known {
@@ -198,6 +198,7 @@ impl Core {
                 config_dir: None,
                 resume_max_ms: i64::from(self.config.resume_max_hours) * 3_600_000,
                 prices: &self.prices,
+                git: None,
             },
             now,
         );

@@ -11,6 +11,7 @@ use lamplight_model::view::SessionCard;
 use serde::Serialize;
 
 use super::cause_id;
+use super::worktrees::Risk;
 use crate::board::Pending;
 use crate::config::Notify;
 use crate::store::causes::StoredCause;
@@ -19,6 +20,8 @@ use crate::store::causes::StoredCause;
 const GRACE_BLOCKED_MS: i64 = 2_000;
 /// The same for a turn that is over.
 const GRACE_TURN_MS: i64 = 10_000;
+/// Time in which whoever ended a session may see to the work it left.
+const GRACE_RISK_MS: i64 = 120_000;
 /// Notices due within this of each other are told together.
 const GROUP_MS: i64 = 500;
 /// Two sources that date one prompt differ by less than this.
@@ -190,13 +193,80 @@ impl Notifier {
         changed
     }
 
+    /// Compares what is at risk in the worktree of a session with the cause that stands; returns the causes that changed.
+    pub(super) fn weigh_worktree(
+        &mut self,
+        key: &SessionKey,
+        risk: Risk,
+        causes: &mut Vec<StoredCause>,
+        first_look: bool,
+        now: Timestamp,
+    ) -> Vec<StoredCause> {
+        let standing = causes
+            .iter_mut()
+            .find(|s| s.cause.kind == CauseKind::Uncommitted && s.cause.cleared_at.is_none());
+        match (risk, standing) {
+            // What nobody could see now is as it was.
+            (Risk::NotKnown, _) | (Risk::None, None) => Vec::new(),
+            (Risk::None, Some(stored)) => {
+                stored.cause.cleared_at = Some(now);
+                stored.cause.cleared_by = Some(ClearedBy::Resolution);
+                let stored = stored.clone();
+                self.withdraw(stored.cause.id);
+                vec![stored]
+            }
+            (Risk::Since(_), Some(stored)) => {
+                if stored.cause.notified_at.is_none() && !stored.baseline && stored.cause.is_open() {
+                    self.schedule(&stored.cause, key, now);
+                }
+                Vec::new()
+            }
+            (Risk::Since(since), None) => {
+                let id = cause_id(key, &format!("worktree:{}", since.0));
+                // The same work of the same session, which was seen to: a look that failed in between raises nothing.
+                if let Some(stored) = causes.iter_mut().find(|s| s.cause.id == id) {
+                    stored.cause.cleared_at = None;
+                    stored.cause.cleared_by = None;
+                    return vec![stored.clone()];
+                }
+                // What was left longer ago is history, unless somebody looks for the first time after it.
+                if now.since(since) > NEWS_MS {
+                    return Vec::new();
+                }
+                let stored = StoredCause {
+                    cause: Cause {
+                        id,
+                        kind: CauseKind::Uncommitted,
+                        since,
+                        source: "git".to_owned(),
+                        cleared_at: None,
+                        cleared_by: None,
+                        dismissed_at: None,
+                        snoozed_until: None,
+                        notified_at: None,
+                    },
+                    baseline: first_look || since < self.news_from,
+                };
+                if !stored.baseline {
+                    self.schedule(&stored.cause, key, now);
+                }
+                causes.push(stored.clone());
+                vec![stored]
+            }
+        }
+    }
+
     fn schedule(&mut self, cause: &Cause, key: &SessionKey, now: Timestamp) {
         // The person did this themselves, a moment ago, at that very terminal.
-        let own_doing = matches!(cause.kind, CauseKind::Interrupted | CauseKind::Uncommitted);
+        let own_doing = cause.kind == CauseKind::Interrupted;
         if (own_doing && cause.snoozed_until.is_none()) || self.due.keys().any(|(_, id)| *id == cause.id) {
             return;
         }
-        let grace = if cause.kind.tier() == Tier::Blocked { GRACE_BLOCKED_MS } else { GRACE_TURN_MS };
+        let grace = match cause.kind.tier() {
+            Tier::Blocked => GRACE_BLOCKED_MS,
+            Tier::YourTurn => GRACE_TURN_MS,
+            Tier::AtRisk => GRACE_RISK_MS,
+        };
         let at = cause.snoozed_until.unwrap_or(now).max(now).plus_ms(grace);
         self.due.insert((at, cause.id), key.to_string());
     }
@@ -363,8 +433,25 @@ fn reason(card: &SessionCard, kind: CauseKind) -> String {
         CauseKind::Reply => "Awaits your reply".to_owned(),
         CauseKind::Interrupted => "You interrupted it".to_owned(),
         CauseKind::Crashed => "Its process is gone".to_owned(),
-        CauseKind::Uncommitted => "Left uncommitted work".to_owned(),
+        CauseKind::Uncommitted => left_uncommitted(card),
     }
+}
+
+/// "7 files uncommitted in refund-flow, no agent left".
+fn left_uncommitted(card: &SessionCard) -> String {
+    let git = card.git.as_ref();
+    let files = match git.and_then(|g| g.dirty_files) {
+        Some(1) => "1 file uncommitted".to_owned(),
+        Some(n) => format!("{n} files uncommitted"),
+        None => "Uncommitted work".to_owned(),
+    };
+    let name = git.and_then(|g| g.root.as_deref()).and_then(|root| root.rsplit('/').next());
+    let name: String =
+        name.unwrap_or_default().chars().filter(|c| !lamplight_model::label::is_unsafe(*c)).collect();
+    if name.is_empty() {
+        return format!("{files}, no agent left");
+    }
+    format!("{files} in {}, no agent left", lamplight_model::fold::cut(&name, 60))
 }
 
 /// The command or question, else what was said last; one line.

@@ -17,6 +17,7 @@ use crate::lock::DirLock;
 use crate::otlp::Uncommitted;
 use crate::sources::scout::{self, Order};
 use crate::store::Store;
+use crate::worktrees::{Git, Pace, Tender};
 
 /// Inputs that may wait for the writer. A batch holds up to 4 MB of records, so this bounds memory to tens of MB;
 /// when it is full the sources stop reading.
@@ -44,6 +45,7 @@ pub(super) struct Running {
 pub(super) struct Threads {
     pub(super) writer: JoinHandle<()>,
     pub(super) sources: JoinHandle<()>,
+    pub(super) worktrees: Option<Tender>,
     pub(super) orders: Sender<Order>,
 }
 
@@ -63,12 +65,21 @@ impl Running {
         let to_self = commands.clone();
         let is_stopping = Arc::new(AtomicBool::new(false));
         let stopping = Arc::clone(&is_stopping);
+        let to_writer = commands.clone();
+        let tell = move |input| to_writer.send(Command::Facts(input)).is_ok();
+        let worktrees = config.git.then(|| Tender::start(Git::default(), Pace::default(), tell)).transpose();
+        // Without these threads the worktrees are not known, and everything else goes on.
+        let worktrees = worktrees.unwrap_or_else(|error| {
+            tracing::error!(%error, "worktrees cannot be looked at");
+            None
+        });
+        let to_worktrees = worktrees.as_ref().map(|tender| tender.orders.clone());
         let first_import = !core.is_imported()?;
         let (ready, cursors_ready) = channel();
         let writer = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
-                let mut writer = Writer::new(core, to_sources, to_self);
+                let mut writer = Writer::new(core, to_sources, to_worktrees, to_self);
                 if first_import {
                     writer.import_first(|| stopping.load(Ordering::Relaxed));
                 }
@@ -93,7 +104,7 @@ impl Running {
             uncommitted: Arc::default(),
             asked: AtomicU64::new(0),
             is_stopping,
-            threads: Mutex::new(Some(Threads { writer, sources, orders })),
+            threads: Mutex::new(Some(Threads { writer, sources, worktrees, orders })),
             readers: Mutex::new(Vec::new()),
             _lock: lock,
         })
@@ -129,6 +140,9 @@ impl Running {
         // Either thread may be gone already; then there is nothing to tell it.
         let _ = threads.orders.send(Order::Stop);
         let sources = threads.sources.join();
+        if let Some(tender) = threads.worktrees {
+            tender.stop();
+        }
         let _ = self.commands.send(Command::Stop);
         let writer = threads.writer.join();
         if sources.is_err() || writer.is_err() {

@@ -15,6 +15,7 @@ use crate::facts::{Cursor, Input};
 use crate::import;
 use crate::sources::scout::Order;
 use crate::store::{StoreError, files};
+use crate::worktrees;
 
 /// Most inputs committed together.
 const GROUP: usize = 256;
@@ -46,11 +47,18 @@ pub(super) struct Writer {
     clocks: (Timestamp, Instant),
     /// To itself, for stories that were read; one is read at a time.
     to_self: SyncSender<Command>,
+    /// To the threads that look at worktrees; `None` where nobody looks.
+    to_worktrees: Option<Sender<worktrees::Order>>,
     is_reading_story: bool,
 }
 
 impl Writer {
-    pub(super) fn new(core: Core, orders: Sender<Order>, to_self: SyncSender<Command>) -> Self {
+    pub(super) fn new(
+        core: Core,
+        orders: Sender<Order>,
+        to_worktrees: Option<Sender<worktrees::Order>>,
+        to_self: SyncSender<Command>,
+    ) -> Self {
         Self {
             core,
             notices: Vec::new(),
@@ -60,6 +68,7 @@ impl Writer {
             orders,
             clocks: (clock::now(), Instant::now()),
             to_self,
+            to_worktrees,
             is_reading_story: false,
         }
     }
@@ -227,7 +236,7 @@ impl Writer {
                     let _ = answer.send(done);
                 }
                 Command::Pause(paused) => self.core.notifier.pause(paused),
-                Command::Attend(session) => self.core.notifier.attend(session),
+                Command::Attend(session) => self.core.attend(session),
                 Command::Notices(sender) => self.notices.push(sender),
                 Command::Barrier(answer) => barriers.push(answer),
                 Command::Story { session, story } => {
@@ -241,6 +250,12 @@ impl Writer {
             tracing::error!("the database failed a command; reading stops");
             self.core.store_failed();
             go_on = false;
+        }
+        for order in self.core.take_worktree_orders() {
+            if let Some(tender) = &self.to_worktrees {
+                // The tender ends before the writer.
+                let _ = tender.send(order);
+            }
         }
         for notice in self.core.notifier.take_notices() {
             self.notices.retain(|listener| listener.send(notice.clone()).is_ok());

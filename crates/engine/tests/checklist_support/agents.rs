@@ -68,6 +68,7 @@ impl Home {
             projects: BTreeMap::new(),
             prices: Vec::new(),
             durable: false,
+            git: false,
             notify: Notify::default(),
             otlp_token: None,
             warnings: Vec::new(),

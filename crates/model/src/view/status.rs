@@ -53,7 +53,11 @@ pub struct Worktree {
     pub behind: Option<u32>,
     /// When it was looked at.
     pub observed_at_ms: Option<i64>,
-    /// `agent:session_id` of the sessions that worked there.
+    /// No agent is left that works there, and the work is theirs.
+    pub is_at_risk: bool,
+    /// What is uncommitted lay there, as it is, before the first agent came.
+    pub was_so_before: bool,
+    /// `agent:session_id` of the sessions that worked there, the latest first.
     pub sessions: Vec<String>,
 }
 

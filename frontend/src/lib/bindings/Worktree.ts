@@ -42,6 +42,14 @@ behind: number | null,
  */
 observed_at_ms: number | null, 
 /**
- * `agent:session_id` of the sessions that worked there.
+ * No agent is left that works there, and the work is theirs.
+ */
+is_at_risk: boolean, 
+/**
+ * What is uncommitted lay there, as it is, before the first agent came.
+ */
+was_so_before: boolean, 
+/**
+ * `agent:session_id` of the sessions that worked there, the latest first.
  */
 sessions: Array<string>, };

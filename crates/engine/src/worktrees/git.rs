@@ -1,0 +1,286 @@
+//! Runs git so that it only looks: no lock is taken, nothing is fetched, and no program that a repository names is run.
+//!
+//! A repository's own configuration can name programs for `git status` to run: a file system monitor, hooks, filters of
+//! file contents, the same again in submodules, and a transport when objects are missing. Each is switched off; the list
+//! of filters is asked for first, since they have free names.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use lamplight_model::worktree::{Blind, Finding};
+
+use super::porcelain::{self, Listing};
+use super::site;
+
+/// How git is run; tests choose another program and less patience.
+#[derive(Debug, Clone)]
+pub(crate) struct Git {
+    pub program: PathBuf,
+    /// For one look, both runs together.
+    pub patience: Duration,
+}
+
+impl Default for Git {
+    fn default() -> Self {
+        Self { program: PathBuf::from("git"), patience: Duration::from_secs(5) }
+    }
+}
+
+/// Most bytes of a status that are read; a million untracked files say no more than the first hundred thousand.
+const MOST_OUTPUT: u64 = 8 * 1024 * 1024;
+
+/// Paths whose time and size go into the mark of a state.
+const MOST_MARKED: usize = 2_000;
+
+/// A setting of ours, which shows that git takes settings from its environment (versions from 2.31 on).
+const PROBE: &str = "lamplight.probe";
+
+/// What is switched off in every run. Filters come on top, by their names.
+const SWITCHES: &[(&str, &str)] = &[
+    (PROBE, "true"),
+    ("core.fsmonitor", "false"),
+    ("core.hooksPath", "/dev/null"),
+    ("core.sshCommand", "false"),
+    ("core.askPass", ""),
+    ("credential.helper", ""),
+    ("submodule.recurse", "false"),
+];
+
+/// What a look found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub finding: Finding,
+    /// Equal for two looks at the same uncommitted work: its paths, their states, sizes and times.
+    pub mark: u128,
+}
+
+impl From<Finding> for Look {
+    fn from(finding: Finding) -> Self {
+        Self { finding, mark: 0 }
+    }
+}
+
+impl Git {
+    /// Looks at the worktree with this root. Blocks, at most for its patience and a moment.
+    pub(crate) fn look(&self, root: &Path) -> Look {
+        let deadline = Instant::now() + self.patience;
+        match site::find(root).and_then(|site| self.status(&site.root, deadline)) {
+            Ok((listing, mark)) if listing.counts.paths == 0 => {
+                Look { finding: Finding::Clean(listing.branch), mark }
+            }
+            Ok((listing, mark)) => Look { finding: Finding::Dirty(listing.counts, listing.branch), mark },
+            Err(finding) => finding.into(),
+        }
+    }
+
+    fn status(&self, root: &Path, deadline: Instant) -> Result<(Listing, u128), Finding> {
+        let names = self.run(root, deadline, &[], &["config", "--null", "--name-only", "--list"])?;
+        // A git that takes no configuration from its environment could not be told to run nothing.
+        if !names.split(|byte| *byte == 0).any(|name| name == PROBE.as_bytes()) {
+            return Err(Finding::Unknown(Blind::Refused));
+        }
+        let output = self.run(
+            root,
+            deadline,
+            &filters(&names),
+            &[
+                "status",
+                "--porcelain=v2",
+                "--branch",
+                "-z",
+                "--untracked-files=normal",
+                // A submodule's own changes would have git run in it, with its configuration.
+                "--ignore-submodules=dirty",
+                "--no-renames",
+            ],
+        )?;
+        let listing = porcelain::parse(&output);
+        let mark = mark(root, &output, &listing);
+        Ok((listing, mark))
+    }
+
+    fn run(
+        &self,
+        root: &Path,
+        deadline: Instant,
+        filters: &[Vec<u8>],
+        args: &[&str],
+    ) -> Result<Vec<u8>, Finding> {
+        let mut command = Command::new(&self.program);
+        for (name, _) in std::env::vars_os() {
+            // What a user set for another repository, or for tracing, is not meant here.
+            if name.to_string_lossy().starts_with("GIT_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_NO_LAZY_FETCH", "1")
+            // Versions that do not know the line above find no transport to fetch by.
+            .env("GIT_ALLOW_PROTOCOL", "none")
+            .env("GIT_PAGER", "cat")
+            .env("LC_ALL", "C")
+            .args(args)
+            .current_dir(root)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        configure(&mut command, filters);
+        let mut child = command.spawn().map_err(|error| {
+            Finding::Unknown(match error.kind() {
+                // The directory may have gone since it was looked at.
+                std::io::ErrorKind::NotFound if root.is_dir() => Blind::NoGit,
+                _ => Blind::Unreadable,
+            })
+        })?;
+        let Some(stdout) = child.stdout.take() else { return Err(Finding::Unknown(Blind::Refused)) };
+        let (done, read) = channel();
+        let reader = std::thread::Builder::new().name("git-output".to_owned()).spawn(move || {
+            let mut bytes = Vec::new();
+            let outcome = stdout.take(MOST_OUTPUT).read_to_end(&mut bytes).map(|_| bytes);
+            // Nobody waits any more once it has taken too long.
+            let _ = done.send(outcome);
+        });
+        if reader.is_err() {
+            end(child);
+            return Err(Finding::Unknown(Blind::Refused));
+        }
+        match read.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(Ok(bytes)) => {
+                // With the output closed it ends by itself, unless its output was cut.
+                let is_cut = bytes.len() as u64 >= MOST_OUTPUT;
+                if is_cut {
+                    end(child);
+                    return Ok(bytes);
+                }
+                match wait_until(&mut child, deadline) {
+                    Some(true) => Ok(bytes),
+                    Some(false) => Err(Finding::Unknown(Blind::Refused)),
+                    None => {
+                        end(child);
+                        Err(Finding::Unknown(Blind::TimedOut))
+                    }
+                }
+            }
+            Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => {
+                end(child);
+                Err(Finding::Unknown(Blind::Refused))
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                end(child);
+                Err(Finding::Unknown(Blind::TimedOut))
+            }
+        }
+    }
+}
+
+/// Whether it ended well; `None` when it did not end in time.
+fn wait_until(child: &mut Child, deadline: Instant) -> Option<bool> {
+    if !has_ended_by(child, deadline) {
+        return None;
+    }
+    Some(child.wait().is_ok_and(|status| status.success()))
+}
+
+/// Waits for the end of a process, at most until `deadline`.
+#[cfg(target_os = "linux")]
+fn has_ended_by(child: &Child, deadline: Instant) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    // Without a descriptor for it, its end is simply awaited: it has closed its output already.
+    let Some(fd) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else { return true };
+    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).ok();
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(0) => return false,
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(_) => return true,
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_ended_by(_: &Child, _: Instant) -> bool {
+    true
+}
+
+/// Ends git and everything it started. One that hangs in the kernel is waited for elsewhere.
+fn end(mut child: Child) {
+    #[cfg(unix)]
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        // It may have ended by itself meanwhile.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    // As above.
+    let _ = child.kill();
+    if wait_until(&mut child, Instant::now() + Duration::from_millis(100)).is_none() {
+        // Without a thread its entry stays in the process table until the app ends.
+        let _ = std::thread::Builder::new().name("git-hung".to_owned()).spawn(move || child.wait());
+    }
+}
+
+/// Sets configuration by the environment, where a name may hold any character.
+fn configure(command: &mut Command, filters: &[Vec<u8>]) {
+    let fixed = SWITCHES.iter().map(|(key, value)| (key.as_bytes().to_vec(), *value));
+    let of_filters = filters.iter().flat_map(|driver| {
+        [("clean", ""), ("smudge", ""), ("process", ""), ("required", "false")]
+            .map(|(what, value)| ([b"filter.", driver.as_slice(), b".", what.as_bytes()].concat(), value))
+    });
+    let mut count = 0;
+    for (key, value) in fixed.chain(of_filters) {
+        command.env(format!("GIT_CONFIG_KEY_{count}"), to_os(key));
+        command.env(format!("GIT_CONFIG_VALUE_{count}"), value);
+        count += 1;
+    }
+    command.env("GIT_CONFIG_COUNT", count.to_string());
+}
+
+/// Names of all filters, from the names of all settings.
+fn filters(names: &[u8]) -> Vec<Vec<u8>> {
+    let mut found: Vec<Vec<u8>> = names
+        .split(|byte| *byte == 0)
+        .filter_map(|name| name.strip_prefix(b"filter."))
+        .filter_map(|rest| Some(rest.get(..rest.iter().rposition(|byte| *byte == b'.')?)?.to_vec()))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+#[cfg(unix)]
+fn to_os(bytes: Vec<u8>) -> std::ffi::OsString {
+    std::os::unix::ffi::OsStringExt::from_vec(bytes)
+}
+
+#[cfg(not(unix))]
+fn to_os(bytes: Vec<u8>) -> std::ffi::OsString {
+    String::from_utf8_lossy(&bytes).into_owned().into()
+}
+
+fn mark(root: &Path, output: &[u8], listing: &Listing) -> u128 {
+    let mut text = Vec::new();
+    for entry in output.split(|byte| *byte == 0).filter(|entry| !entry.starts_with(b"#")) {
+        text.extend_from_slice(entry);
+        text.push(0);
+    }
+    for path in listing.paths.iter().take(MOST_MARKED) {
+        if let Ok(meta) = root.join(path).symlink_metadata() {
+            text.extend_from_slice(&meta.len().to_be_bytes());
+            let modified = meta.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+            text.extend_from_slice(&modified.map_or(0, |t| t.as_nanos()).to_be_bytes());
+        }
+    }
+    xxhash_rust::xxh3::xxh3_128(&text)
+}
+
+#[cfg(all(test, unix))]
+mod tests;

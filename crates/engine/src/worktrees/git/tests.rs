@@ -1,0 +1,219 @@
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use lamplight_model::worktree::{Branch, Counts};
+
+use super::*;
+
+/// A folder with a repository in `repo`, in which one file was committed.
+struct World {
+    dir: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let world = Self { dir: tempfile::tempdir().unwrap() };
+        world.git(".", &["init", "-q", "-b", "main", "repo"]);
+        world.write("repo/kept", "one");
+        world.commit("repo");
+        world
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        fs::create_dir_all(self.at(path).parent().unwrap()).unwrap();
+        fs::write(self.at(path), text).unwrap();
+    }
+
+    fn git(&self, place: &str, args: &[&str]) {
+        let done = Command::new("git")
+            .args(["-c", "user.name=t", "-c", "user.email=t@t", "-c", "protocol.file.allow=always"])
+            .args(args)
+            .current_dir(self.at(place))
+            .env("HOME", self.dir.path())
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    fn commit(&self, place: &str) {
+        self.git(place, &["add", "-A"]);
+        self.git(place, &["commit", "-q", "-m", "more"]);
+    }
+
+    fn look(&self, place: &str) -> Look {
+        Git::default().look(&self.at(place))
+    }
+
+    /// A program that leaves a trace when it is run.
+    fn trap(&self, name: &str) -> String {
+        let path = self.at(name);
+        let trace = self.at("traces");
+        fs::create_dir_all(&trace).unwrap();
+        fs::write(&path, format!("#!/bin/sh\n: > '{}/{name}'\ncat\n", trace.display())).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn traces(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.at("traces"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+fn on(name: &str) -> Branch {
+    Branch { name: Some(name.to_owned()), ahead: None, behind: None }
+}
+
+#[test]
+fn every_result_has_its_type_x22() {
+    let world = World::new();
+    assert_eq!(world.look("repo").finding, Finding::Clean(on("main")));
+    world.write("repo/kept", "two");
+    world.write("repo/new", "three");
+    world.write("repo/.claude/settings.local.json", "{}");
+    world.git("repo", &["add", "new"]);
+    let counts = Counts { staged: 1, unstaged: 1, untracked: 1, conflicted: 0, paths: 3 };
+    assert_eq!(world.look("repo").finding, Finding::Dirty(counts, on("main")));
+    assert_eq!(world.look("gone").finding, Finding::Missing);
+    fs::create_dir(world.at("plain")).unwrap();
+    assert_eq!(world.look("plain").finding, Finding::NotRepo);
+    world.git(".", &["init", "-q", "--bare", "bare"]);
+    assert_eq!(world.look("bare").finding, Finding::NotRepo);
+    world.write("broken/.git/HEAD", "nonsense");
+    assert_eq!(world.look("broken").finding, Finding::Unknown(Blind::Refused));
+    let none = Git { program: world.at("no-git"), ..Git::default() };
+    assert_eq!(none.look(&world.at("repo")).finding, Finding::Unknown(Blind::NoGit));
+}
+
+#[test]
+fn linked_worktrees_are_looked_at_by_themselves() {
+    let world = World::new();
+    world.git("repo", &["worktree", "add", "-q", "-b", "fix", "../fix"]);
+    world.write("fix/new", "x");
+    let counts = Counts { untracked: 1, paths: 1, ..Counts::default() };
+    assert_eq!(world.look("fix").finding, Finding::Dirty(counts, on("fix")));
+    assert_eq!(world.look("repo").finding, Finding::Clean(on("main")));
+}
+
+#[test]
+fn how_far_it_is_from_its_upstream_is_told() {
+    let world = World::new();
+    world.git(".", &["clone", "-q", "repo", "clone"]);
+    world.write("repo/theirs", "1");
+    world.commit("repo");
+    world.write("clone/ours", "1");
+    world.commit("clone");
+    world.write("clone/ours-too", "1");
+    world.commit("clone");
+    world.git("clone", &["fetch", "-q"]);
+    let branch = Branch { name: Some("main".to_owned()), ahead: Some(2), behind: Some(1) };
+    assert_eq!(world.look("clone").finding, Finding::Clean(branch));
+}
+
+#[test]
+fn agents_own_files_are_no_work_x23() {
+    let world = World::new();
+    world.write("repo/.claude/kept", "x");
+    world.commit("repo");
+    world.write("repo/.claude/settings.local.json", "{}");
+    world.write("repo/.claude/worktrees/fix/file", "x");
+    assert_eq!(world.look("repo").finding, Finding::Clean(on("main")));
+}
+
+#[test]
+fn nothing_that_a_repository_names_is_run() {
+    let world = World::new();
+    for name in ["monitor", "clean", "process", "odd", "hook", "sub-monitor"] {
+        world.trap(name);
+    }
+    // A submodule with a trap of its own.
+    world.git(".", &["init", "-q", "-b", "main", "lib"]);
+    world.write("lib/file", "x");
+    world.commit("lib");
+    world.git("repo", &["submodule", "--quiet", "add", "../lib", "lib"]);
+    world.write("repo/.gitattributes", "a filter=one\nb filter=two\nc filter=a=b.c\nkept filter=one\n");
+    for name in ["a", "b", "c"] {
+        world.write(&format!("repo/{name}"), "plain");
+    }
+    world.commit("repo");
+    let path = |name: &str| world.at(name).to_str().unwrap().to_owned();
+    world.git("repo", &["config", "core.fsmonitor", &path("monitor")]);
+    world.git("repo/lib", &["config", "core.fsmonitor", &path("sub-monitor")]);
+    world.git("repo", &["config", "filter.one.clean", &path("clean")]);
+    world.git("repo", &["config", "filter.one.required", "true"]);
+    world.git("repo", &["config", "filter.two.process", &path("process")]);
+    world.git("repo", &["config", "filter.a=b.c.clean", &path("odd")]);
+    fs::copy(world.at("hook"), world.at("repo/.git/hooks/post-index-change")).unwrap();
+    // Same size, other time: git must compare contents, and would filter them for that.
+    for name in ["a", "b", "c", "kept", "lib/file"] {
+        let file = fs::File::options().write(true).open(world.at("repo").join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    }
+    world.write("repo/lib/file", "changed");
+    let look = world.look("repo");
+    assert_eq!(look.finding, Finding::Clean(on("main")));
+    assert_eq!(world.traces(), Vec::<String>::new());
+    // The traps work: git as anybody runs it walks into them.
+    world.git("repo", &["status"]);
+    assert!(world.traces().contains(&"monitor".to_owned()), "{:?}", world.traces());
+    assert!(world.traces().contains(&"clean".to_owned()), "{:?}", world.traces());
+}
+
+#[test]
+fn a_repository_is_left_as_it_was() {
+    let world = World::new();
+    let index = fs::read(world.at("repo/.git/index")).unwrap();
+    let file = fs::File::options().write(true).open(world.at("repo/kept")).unwrap();
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    assert_eq!(world.look("repo").finding, Finding::Clean(on("main")));
+    assert!(index == fs::read(world.at("repo/.git/index")).unwrap(), "the index was refreshed");
+    world.write("repo/.git/index.lock", "");
+    assert_eq!(world.look("repo").finding, Finding::Clean(on("main")), "a lock of others is no hindrance");
+}
+
+#[test]
+fn a_git_that_hangs_is_ended_with_everything_it_started_b115() {
+    let world = World::new();
+    let program = world.at("slow");
+    let pids = world.at("pids");
+    fs::write(&program, format!("#!/bin/sh\nsleep 600 &\necho $! > '{}'\nwait\n", pids.display())).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let git = Git { program, patience: Duration::from_millis(300) };
+    assert_eq!(git.look(&world.at("repo")).finding, Finding::Unknown(Blind::TimedOut));
+    let sleeper = fs::read_to_string(pids).unwrap();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", sleeper.trim()));
+    assert!(stat.is_err() || stat.unwrap().contains(") Z "), "what git started still runs");
+}
+
+#[test]
+fn a_repository_of_another_user_is_not_looked_at() {
+    let world = World::new();
+    if !rustix::process::geteuid().is_root() {
+        // Only root can give a file away; in the suite's machine the test runs as root.
+        return;
+    }
+    std::os::unix::fs::chown(world.at("repo/.git"), Some(65_534), None).unwrap();
+    assert_eq!(world.look("repo").finding, Finding::Unknown(Blind::Foreign));
+}
+
+#[test]
+fn the_mark_tells_the_same_work_from_more_work() {
+    let world = World::new();
+    world.write("repo/kept", "two");
+    let first = world.look("repo");
+    assert_eq!(first.mark, world.look("repo").mark);
+    world.write("repo/kept", "two and more");
+    let second = world.look("repo");
+    assert_eq!(first.finding, second.finding);
+    assert_ne!(first.mark, second.mark);
+}

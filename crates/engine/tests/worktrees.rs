@@ -1,0 +1,222 @@
+//! Uncommitted work: seen, told once per worktree, and gone when it is seen to.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by failing"
+)]
+
+mod checklist_support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use checklist_support::agents::{Claude, Home, MINUTE, Process};
+use checklist_support::running::{Running, find};
+use lamplight_engine::{CauseAction, Config};
+use lamplight_model::attention::CauseKind;
+use lamplight_model::ids::Timestamp;
+use lamplight_model::session::LivenessState;
+use lamplight_model::view::{Attention, GitState, SessionCard, Status, Worktree};
+
+fn config(home: &Home) -> Config {
+    Config { git: true, ..home.config() }
+}
+
+fn git(place: &Path, args: &[&str]) {
+    let done = Command::new("git")
+        .args(["-c", "user.name=t", "-c", "user.email=t@t"])
+        .args(args)
+        .current_dir(place)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// A repository with one commit in `work/<name>`.
+fn repository(home: &Home, name: &str) -> PathBuf {
+    let root = home.work_dir(name);
+    git(&root, &["init", "-q", "-b", "main"]);
+    fs::write(root.join("kept"), "one").unwrap();
+    git(&root, &["add", "-A"]);
+    git(&root, &["commit", "-q", "-m", "first"]);
+    root
+}
+
+fn uncommitted(card: &SessionCard) -> Option<&Attention> {
+    card.causes.iter().find(|cause| cause.cause == CauseKind::Uncommitted)
+}
+
+fn worktree<'a>(status: &'a Status, root: &Path) -> Option<&'a Worktree> {
+    status.worktrees.iter().find(|w| w.root == root.to_str().unwrap())
+}
+
+/// A session whose agent works: its process runs, its registry file says busy.
+fn at_work(home: &Home, session: &mut Claude, now: Timestamp) -> (Process, PathBuf) {
+    let process = Process::sleeping();
+    session.prompt(now, "do it");
+    let file = session.registry(home, process.pid(), Some("busy"), now);
+    (process, file)
+}
+
+/// The agent says that it is done, and its person leaves by `/exit`.
+fn leaves(session: &mut Claude, mut process: Process, file: &Path, now: Timestamp) {
+    session.says(now, "done", 1_000);
+    fs::remove_file(file).unwrap();
+    process.end();
+}
+
+#[test]
+fn work_left_behind_is_told_once_per_worktree_and_withdrawn_when_it_is_committed_b109_b110_b114_b131_x24() {
+    let home = Home::new();
+    let root = repository(&home, "shop");
+    let running = Running::with(config(&home));
+    let now = running.now();
+    let (mut first, mut second) = (home.claude(1, "shop"), home.claude(2, "shop"));
+    let (process_1, file_1) = at_work(&home, &mut first, now);
+    let (process_2, file_2) = at_work(&home, &mut second, now);
+    running.until_card(&first.name(), "a clean worktree", |c| {
+        c.git.as_ref().is_some_and(|g| g.state == GitState::Clean)
+    });
+    running.until_card(&second.name(), "the second agent", |c| c.liveness.state == LivenessState::Alive);
+    // A tool of the first one writes a file and ends.
+    let call = first.calls(running.now(), "Write", serde_json::json!({"file_path": "new"}), 1_000);
+    fs::write(root.join("new"), "work").unwrap();
+    first.answers(running.now(), &call, "written");
+    let status =
+        running.until("the new file", |s| worktree(s, &root).is_some_and(|w| w.untracked == Some(1)));
+    let seen = worktree(&status, &root).unwrap();
+    assert!(!seen.is_at_risk, "agents work there");
+    let mut names = seen.sessions.clone();
+    names.sort();
+    assert_eq!(names, [first.name(), second.name()]);
+    let dirty = running.until_card(&second.name(), "the state on its card", |c| {
+        c.git.as_ref().is_some_and(|g| g.state == GitState::Dirty)
+    });
+    assert_eq!(dirty.git.as_ref().unwrap().dirty_files, Some(1));
+    assert_eq!(uncommitted(&dirty), None);
+
+    leaves(&mut first, process_1, &file_1, running.now());
+    running.until_card(&first.name(), "its end", |c| c.liveness.state == LivenessState::Dead);
+    assert!(status_has_no_risk(&running.status()), "the second still works there");
+    leaves(&mut second, process_2, &file_2, running.now());
+    let status = running.until("the worktree at risk", |s| worktree(s, &root).is_some_and(|w| w.is_at_risk));
+    let told: Vec<&SessionCard> = status.sessions.iter().filter(|c| uncommitted(c).is_some()).collect();
+    assert_eq!(told.len(), 1, "one item for one worktree");
+
+    // It survives a restart, with the same id.
+    let cause = uncommitted(told[0]).unwrap().cause_id.clone();
+    let name = format!("claude-code:{}", told[0].session_id);
+    running.stop();
+    let running = Running::with(config(&home));
+    running.until("the worktree again", |s| worktree(s, &root).is_some_and(|w| w.is_at_risk));
+    let card = running.card(&name);
+    assert_eq!(uncommitted(&card).map(|c| &c.cause_id), Some(&cause));
+
+    git(&root, &["add", "-A"]);
+    git(&root, &["commit", "-q", "-m", "second"]);
+    let status = running.until("the commit", |s| worktree(s, &root).is_none());
+    assert!(status_has_no_risk(&status));
+    running.until_card(&name, "the cause gone", |c| uncommitted(c).is_none());
+}
+
+fn status_has_no_risk(status: &Status) -> bool {
+    status.sessions.iter().all(|c| uncommitted(c).is_none()) && status.worktrees.iter().all(|w| !w.is_at_risk)
+}
+
+#[test]
+fn a_new_agent_takes_over_what_was_left_and_what_was_waved_away_stays_so_x7() {
+    let home = Home::new();
+    let root = repository(&home, "shop");
+    let running = Running::with(config(&home));
+    let mut first = home.claude(1, "shop");
+    let (process, file) = at_work(&home, &mut first, running.now());
+    running.until_card(&first.name(), "a clean worktree", |c| c.git.is_some());
+    fs::write(root.join("kept"), "changed").unwrap();
+    leaves(&mut first, process, &file, running.now());
+    let card = running.until_card(&first.name(), "the cause", |c| uncommitted(c).is_some());
+    running.engine.set_cause(&uncommitted(&card).unwrap().cause_id, CauseAction::Dismiss).unwrap();
+    running.until_card(&first.name(), "it waved away", |c| uncommitted(c).is_none());
+    running.settle();
+    assert_eq!(uncommitted(&running.card(&first.name())), None);
+
+    let mut second = home.claude(2, "shop");
+    let (process, file) = at_work(&home, &mut second, running.now());
+    running.until("an agent there", |s| worktree(s, &root).is_some_and(|w| !w.is_at_risk));
+    fs::write(root.join("kept"), "changed again").unwrap();
+    leaves(&mut second, process, &file, running.now());
+    let card = running.until_card(&second.name(), "a new cause", |c| uncommitted(c).is_some());
+    assert!(card.causes.iter().all(|c| c.notified_at_ms.is_none()), "its person is still near");
+}
+
+#[test]
+fn what_lay_there_before_the_agent_came_is_not_its_work() {
+    let home = Home::new();
+    let root = repository(&home, "shop");
+    fs::write(root.join("mine"), "my own").unwrap();
+    let running = Running::with(config(&home));
+    let mut session = home.claude(1, "shop");
+    let process = Process::sleeping();
+    let file = session.registry(&home, process.pid(), Some("idle"), running.now());
+    let text = fs::read_to_string(&file).unwrap();
+    // It has just been started.
+    fs::write(&file, text.replace("1795176118139", &running.now().0.to_string())).unwrap();
+    session.prompt(running.now(), "only look");
+    let status = running.until("what lies there", |s| worktree(s, &root).is_some_and(|w| w.was_so_before));
+    assert_eq!(worktree(&status, &root).unwrap().untracked, Some(1));
+    leaves(&mut session, process, &file, running.now());
+    running.until_card(&session.name(), "its end", |c| c.liveness.state == LivenessState::Dead);
+    running.settle();
+    assert!(status_has_no_risk(&running.status()));
+    // That is remembered.
+    running.stop();
+    let running = Running::with(config(&home));
+    let status = running.until("what lies there still", |s| worktree(s, &root).is_some());
+    assert!(worktree(&status, &root).unwrap().was_so_before && status_has_no_risk(&status));
+    fs::write(root.join("mine"), "somebody else's").unwrap();
+    running.engine.attend(Some(session.name()));
+    running.until("other work", |s| worktree(s, &root).is_some_and(|w| w.is_at_risk));
+}
+
+#[test]
+fn sessions_without_a_repository_or_a_directory_have_no_worktree_b111_b116() {
+    let home = Home::new();
+    let running = Running::with(config(&home));
+    let now = running.now();
+    let mut plain = home.claude(1, "plain");
+    plain.prompt(now.plus_ms(-MINUTE), "hello");
+    let mut gone = home.claude(2, "gone");
+    gone.prompt(now.plus_ms(-MINUTE), "hello");
+    fs::remove_dir_all(&gone.cwd).unwrap();
+    running.until("both", |s| find(s, &plain.name()).is_some() && find(s, &gone.name()).is_some());
+    running.settle();
+    let status = running.status();
+    assert!(status.worktrees.is_empty());
+    for session in [&plain, &gone] {
+        assert_eq!(find(&status, &session.name()).unwrap().git, None);
+    }
+}
+
+#[test]
+fn a_directory_that_only_a_hook_names_is_never_looked_at() {
+    let home = Home::new();
+    let root = repository(&home, "shop");
+    fs::write(root.join("new"), "x").unwrap();
+    let running = Running::with(config(&home));
+    let session = home.claude(1, "shop");
+    let now = running.now();
+    let payload = serde_json::json!({"hook_event_name": "UserPromptSubmit", "session_id": session.id.as_str(),
+        "cwd": root.to_str().unwrap(), "prompt": "x", "transcript_path": "/nowhere/else.jsonl"});
+    let body = serde_json::json!({"v": 1, "agent": "claude-code", "received_at_ms": now.0, "pid_parent": 1,
+        "payload": payload});
+    let (spool, name) = (home.data_dir().join("spool"), format!("{:013}-1-1.json", now.0));
+    fs::create_dir_all(&spool).unwrap();
+    fs::write(spool.join(format!(".{name}")), body.to_string()).unwrap();
+    fs::rename(spool.join(format!(".{name}")), spool.join(&name)).unwrap();
+    let card = running.until_card(&session.name(), "the hook", |_| true);
+    assert_eq!(card.git, None);
+    running.settle();
+    assert!(running.status().worktrees.is_empty());
+}
