@@ -182,7 +182,7 @@ impl Git {
 
 /// Whether it ended well; `None` when it did not end in time.
 fn wait_until(child: &mut Child, deadline: Instant) -> Option<bool> {
-    if !has_ended_by(child, deadline) {
+    if !has_ended_by(child.id(), deadline) {
         return None;
     }
     Some(child.wait().is_ok_and(|status| status.success()))
@@ -190,10 +190,10 @@ fn wait_until(child: &mut Child, deadline: Instant) -> Option<bool> {
 
 /// Waits for the end of a process, at most until `deadline`.
 #[cfg(target_os = "linux")]
-fn has_ended_by(child: &Child, deadline: Instant) -> bool {
+fn has_ended_by(pid: u32, deadline: Instant) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     // Without a descriptor for it, its end is simply awaited: it has closed its output already.
     let Some(fd) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else { return true };
     let mut fds = [PollFd::new(&fd, PollFlags::IN)];
@@ -209,7 +209,7 @@ fn has_ended_by(child: &Child, deadline: Instant) -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn has_ended_by(_: &Child, _: Instant) -> bool {
+fn has_ended_by(_: u32, _: Instant) -> bool {
     true
 }
 
