@@ -29,6 +29,10 @@ pub fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + Sync + 'static {
         set_label,
         close,
         set_cause,
+        setup_state,
+        setup_plan,
+        setup_apply,
+        setup_undo,
         subscribe,
         copy_resume,
         copy_text,
@@ -72,6 +76,26 @@ async fn close(host: State<'_, Host>, session_id: String) -> Result<Value, ApiEr
 #[tauri::command]
 async fn set_cause(host: State<'_, Host>, cause_id: String, action: Value) -> Result<Value, ApiError> {
     host.call("set_cause", json!({ "causeId": cause_id, "action": action })).await
+}
+
+#[tauri::command]
+async fn setup_state(host: State<'_, Host>) -> Result<Value, ApiError> {
+    host.call("setup_state", Value::Null).await
+}
+
+#[tauri::command]
+async fn setup_plan(host: State<'_, Host>, choices: Value) -> Result<Value, ApiError> {
+    host.call("setup_plan", choices).await
+}
+
+#[tauri::command]
+async fn setup_apply(host: State<'_, Host>, choices: Value, digest: String) -> Result<Value, ApiError> {
+    host.call("setup_apply", json!({ "choices": choices, "digest": digest })).await
+}
+
+#[tauri::command]
+async fn setup_undo(host: State<'_, Host>, agents: Value) -> Result<Value, ApiError> {
+    host.call("setup_undo", json!({ "agents": agents })).await
 }
 
 /// Sends a snapshot and every change after it, until the page goes away.

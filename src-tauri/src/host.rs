@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use lamplight_api::serve::{GrpcAddress, ServeOptions, Served};
 use lamplight_api::{ApiError, ErrorCode, config_file, serve};
+use lamplight_engine::setup::lamp_beside;
 use lamplight_engine::{Engine, StartError};
 use serde_json::Value;
 use tauri::{AppHandle, Manager as _};
@@ -93,7 +94,9 @@ pub fn start(app: &AppHandle) {
 }
 
 fn start_engine(app: &AppHandle) -> Result<(), String> {
-    let config = config_file::load(&environment).map_err(|error| sentence(&error))?;
+    let mut config = config_file::load(&environment).map_err(|error| sentence(&error))?;
+    let exe = std::env::current_exe().ok();
+    config.setup.lamp = exe.and_then(|exe| lamp_beside(&exe, environment("PATH").as_deref()));
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use lamplight_engine::setup::{self, Wish};
 use lamplight_engine::{CauseAction, Engine};
 use lamplight_model::view::{
-    ImportTotals, Resume, RunDetail, RunPage, SessionCard, SessionDetail, SessionPage, Status,
+    ImportTotals, Resume, RunDetail, RunPage, SessionCard, SessionDetail, SessionPage, SetupAgent,
+    SetupChoices, SetupDone, SetupPlan, SetupState, Status,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -87,6 +89,10 @@ commands! {
     set_cause(CauseParams) -> Done: Post "/api/v1/causes/{causeId}" body is "action";
     totals(NoParams) -> ImportTotals: Get "/api/v1/totals";
     import(NoParams) -> ImportTotals: Post "/api/v1/import";
+    setup_state(NoParams) -> SetupState: Get "/api/v1/setup";
+    setup_plan(SetupChoices) -> SetupPlan: Post "/api/v1/setup/plan";
+    setup_apply(SetupApplyParams) -> SetupDone: Post "/api/v1/setup/apply";
+    setup_undo(SetupUndoParams) -> SetupDone: Post "/api/v1/setup/undo";
 }
 
 /// Runs the command called `command`. Blocks on SQLite: never call it on an async thread.
@@ -188,6 +194,24 @@ pub struct CauseParams {
     pub cause_id: String,
     /// Dismiss, restore or snooze it.
     pub action: CauseAction,
+}
+
+/// A plan that was agreed to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetupApplyParams {
+    /// What the plan was asked for.
+    pub choices: SetupChoices,
+    /// Its digest: nothing else is written than what was shown.
+    pub digest: String,
+}
+
+/// What to take back.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SetupUndoParams {
+    /// Agents; empty for everything set-up wrote.
+    pub agents: Vec<SetupAgent>,
 }
 
 /// How many sessions were closed.
@@ -303,6 +327,39 @@ pub fn totals(engine: &Engine, _: NoParams) -> Result<ImportTotals, ApiError> {
 /// What the engine says.
 pub fn import(engine: &Engine, _: NoParams) -> Result<ImportTotals, ApiError> {
     Ok(engine.rescan()?)
+}
+
+/// Returns who is connected.
+///
+/// # Errors
+/// None today; the table's shape asks for a result.
+pub fn setup_state(engine: &Engine, _: NoParams) -> Result<SetupState, ApiError> {
+    Ok(setup::state(&engine.config().setup))
+}
+
+/// Returns what set-up would change, and changes nothing.
+///
+/// # Errors
+/// None today; the table's shape asks for a result.
+pub fn setup_plan(engine: &Engine, choices: SetupChoices) -> Result<SetupPlan, ApiError> {
+    Ok(setup::plan(&engine.config().setup, &Wish { choices, ..Wish::default() }).view())
+}
+
+/// Writes a plan that was shown.
+///
+/// # Errors
+/// `conflict` when a file was changed since, `internal` when one cannot be written.
+pub fn setup_apply(engine: &Engine, params: SetupApplyParams) -> Result<SetupDone, ApiError> {
+    let wish = Wish { choices: params.choices, ..Wish::default() };
+    Ok(setup::apply(&setup::plan(&engine.config().setup, &wish), &params.digest)?)
+}
+
+/// Takes back what set-up wrote.
+///
+/// # Errors
+/// `internal` when what was kept cannot be reached.
+pub fn setup_undo(engine: &Engine, params: SetupUndoParams) -> Result<SetupDone, ApiError> {
+    Ok(setup::undo(&engine.config().setup.data_dir, &params.agents)?)
 }
 
 /// Waits until what was changed is published: whoever is told "done" and asks again must not see the old state.

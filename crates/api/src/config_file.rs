@@ -11,6 +11,7 @@ mod raw;
 use std::path::{Path, PathBuf};
 
 use lamplight_engine::config::{Config, Notify, Root};
+use lamplight_engine::setup::Places;
 use lamplight_model::ids::Agent;
 
 pub(crate) use raw::is_token;
@@ -85,6 +86,7 @@ pub fn load(env: Env<'_>) -> Result<Config, ConfigError> {
         None => RawConfig::default(),
     };
     let roots = roots(&set, home.as_deref(), &raw, &mut warnings)?;
+    let setup = setup_places(env, &data_dir, &roots, raw.otlp_token.clone());
     Ok(Config {
         data_dir,
         roots,
@@ -98,8 +100,32 @@ pub fn load(env: Env<'_>) -> Result<Config, ConfigError> {
         otlp_token: raw.otlp_token,
         git: raw.git.unwrap_or(true),
         durable: raw.durable.unwrap_or(false),
+        setup,
         warnings,
     })
+}
+
+/// Where set-up finds the settings of agents and shells. Which `lamp` it installs, the host says.
+fn setup_places(env: Env<'_>, data_dir: &Path, roots: &[Root], otlp_token: Option<String>) -> Places {
+    let set = |name: &str| env(name).filter(|value| !value.is_empty());
+    let home = set("HOME").map(PathBuf::from);
+    let root =
+        |agent| roots.iter().find(|root| root.agent == agent && root.is_default).map(|r| r.path.clone());
+    let config = xdg(&set, "XDG_CONFIG_HOME").or_else(|| Some(home.as_ref()?.join(".config")));
+    Places {
+        data_dir: data_dir.to_owned(),
+        data_dir_is_named: set("LAMPLIGHT_DATA").is_some(),
+        config_file: config_path(env).and_then(|path| absolute(path).ok()),
+        claude: root(Agent::ClaudeCode),
+        codex: root(Agent::Codex),
+        gemini: home.as_ref().map(|home| home.join(".gemini")),
+        zsh: set("ZDOTDIR").map(PathBuf::from).filter(|dir| dir.is_absolute()).or_else(|| home.clone()),
+        fish: config.map(|config| config.join("fish")),
+        lamp: None,
+        otlp_token,
+        otlp_env: set("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        home,
+    }
 }
 
 fn notify(raw: RawNotify) -> Notify {

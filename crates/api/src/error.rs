@@ -1,5 +1,6 @@
 //! What every consumer is told when a command fails.
 
+use lamplight_engine::setup::{FileError, SetupError};
 use lamplight_engine::{EngineError, FindError};
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,18 @@ impl From<EngineError> for ApiError {
             EngineError::Stopped => ErrorCode::Unavailable,
         };
         Self::new(code, sentence(&error))
+    }
+}
+
+impl From<SetupError> for ApiError {
+    fn from(error: SetupError) -> Self {
+        let code = match &error {
+            SetupError::Outdated | SetupError::File { source: FileError::Changed { .. }, .. } => {
+                ErrorCode::Conflict
+            }
+            SetupError::File { .. } => ErrorCode::Internal,
+        };
+        Self::new(code, format!("{error}."))
     }
 }
 

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use lamplight_api::config_file;
 use lamplight_engine::config::Config;
+use lamplight_engine::setup;
 
 use args::{Args, Task};
 
@@ -72,13 +73,15 @@ fn run(task: Task) -> anyhow::Result<()> {
 
 /// Reads settings and environment and says what in them was not understood; `data` replaces `LAMPLIGHT_DATA`.
 fn load_config(data: Option<&str>) -> anyhow::Result<Config> {
-    let config = config_file::load(&|name| match (name, data) {
+    let mut config = config_file::load(&|name| match (name, data) {
         ("LAMPLIGHT_DATA", Some(dir)) => Some(dir.to_owned()),
         _ => environment(name),
     })?;
     for warning in &config.warnings {
         output::warning(warning);
     }
+    let exe = std::env::current_exe().ok();
+    config.setup.lamp = exe.map(|exe| setup::stable_path(&exe, environment("PATH").as_deref()));
     Ok(config)
 }
 

@@ -32,6 +32,8 @@ pub struct Config {
     pub git: bool,
     /// `[otlp] token`: what exporters must send; none is needed unless one is configured.
     pub otlp_token: Option<String>,
+    /// What set-up deals with.
+    pub setup: crate::setup::Places,
     /// Clear text of settings that were not understood, with line and hint.
     pub warnings: Vec<String>,
 }

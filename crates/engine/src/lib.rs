@@ -18,6 +18,7 @@ mod otlp;
 mod places;
 mod reports;
 mod runs;
+pub mod setup;
 pub mod sources;
 pub mod store;
 mod worktrees;

@@ -65,6 +65,11 @@ impl Places {
     }
 }
 
+/// Root of the main repository of a directory, as [`Place::git_root`].
+pub(crate) fn git_root(directory: &Path) -> Option<PathBuf> {
+    repository(directory).map(|found| found.main)
+}
+
 /// Walks up to the `.git` of a directory. Reads at most the one-line file of a linked worktree; runs no git.
 fn repository(directory: &Path) -> Option<Repository> {
     for dir in directory.ancestors().take(64) {

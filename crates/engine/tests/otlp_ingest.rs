@@ -43,6 +43,7 @@ fn config(home: &Path) -> Config {
         git: false,
         notify: Notify::default(),
         otlp_token: None,
+        setup: Default::default(),
         warnings: Vec::new(),
     }
 }

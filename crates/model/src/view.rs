@@ -8,10 +8,12 @@ mod card;
 mod detail;
 mod run;
 mod service;
+mod setup;
 mod status;
 
 pub use card::*;
 pub use detail::*;
 pub use run::*;
 pub use service::*;
+pub use setup::*;
 pub use status::*;

@@ -283,6 +283,7 @@ fn config() -> Config {
         git: false,
         notify: Notify::default(),
         otlp_token: None,
+        setup: Default::default(),
         warnings: Vec::new(),
     }
 }

@@ -71,6 +71,7 @@ impl Home {
             git: false,
             notify: Notify::default(),
             otlp_token: None,
+            setup: Default::default(),
             warnings: Vec::new(),
         }
     }

@@ -1,0 +1,79 @@
+# Lamplight's wrapper for fish. Written by `lamp setup`, which writes it anew; taken out by `lamp setup --undo`.
+#
+# Starts an agent under a name for its terminal, `--as NAME` or else the terminal's own, and tells Lamplight when it
+# ended. The agent is a child of this very shell, so that pipes, Ctrl-Z and `fg` are as ever. Without lamp, and inside an
+# agent, the program runs as if this were not here.
+
+function __lamplight
+    set -l agent $argv[1]
+    set -l program $argv[2]
+    set -e argv[1..2]
+    set -l lamp @LAMP@
+    set -l data @DATA@
+
+    set -l name ''
+    set -l rest
+    set -l verbatim no
+    while set -q argv[1]
+        switch $verbatim$argv[1]
+            case 'no--as=*'
+                set name (string replace -- '--as=' '' $argv[1])
+            case no--as
+                if set -q argv[2]
+                    set name $argv[2]
+                    set -e argv[1]
+                end
+            case '*'
+                test "$argv[1]" = -- && set verbatim yes
+                set -a rest $argv[1]
+        end
+        set -e argv[1]
+    end
+
+    set -l attributes
+    if test -x $lamp; and test -z "$CLAUDECODE$GEMINI_CLI"
+        test -n "$data"; and set -lx LAMPLIGHT_DATA $data
+        set attributes ($lamp otel-resource-attrs --agent $agent --terminal --as "$name" 2>/dev/null)
+    end
+    if test -z "$attributes"
+        command $program $rest
+        return
+    end
+
+    # A signal to this shell waits until the agent has ended; then its end is told first.
+    set -g __lamplight_signal ''
+    function __lamplight_hup --on-signal HUP
+        set -g __lamplight_signal HUP
+    end
+    function __lamplight_term --on-signal TERM
+        set -g __lamplight_signal TERM
+    end
+    function __lamplight_int --on-signal INT
+        set -g __lamplight_signal INT
+    end
+    OTEL_RESOURCE_ATTRIBUTES=$attributes command $program $rest
+    set -l ended $status
+
+    if __lamplight_ended $ended
+        test -n "$data"; and set -lx LAMPLIGHT_DATA $data
+        OTEL_RESOURCE_ATTRIBUTES=$attributes $lamp session-end </dev/null >/dev/null 2>&1
+    end
+    functions -e __lamplight_hup __lamplight_term __lamplight_int
+    set -l signal $__lamplight_signal
+    set -e __lamplight_signal
+    switch $signal$ended
+        case 'HUP*' 'TERM*' INT130
+            kill -s $signal $fish_pid
+    end
+    return $ended
+end
+
+# Whether a status says that the program ended: it was started, is not merely stopped, and did not crash, which is not an
+# end anybody wanted.
+function __lamplight_ended
+    test $argv[1] -lt 126; and return 0
+    # HUP, INT, TERM
+    contains -- $argv[1] 129 130 143
+end
+
+@FUNCTIONS@
