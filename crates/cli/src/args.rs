@@ -29,6 +29,12 @@ pub(crate) enum Task {
     Rename(RenameArgs),
     /// Print the command that takes you back to a session
     Resume(ResumeArgs),
+    /// Close a session in Lamplight; the agent is not touched, and later activity opens it again
+    Close(CloseArgs),
+    /// Show runs: sessions that one harness started
+    Runs(RunsArgs),
+    /// Show programs that send telemetry, and how they fare
+    Services(ServicesArgs),
     /// Take one event of an agent; agents call this, it ends with 0 and says nothing
     Hook(HookArgs),
 }
@@ -87,6 +93,41 @@ pub(crate) struct RenameArgs {
 pub(crate) struct ResumeArgs {
     /// The session: agent:session_id, or the bare id
     pub(crate) id: String,
+}
+
+/// Arguments of `lamp close`.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct CloseArgs {
+    /// The session: agent:session_id, or the bare id
+    pub(crate) id: Option<String>,
+    /// Every open session that declared exactly this service.instance.id; with an id, both must fit
+    #[arg(long, value_name = "ID")]
+    pub(crate) instance_id: Option<String>,
+}
+
+/// Arguments of `lamp runs`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunsArgs {
+    /// The run, as its harness declared it: show its members
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) id: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Runs to show, the one active last first
+    #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) limit: u32,
+}
+
+/// Arguments of `lamp services`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServicesArgs {
+    /// Only the service of this name, in full
+    pub(crate) name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Arguments of `lamp hook`, for its help alone: it reads them itself.

@@ -127,10 +127,21 @@ fn refusal(status: hyper::StatusCode, body: &[u8]) -> AskError {
 fn request(command: &str, params: &Value) -> Result<Request<Full<Bytes>>, AskError> {
     let row = COMMANDS.iter().find(|row| row.name == command).context("BUG: the command is in the table")?;
     let mut path = row.path.to_owned();
+    let mut query = Vec::new();
     for (name, value) in params.as_object().into_iter().flatten() {
-        if let Some(text) = value.as_str() {
-            path = path.replace(&format!("{{{name}}}"), &percent_encoded(text));
+        let place = format!("{{{name}}}");
+        match value {
+            Value::String(text) if path.contains(&place) => {
+                path = path.replace(&place, &percent_encoded(text));
+            }
+            Value::String(text) => query.push(format!("{name}={}", percent_encoded(text))),
+            Value::Number(n) => query.push(format!("{name}={n}")),
+            // Not given, or no part of an address.
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {}
         }
+    }
+    if row.verb == Verb::Get && !query.is_empty() {
+        path = format!("{path}?{}", query.join("&"));
     }
     let request = Request::builder().uri(path).header(header::HOST, "localhost");
     let request = match row.verb {

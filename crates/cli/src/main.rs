@@ -6,14 +6,18 @@
 
 mod args;
 mod client;
+mod close;
 mod hook;
 mod import;
 mod output;
+mod page;
 mod plain;
 mod reach;
 mod rename;
 mod resume;
+mod runs;
 mod serve;
+mod services;
 mod status;
 mod watch;
 mod words;
@@ -63,6 +67,9 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Serve(args) => serve::run(load_config(args.data.as_deref())?, &args),
         Task::Rename(args) => rename::run(&load_config(None)?, &args),
         Task::Resume(args) => resume::run(&load_config(None)?, &args.id),
+        Task::Close(args) => close::run(&load_config(None)?, &args),
+        Task::Runs(args) => runs::run(&load_config(None)?, &args),
+        Task::Services(args) => services::run(&load_config(None)?, &args),
         Task::Hook(args) => {
             // Handled before the arguments were parsed.
             let _ = (args.agent, args.event);

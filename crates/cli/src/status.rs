@@ -1,7 +1,5 @@
 //! `lamp status`: what needs you first.
 
-use std::io::IsTerminal;
-
 use lamplight_engine::config::Config;
 use lamplight_engine::run_once;
 use lamplight_model::attention::Tier;
@@ -11,14 +9,13 @@ use serde_json::json;
 
 use crate::import::progress_line;
 use crate::output::Progress;
+use crate::page::{Colour, Look, Page};
 use crate::plain::{cut, pad, plain, width};
 use crate::words::{count, span, state};
-use crate::{environment, output, reach};
+use crate::{output, reach};
 
 /// Widest column of names; longer ones are cut, so that the states stay in one column.
 const NAME_COLUMNS: usize = 32;
-/// Narrowest terminal lines are cut to; below it they may as well wrap.
-const LEAST_COLUMNS: usize = 40;
 
 pub(crate) fn run(config: &Config, as_json: bool) -> anyhow::Result<()> {
     let status: Status = reach::ask(config, "status", &json!({}), |config| {
@@ -33,33 +30,9 @@ pub(crate) fn run(config: &Config, as_json: bool) -> anyhow::Result<()> {
     }
 }
 
-/// How the text may look.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Look {
-    /// Colours may be used.
-    pub(crate) colour: bool,
-    /// Columns lines are cut to; `None` where nobody looks at them on a terminal.
-    pub(crate) columns: Option<usize>,
-}
-
-impl Look {
-    /// Colours and cutting only on a terminal; no colours where `NO_COLOR` is set or the terminal is dumb.
-    pub(crate) fn of_stdout() -> Self {
-        let is_terminal = std::io::stdout().is_terminal();
-        let refused = environment("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || environment("TERM").is_some_and(|value| value == "dumb");
-        let columns =
-            terminal_size::terminal_size().map(|(terminal_size::Width(columns), _)| usize::from(columns));
-        Self {
-            colour: is_terminal && !refused,
-            columns: columns.filter(|_| is_terminal).map(|c| c.max(LEAST_COLUMNS)),
-        }
-    }
-}
-
 /// Writes the status for a person, as of `now_ms`.
 pub(crate) fn text(status: &Status, now_ms: i64, look: Look) -> String {
-    let mut page = Page { out: String::new(), look, now_ms };
+    let mut page = Page::new(look, now_ms);
     let calling = |card: &SessionCard| card.attention.clone().filter(|cause| is_calling(cause, now_ms));
     let mut blocked: Vec<(i64, &SessionCard)> = Vec::new();
     let mut your_turn: Vec<(i64, &SessionCard)> = Vec::new();
@@ -97,21 +70,6 @@ fn is_calling(cause: &Attention, now_ms: i64) -> bool {
 
 fn since_of(card: &SessionCard) -> i64 {
     card.turn_state_since_ms.or(card.last_activity_at_ms).unwrap_or(0)
-}
-
-#[derive(Clone, Copy)]
-enum Colour {
-    None,
-    Bold,
-    Dim,
-    Urgent,
-    Turn,
-}
-
-struct Page {
-    out: String,
-    look: Look,
-    now_ms: i64,
 }
 
 impl Page {
@@ -208,30 +166,6 @@ impl Page {
                 .first()
                 .map_or_else(|| "works in part".to_owned(), |issue| plain(&issue.message));
             self.line(&format!("{} ({}): {why}", plain(&source.name), plain(&source.path)), Colour::Turn);
-        }
-    }
-
-    fn title(&mut self, title: &str) {
-        self.out.push('\n');
-        self.line(title, Colour::Bold);
-    }
-
-    fn line(&mut self, line: &str, colour: Colour) {
-        let line = match self.look.columns {
-            Some(columns) => cut(line, columns),
-            None => line.to_owned(),
-        };
-        let code = match colour {
-            _ if !self.look.colour => None,
-            Colour::None => None,
-            Colour::Bold => Some("1"),
-            Colour::Dim => Some("2"),
-            Colour::Urgent => Some("31"),
-            Colour::Turn => Some("33"),
-        };
-        match code {
-            Some(code) => self.out.push_str(&format!("\x1b[{code}m{line}\x1b[0m\n")),
-            None => self.out.push_str(&format!("{line}\n")),
         }
     }
 }

@@ -10,7 +10,8 @@ use lamplight_engine::{Engine, StartError};
 use lamplight_model::view::{ChangeSet, SessionCard, Status, StreamMessage};
 
 use crate::client::{AskError, Client, Stream};
-use crate::status::{Look, text};
+use crate::page::Look;
+use crate::status::text;
 use crate::{output, reach};
 
 /// Time after which the ages on the screen are written anew.

@@ -1,7 +1,7 @@
 //! What a card says, in the words the window uses too.
 
 use lamplight_model::session::{TurnState, WaitKind};
-use lamplight_model::view::{Doing, SessionCard, WaitingFor};
+use lamplight_model::view::{CostSource, Doing, SessionCard, TokenTotals, WaitingFor};
 
 use crate::plain::plain;
 
@@ -130,6 +130,63 @@ pub(crate) fn count(n: u64) -> String {
     out
 }
 
+/// `1 file`, `1,204 files`.
+pub(crate) fn counted(n: u64, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{} {one}s", count(n)) }
+}
+
+/// A large number in three figures: `640`, `640k`, `8.4M`, `1.2B`.
+pub(crate) fn short(n: u64) -> String {
+    for (unit, size) in [("B", 1_000_000_000), ("M", 1_000_000)] {
+        // From where the smaller unit would be rounded up to a thousand of its own.
+        if n >= size - size / 2000 {
+            let tenths = n.saturating_add(size / 20) / (size / 10);
+            return match (tenths / 10, tenths % 10) {
+                (whole, 0) => format!("{whole}{unit}"),
+                (whole, _) if whole >= 100 => format!("{whole}{unit}"),
+                (whole, tenth) => format!("{whole}.{tenth}{unit}"),
+            };
+        }
+    }
+    if n < 1000 { n.to_string() } else { format!("{}k", (n + 500) / 1000) }
+}
+
+/// All tokens, cached ones included.
+pub(crate) fn all_tokens(tokens: &TokenTotals) -> u64 {
+    [tokens.input, tokens.output, tokens.cache_write_5m, tokens.cache_write_1h, tokens.cache_read]
+        .into_iter()
+        .fold(0, u64::saturating_add)
+}
+
+/// Money: `$0.41`, `$1,204.00`, below a cent `<$0.01`; what is not known is said to be so, never zero.
+pub(crate) fn money(usd: Option<f64>) -> String {
+    let Some(usd) = usd.filter(|usd| usd.is_finite() && *usd >= 0.0) else { return "not known".to_owned() };
+    if usd > 0.0 && usd < 0.01 {
+        return "<$0.01".to_owned();
+    }
+    let text = format!("{usd:.2}");
+    let (dollars, cents) = text.split_once('.').unwrap_or((&text, "00"));
+    match dollars.parse() {
+        Ok(whole) => format!("${}.{cents}", count(whole)),
+        // More than a u64 holds.
+        Err(_) => format!("${text}"),
+    }
+}
+
+/// Money with where it comes from: `$1.75 list price`.
+pub(crate) fn cost(usd: Option<f64>, source: Option<CostSource>) -> String {
+    let words = match (usd, source) {
+        (None, _) | (_, None) => "",
+        (_, Some(CostSource::Reported)) => " reported",
+        (_, Some(CostSource::Table)) => " list price",
+        (_, Some(CostSource::Mixed)) => " partly reported, partly list price",
+    };
+    match usd {
+        None => "cost not known".to_owned(),
+        usd => format!("{}{words}", money(usd)),
+    }
+}
+
 /// A size: `412 bytes`, `3.4 MB`, in decimal units.
 pub(crate) fn bytes(n: u64) -> String {
     for (unit, size) in [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1000)] {
@@ -175,5 +232,40 @@ mod tests {
         {
             assert_eq!(bytes(n), words);
         }
+    }
+
+    #[test]
+    fn large_numbers_and_money_are_written_as_the_window_does() {
+        for (n, words) in [
+            (640, "640"),
+            (999, "999"),
+            (1_000, "1k"),
+            (640_400, "640k"),
+            (999_499, "999k"),
+            (999_500, "1M"),
+            (8_400_000, "8.4M"),
+            (8_449_000, "8.4M"),
+            (99_940_000, "99.9M"),
+            (640_000_000, "640M"),
+            (999_500_000, "1B"),
+            (1_234_000_000, "1.2B"),
+            (u64::MAX, "18446744073B"),
+        ] {
+            assert_eq!(short(n), words, "{n}");
+        }
+        for (usd, words) in [
+            (None, "not known"),
+            (Some(f64::NAN), "not known"),
+            (Some(0.0), "$0.00"),
+            (Some(0.004), "<$0.01"),
+            (Some(0.41), "$0.41"),
+            (Some(1_204.0), "$1,204.00"),
+            (Some(1e30), "$1000000000000000019884624838656.00"),
+        ] {
+            assert_eq!(money(usd), words);
+        }
+        assert_eq!(cost(Some(1.0), Some(CostSource::Table)), "$1.00 list price");
+        assert_eq!(cost(None, None), "cost not known");
+        assert_eq!((counted(1, "run"), counted(1204, "run")), ("1 run".to_owned(), "1,204 runs".to_owned()));
     }
 }

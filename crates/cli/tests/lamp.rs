@@ -307,6 +307,42 @@ fn what_matches_nothing_exits_3_and_what_matches_twice_1() {
 }
 
 #[test]
+fn closing_is_said_once_and_undone_by_activity_a22_a24() {
+    let home = Home::new();
+    for running in [None, Some(home.serve(&[]).0)] {
+        let status = home.lamp(&["status", "--json"]).json();
+        let label = label_of(&status, ID);
+        let closed = home.lamp(&["close", ID]).ok();
+        let expected = match running {
+            None => format!("Closed \"{label}\".\n"),
+            Some(_) => format!("\"{label}\" is closed already.\n"),
+        };
+        assert_eq!(closed, expected);
+        assert_eq!(home.lamp(&["close", ID]).ok(), format!("\"{label}\" is closed already.\n"));
+        let (code, why) = home.lamp(&["close", "--instance-id", "not a tty"]).failed();
+        assert_eq!(code, 1, "{why}");
+        assert_eq!(home.lamp(&["close", SHARED]).failed().0, 1, "two sessions have this id");
+        if let Some(running) = running {
+            assert_eq!(running.end("TERM").0, Some(0));
+        }
+    }
+}
+
+#[test]
+fn runs_and_services_are_told_with_and_without_an_engine_a130() {
+    let home = Home::new();
+    for running in [None, Some(home.serve(&[]).0)] {
+        assert_eq!(home.lamp(&["runs", "--json"]).json(), json!({"runs": [], "next": null, "total": 0}));
+        assert!(home.lamp(&["runs", "--limit", "3"]).ok().contains("No session has declared a run"));
+        assert_eq!(home.lamp(&["services", "--json"]).json(), json!([]));
+        assert!(home.lamp(&["services"]).ok().starts_with("No service has sent anything."));
+        if let Some(running) = running {
+            assert_eq!(running.end("TERM").0, Some(0));
+        }
+    }
+}
+
+#[test]
 fn wrong_usage_exits_2() {
     let home = Home::empty();
     for args in [
@@ -318,6 +354,9 @@ fn wrong_usage_exits_2() {
         &["resume"],
         &["serve", "--http", "0.0.0.0:0"],
         &["serve", "--http", "4318"],
+        &["close"],
+        &["runs", ""],
+        &["runs", "--limit", "0"],
     ] {
         assert_eq!(home.lamp(args).failed().0, 2, "{args:?}");
     }
