@@ -26,6 +26,11 @@ pub fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + Sync + 'static {
         status,
         sessions,
         session,
+        service,
+        traces,
+        trace,
+        runs,
+        run,
         set_label,
         close,
         set_cause,
@@ -61,6 +66,45 @@ async fn sessions(
 #[tauri::command]
 async fn session(host: State<'_, Host>, id: String) -> Result<Value, ApiError> {
     host.call("session", json!({ "id": id })).await
+}
+
+#[tauri::command]
+async fn service(host: State<'_, Host>, name: String, namespace: Option<String>) -> Result<Value, ApiError> {
+    host.call("service", json!({ "name": name, "namespace": namespace })).await
+}
+
+#[tauri::command]
+async fn traces(
+    host: State<'_, Host>,
+    service: Option<String>,
+    namespace: Option<String>,
+    session: Option<String>,
+    before: Option<String>,
+    limit: Option<u32>,
+) -> Result<Value, ApiError> {
+    let params = json!({
+        "service": service, "namespace": namespace, "session": session, "before": before, "limit": limit,
+    });
+    host.call("traces", params).await
+}
+
+#[tauri::command]
+async fn trace(host: State<'_, Host>, id: String) -> Result<Value, ApiError> {
+    host.call("trace", json!({ "id": id })).await
+}
+
+#[tauri::command]
+async fn runs(
+    host: State<'_, Host>,
+    before: Option<String>,
+    limit: Option<u32>,
+) -> Result<Value, ApiError> {
+    host.call("runs", json!({ "before": before, "limit": limit })).await
+}
+
+#[tauri::command]
+async fn run(host: State<'_, Host>, id: String) -> Result<Value, ApiError> {
+    host.call("run", json!({ "id": id })).await
 }
 
 #[tauri::command]

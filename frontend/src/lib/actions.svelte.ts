@@ -50,6 +50,30 @@ export class Actions {
     this.#router.go({ page: "session", id });
   }
 
+  openService(service: { name: string; namespace: string | null }): void {
+    this.#router.go({ page: "service", name: service.name, namespace: service.namespace });
+  }
+
+  openTrace(id: string): void {
+    this.#router.go({ page: "trace", id });
+  }
+
+  openRun(id: string): void {
+    this.#router.go({ page: "run", id });
+  }
+
+  openSetup(): void {
+    this.#router.go({ page: "setup" });
+  }
+
+  /** Copies something that is no command; `said` is the sentence, `shown` whether the text stands under it. */
+  async copy(text: string, said: string, shown = true): Promise<void> {
+    await this.#attempt(async () => {
+      await this.client.copyText(text);
+      this.say("done", said, shown ? text : null);
+    });
+  }
+
   async copyResume(card: SessionCard): Promise<void> {
     if (card.resume.command === null) {
       this.say("error", card.resume.reason === null ? "This session cannot be resumed." : `This session cannot be resumed: ${cleanLine(card.resume.reason)}`);
@@ -62,10 +86,7 @@ export class Actions {
   }
 
   async copyId(card: SessionCard): Promise<void> {
-    await this.#attempt(async () => {
-      await this.client.copyText(card.session_id);
-      this.say("done", "Session id copied", card.session_id);
-    });
+    await this.copy(card.session_id, "Session id copied");
   }
 
   async rename(card: SessionCard, typed: string): Promise<void> {

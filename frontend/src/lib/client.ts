@@ -4,7 +4,7 @@ import { Channel, invoke, isTauri } from "@tauri-apps/api/core";
 import { listen } from "@tauri-apps/api/event";
 import { Feed } from "./feed";
 import { HttpClient } from "./http";
-import type { SessionCard, SessionDetail, SessionPage, Status, StreamMessage } from "./types";
+import type { RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, Status, StreamMessage, Trace, TracePage } from "./types";
 
 export interface ApiError {
   code: string;
@@ -22,6 +22,16 @@ export interface ShellEvents {
   trayMissing(): void;
 }
 
+/** Which traces, newest first: of a service, or of a session. */
+export interface TraceQuery {
+  service?: string;
+  /** `null` is a service without a project; left out, any. */
+  namespace?: string | null;
+  session?: string;
+  before?: string;
+  limit?: number;
+}
+
 /** Sessions are named `agent:session_id` throughout. Every call rejects with an `ApiError`. */
 export interface Client {
   /** What only the desktop shell can do. */
@@ -31,6 +41,11 @@ export interface Client {
   status(): Promise<Status>;
   sessions(p: { before?: string; limit?: number; query?: string }): Promise<SessionPage>;
   session(id: string): Promise<SessionDetail>;
+  service(name: string, namespace: string | null): Promise<ServiceDetail>;
+  traces(p: TraceQuery): Promise<TracePage>;
+  trace(id: string): Promise<Trace>;
+  runs(p: { before?: string; limit?: number }): Promise<RunPage>;
+  run(id: string): Promise<RunDetail>;
   /** `null` goes back to the name it would have by itself. */
   setLabel(id: string, label: string | null): Promise<SessionCard>;
   closeSession(id: string): Promise<{ closed: number }>;
@@ -107,6 +122,27 @@ export class TauriClient implements Client {
   }
   session(id: string): Promise<SessionDetail> {
     return invoke("session", { id });
+  }
+  service(name: string, namespace: string | null): Promise<ServiceDetail> {
+    return invoke("service", { name, namespace: namespace ?? "" });
+  }
+  traces(p: TraceQuery): Promise<TracePage> {
+    return invoke("traces", {
+      service: p.service ?? null,
+      namespace: p.namespace === null ? "" : (p.namespace ?? null),
+      session: p.session ?? null,
+      before: p.before ?? null,
+      limit: p.limit ?? null,
+    });
+  }
+  trace(id: string): Promise<Trace> {
+    return invoke("trace", { id });
+  }
+  runs(p: { before?: string; limit?: number }): Promise<RunPage> {
+    return invoke("runs", { before: p.before ?? null, limit: p.limit ?? null });
+  }
+  run(id: string): Promise<RunDetail> {
+    return invoke("run", { id });
   }
   setLabel(id: string, label: string | null): Promise<SessionCard> {
     return invoke("set_label", { id, label });

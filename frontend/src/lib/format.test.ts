@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { bytes, count, DAY, day, HOUR, MINUTE, modelName, money, nextWaitChange, percent, SECOND, short, tildePath, tomorrowMorning, upcoming, wait } from "./format";
+import { bytes, count, DAY, day, duration, HOUR, MINUTE, modelName, money, nextWaitChange, percent, perMinute, SECOND, share, short, tildePath, tomorrowMorning, upcoming, wait } from "./format";
 
 const plain = (s: string): string => s.replaceAll("\u00a0", " ");
 
@@ -105,4 +105,19 @@ test("what lies ahead is told by clock, then by day", () => {
 test("small words", () => {
   expect([count(1, "file"), count(4, "file"), count(1_204, "session"), count(2, "branch", "branches")]).toEqual(["1 file", "4 files", "1,204 sessions", "2 branches"]);
   expect([tildePath("/home/ada/src"), tildePath("/root"), tildePath("/srv/home/ada")]).toEqual(["~/src", "~", "/srv/home/ada"]);
+});
+
+test.each<[number, string]>([
+  [-5, "0 ms"], [0, "0 ms"], [0.4, "1 µs"], [640, "640 µs"], [1_000, "1 ms"], [4_230, "4.2 ms"], [9_949, "9.9 ms"], [9_951, "10 ms"], [412_400, "412 ms"], [999_499, "999 ms"],
+  [999_500, "1.00 s"], [1_940_000, "1.94 s"], [9_994_999, "9.99 s"], [9_995_000, "10 s"], [41_230_000, "41.2 s"], [59_949_999, "59.9 s"], [59_950_000, "1 min"], [124_000_000, "2 min 4 s"], [3_599_400_000, "59 min 59 s"], [3_599_600_000, "1 h"], [3_780_000_000, "1 h 3 min"], [200_000_000_000, "2 d"],
+])("%i µs lasted %s", (us, said) => {
+  expect(duration(us).replaceAll("\u00a0", " ")).toBe(said);
+});
+
+test.each<[number, string]>([[-1, "0 %"], [0, "0 %"], [0.0004, "<0.1 %"], [0.001, "0.1 %"], [0.0129, "1.2 %"], [0.03, "3 %"], [0.0994, "9.9 %"], [0.4999, "49 %"], [0.9999, "99 %"], [1, "100 %"], [7, "100 %"]])("a share of %f is %s", (part, said) => {
+  expect(share(part).replaceAll("\u00a0", " ")).toBe(said);
+});
+
+test.each<[number, string]>([[0, "0 / min"], [0.04, "<0.1 / min"], [0.4, "0.4 / min"], [9, "9 / min"], [9.9, "9.9 / min"], [42.4, "42 / min"], [98_765, "99k / min"]])("%f a minute is %s", (n, said) => {
+  expect(perMinute(n).replaceAll("\u00a0", " ")).toBe(said);
 });

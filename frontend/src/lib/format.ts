@@ -108,6 +108,38 @@ export function percentOf(part: number, whole: number): number {
   return whole <= 0 ? 0 : Math.min(100, Math.max(0, Math.floor((part / whole) * 100)));
 }
 
+/** A share from 0 to 1: `0 %`, `<0.1 %`, `1.2 %`, `48 %`; 100 % only when it is all. */
+export function share(part: number): string {
+  const value = Math.min(1, Math.max(0, part)) * 100;
+  if (value === 0) return `0${NB}%`;
+  if (value < 0.1) return `<0.1${NB}%`;
+  return `${value < 9.95 ? tenthDown(value) : String(Math.floor(value))}${NB}%`;
+}
+
+function tenthDown(n: number): string {
+  return (Math.floor(n * 10 + 1e-9) / 10).toFixed(1).replace(/\.0$/, "");
+}
+
+/** A length of time in microseconds, three digits of it: `640 µs`, `4.2 ms`, `412 ms`, `1.94 s`, `2 min 4 s`, `1 h 3 min`. */
+export function duration(us: number): string {
+  const t = Math.max(0, us);
+  if (t === 0) return `0${NB}ms`;
+  if (t < 1_000) return `${String(Math.max(1, Math.round(t)))}${NB}µs`;
+  if (t < 9_950) return `${tenth(t / 1_000)}${NB}ms`;
+  if (t < 999_500) return `${String(Math.round(t / 1_000))}${NB}ms`;
+  if (t < 9_995_000) return `${(t / 1_000_000).toFixed(2)}${NB}s`;
+  if (t < 59_950_000) return `${tenth(t / 1_000_000)}${NB}s`;
+  const seconds = Math.round(t / 1_000_000);
+  if (seconds < 3_600) return `${String(Math.floor(seconds / 60))}${NB}min${seconds % 60 === 0 ? "" : `${NB}${String(seconds % 60)}${NB}s`}`;
+  return wait(seconds * SECOND);
+}
+
+/** A rate: `42 / min`, `0.4 / min`, `<0.1 / min`. */
+export function perMinute(n: number): string {
+  const value = n <= 0 ? "0" : n < 0.1 ? "<0.1" : n < 9.95 ? tenth(n) : short(n);
+  return `${value}${NB}/${NB}min`;
+}
+
 /** `640 MB`, decimal units as file managers count. */
 export function bytes(n: number): string {
   if (n < 1_000) return `${String(n)}${NB}B`;

@@ -147,6 +147,24 @@ test("requests are spelt as the contract says, and refusals carry its words", as
     'POST /api/v1/causes/c%2F1 {"type":"snooze","until_ms":7}',
     'POST /api/v1/sessions/close {"session_id":"claude-code:x"}',
   ]);
+  asked.length = 0;
+  answer = (url) => Response.json(url.includes("/runs/") ? { run: {}, members: [{ card: c, depth: 0, parent: null }] } : {});
+  await client.service("a/b ü", null);
+  await client.service("a", "x&y");
+  await client.traces({ service: "a", namespace: null, before: "c d" });
+  await client.traces({ session: "claude-code:1", limit: 3 });
+  await client.trace("0af7/../x");
+  await client.runs({ limit: 2 });
+  await client.run("nightly 42");
+  expect(asked.map((a) => `${a.method} ${a.url}`)).toEqual([
+    "GET /api/v1/services/a%2Fb%20%C3%BC?namespace=",
+    "GET /api/v1/services/a?namespace=x%26y",
+    "GET /api/v1/traces?service=a&namespace=&before=c+d",
+    "GET /api/v1/traces?session=claude-code%3A1&limit=3",
+    "GET /api/v1/traces/0af7%2F..%2Fx",
+    "GET /api/v1/runs?limit=2",
+    "GET /api/v1/runs/nightly%2042",
+  ]);
   answer = () => Response.json({ code: "not_found", message: "There is no such session." }, { status: 404 });
   await expect(client.session("x")).rejects.toMatchObject({ code: "not_found", message: "There is no such session." });
 });

@@ -1,10 +1,10 @@
 // The browser host: `lamp serve --ui`. The token comes in the fragment, leaves the address bar at once, and travels in a
 // header only.
-import type { ApiError, CauseAction, Client, Connection, ShellEvents } from "./client";
+import type { ApiError, CauseAction, Client, Connection, ShellEvents, TraceQuery } from "./client";
 import { Feed } from "./feed";
 import { idOf } from "./sections";
 import { EventStreamParser } from "./sse";
-import type { SessionCard, SessionDetail, SessionPage, Status, StreamMessage } from "./types";
+import type { RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, Status, StreamMessage, Trace, TracePage } from "./types";
 
 const TOKEN_KEY = "lamplight.token";
 /** The server sends a heartbeat every 15 s; twice that without a byte means the line is dead. */
@@ -113,12 +113,7 @@ export class HttpClient implements Client {
   }
 
   async sessions(p: { before?: string; limit?: number; query?: string }): Promise<SessionPage> {
-    const query = new URLSearchParams();
-    if (p.before !== undefined) query.set("before", p.before);
-    if (p.limit !== undefined) query.set("limit", String(p.limit));
-    if (p.query !== undefined && p.query !== "") query.set("q", p.query);
-    const text = query.toString();
-    const page = await this.#json<SessionPage>(`/api/v1/sessions${text === "" ? "" : `?${text}`}`);
+    const page = await this.#json<SessionPage>(`/api/v1/sessions${asked({ before: p.before, limit: p.limit, q: p.query === "" ? undefined : p.query })}`);
     this.#learn(page.sessions);
     return page;
   }
@@ -126,6 +121,28 @@ export class HttpClient implements Client {
   async session(id: string): Promise<SessionDetail> {
     const detail = await this.#json<SessionDetail>(`/api/v1/sessions/${encodeURIComponent(id)}`);
     this.#learn([detail.card]);
+    return detail;
+  }
+
+  service(name: string, namespace: string | null): Promise<ServiceDetail> {
+    return this.#json(`/api/v1/services/${encodeURIComponent(name)}${asked({ namespace: namespace ?? "" })}`);
+  }
+
+  traces(p: TraceQuery): Promise<TracePage> {
+    return this.#json(`/api/v1/traces${asked({ ...p, namespace: p.namespace === null ? "" : p.namespace })}`);
+  }
+
+  trace(id: string): Promise<Trace> {
+    return this.#json(`/api/v1/traces/${encodeURIComponent(id)}`);
+  }
+
+  runs(p: { before?: string; limit?: number }): Promise<RunPage> {
+    return this.#json(`/api/v1/runs${asked(p)}`);
+  }
+
+  async run(id: string): Promise<RunDetail> {
+    const detail = await this.#json<RunDetail>(`/api/v1/runs/${encodeURIComponent(id)}`);
+    this.#learn(detail.members.map((m) => m.card));
     return detail;
   }
 
@@ -196,6 +213,14 @@ export class HttpClient implements Client {
     if (!response.ok) throw await refusal(response);
     return response;
   }
+}
+
+/** The query part of an address; what is not given is left out. */
+function asked(params: Record<string, string | number | undefined>): string {
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(params)) if (value !== undefined) query.set(key, String(value));
+  const text = query.toString();
+  return text === "" ? "" : `?${text}`;
 }
 
 function post(body: object): RequestInit {

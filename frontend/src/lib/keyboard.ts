@@ -68,6 +68,10 @@ export class Keyboard {
       case "now":
         this.#router.go({ page: "now" });
         return true;
+      case "services":
+      case "runs":
+        this.#router.go({ page: command.do });
+        return true;
       case "archive":
         this.#router.go({ page: "archive", query: "" });
         return true;

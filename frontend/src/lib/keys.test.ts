@@ -46,6 +46,8 @@ test.each<[string, Partial<Where>, string]>([
   ["7", {}, "nothing"],
   ["g", {}, "g"],
   ["n", { afterG: true }, "now"],
+  ["s", { afterG: true }, "services"],
+  ["r", { afterG: true }, "runs"],
   ["a", { afterG: true }, "archive"],
   ["n", {}, "nothing"],
   ["ContextMenu", {}, "menu"],

@@ -4,7 +4,7 @@ import { CHIPS } from "./store.svelte";
 
 export type Command =
   | { do: "move"; by: 1 | -1 }
-  | { do: "copy" | "rename" | "snooze" | "handled" | "why" | "close" | "undo" | "filter" | "search" | "palette" | "now" | "archive" | "menu" | "escape" }
+  | { do: "copy" | "rename" | "snooze" | "handled" | "why" | "close" | "undo" | "filter" | "search" | "palette" | "now" | "services" | "runs" | "archive" | "menu" | "escape" }
   | { do: "chip"; chip: Chip };
 
 export interface Pressed {
@@ -43,6 +43,8 @@ export function commandFor(e: Pressed, at: Where): Command | "g" | null {
   if (at.typing) return null;
   if (at.afterG) {
     if (key === "n") return { do: "now" };
+    if (key === "s") return { do: "services" };
+    if (key === "r") return { do: "runs" };
     if (key === "a") return { do: "archive" };
   }
   if (key === "ContextMenu" || (key === "F10" && e.shiftKey)) return { do: "menu" };

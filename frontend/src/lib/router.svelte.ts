@@ -2,20 +2,40 @@
 import { tick } from "svelte";
 import { focusSession } from "./dom";
 
-export type Route = { page: "now" } | { page: "archive"; query: string } | { page: "session"; id: string };
+export type Route =
+  | { page: "now" }
+  | { page: "services" }
+  | { page: "service"; name: string; namespace: string | null }
+  | { page: "trace"; id: string }
+  | { page: "runs" }
+  | { page: "run"; id: string }
+  | { page: "archive"; query: string }
+  | { page: "session"; id: string }
+  | { page: "setup" };
 
 export function parseRoute(hash: string): Route {
   const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
   const [page, ...rest] = path.split("/");
-  if (page === "archive") return { page: "archive", query: new URLSearchParams(query).get("q") ?? "" };
-  if (page === "session" && rest.length > 0) {
-    try {
-      return { page: "session", id: decodeURIComponent(rest.join("/")) };
-    } catch {
-      return { page: "now" };
-    }
+  const params = new URLSearchParams(query);
+  if (page === "archive") return { page: "archive", query: params.get("q") ?? "" };
+  if (page === "services" || page === "runs" || page === "setup") return { page };
+  if (rest.length === 0) return { page: "now" };
+  let name;
+  try {
+    name = decodeURIComponent(rest.join("/"));
+  } catch {
+    return { page: "now" };
   }
-  return { page: "now" };
+  switch (page) {
+    case "service":
+      return { page, name, namespace: params.get("project") };
+    case "trace":
+    case "run":
+    case "session":
+      return { page, id: name };
+    default:
+      return { page: "now" };
+  }
 }
 
 export function routeHash(route: Route): string {
@@ -24,8 +44,16 @@ export function routeHash(route: Route): string {
       return "#/";
     case "archive":
       return route.query === "" ? "#/archive" : `#/archive?${new URLSearchParams({ q: route.query }).toString()}`;
+    case "services":
+    case "runs":
+    case "setup":
+      return `#/${route.page}`;
+    case "service":
+      return `#/service/${encodeURIComponent(route.name)}${route.namespace === null ? "" : `?${new URLSearchParams({ project: route.namespace }).toString()}`}`;
+    case "trace":
+    case "run":
     case "session":
-      return `#/session/${encodeURIComponent(route.id)}`;
+      return `#/${route.page}/${encodeURIComponent(route.id)}`;
   }
 }
 

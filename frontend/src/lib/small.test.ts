@@ -4,19 +4,26 @@ import { card } from "../fixtures/build";
 import { byDay } from "./archive.svelte";
 import { pieces } from "./marks";
 import { parseRoute, routeHash, type Route } from "./router.svelte";
-import { notShown, sourceName, summarise } from "./sources";
+import { notShown, receivers, sourceName, summarise } from "./sources";
 
 test.each<[Route, string]>([
   [{ page: "now" }, "#/"],
   [{ page: "archive", query: "" }, "#/archive"],
   [{ page: "archive", query: "a b&c=ü" }, "#/archive?q=a+b%26c%3D%C3%BC"],
   [{ page: "session", id: "claude-code:7c1e" }, "#/session/claude-code%3A7c1e"],
+  [{ page: "services" }, "#/services"],
+  [{ page: "service", name: "a/b?c#d", namespace: null }, "#/service/a%2Fb%3Fc%23d"],
+  [{ page: "service", name: "請求書", namespace: "x&y=ü" }, "#/service/%E8%AB%8B%E6%B1%82%E6%9B%B8?project=x%26y%3D%C3%BC"],
+  [{ page: "service", name: "a", namespace: "" }, "#/service/a?project="],
+  [{ page: "trace", id: "0af7651916cd43dd8448eb211c80319c" }, "#/trace/0af7651916cd43dd8448eb211c80319c"],
+  [{ page: "runs" }, "#/runs"],
+  [{ page: "run", id: "nightly 42/é" }, "#/run/nightly%2042%2F%C3%A9"],
 ])("route %o there and back", (route, hash) => {
   expect(routeHash(route)).toBe(hash);
   expect(parseRoute(hash)).toEqual(route);
 });
 
-test.each(["", "#", "#/nowhere", "#/session", "#/session/%E0%A4%A"])("an address that means nothing is Now: %s", (hash) => {
+test.each(["", "#", "#/nowhere", "#/session", "#/session/%E0%A4%A", "#/service", "#/run"])("an address that means nothing is Now: %s", (hash) => {
   expect(parseRoute(hash)).toEqual({ page: "now" });
 });
 
@@ -34,7 +41,7 @@ test("days head the sessions below them", () => {
 });
 
 test("sources are told by agent, from the worst of what it is read through", () => {
-  const all = sources(0);
+  const all = sources(0).filter((s) => s.name !== "otlp");
   const words = (list: typeof all): string[] => summarise(list).map((s) => `${s.dot} ${s.name}: ${s.words}`);
   expect(words(all)).toEqual(["live Claude Code: live", "live Codex: live"]);
   expect(words(all.map((s) => (s.name === "codex locks" ? { ...s, state: "absent" } : s)))).toEqual(["live Claude Code: live", "part Codex: files only"]);
@@ -52,4 +59,13 @@ test("what is not shown is counted, and nothing is said when all is shown", () =
   const none = { zombie: 0, subagent: 0, title_thread: 0, spare: 0, muted: 0 };
   expect(notShown(none)).toBeNull();
   expect(notShown({ ...none, zombie: 1, subagent: 12, spare: 2 })).toBe("1 empty session, 12 subagents, 2 spare processes");
+});
+
+test("where telemetry is received: HTTP first, then gRPC; nothing that is no address", () => {
+  const at = (path: string): unknown => receivers([{ name: "otlp", path, state: "ok", files: 0, bytes: 0, skipped: 0, issues: [], last_fact_at_ms: null }]);
+  expect(at("127.0.0.1:4318, 127.0.0.1:4317")).toEqual({ http: "127.0.0.1:4318", grpc: "127.0.0.1:4317" });
+  expect(at("[::1]:4318")).toEqual({ http: "[::1]:4318", grpc: null });
+  expect(at("")).toEqual({ http: null, grpc: null });
+  expect(at("$(rm -rf ~):1")).toEqual({ http: null, grpc: null });
+  expect(receivers([])).toEqual({ http: null, grpc: null });
 });

@@ -46,6 +46,13 @@ export function summarise(sources: SourceView[]): SourceSummary[] {
   });
 }
 
+/** Addresses telemetry is received at, as the source tells them: HTTP first, then gRPC; what is not listened on is null. */
+export function receivers(sources: SourceView[]): { http: string | null; grpc: string | null } {
+  const source = sources.find((s) => s.name === "otlp");
+  const addresses = source === undefined ? [] : source.path.split(",").map((a) => a.trim()).filter((a) => /^[\w.:[\]-]+:\d+$/.test(a));
+  return { http: addresses[0] ?? null, grpc: addresses[1] ?? null };
+}
+
 /** What is not shown, counted: `3 empty sessions, 12 subagents` or null when everything is shown. */
 export function notShown(hidden: Hidden): string | null {
   const parts: [number, string][] = [

@@ -5,7 +5,8 @@ import { cleanLine } from "./clean";
 import type { Clock } from "./clock.svelte";
 import { today } from "./format";
 import { arrange, idOf, laneOf, nextTurn, projects, type Arrangement } from "./sections";
-import type { Hidden, ImportProgress, SessionCard, SourceView, StreamMessage, Worktree } from "./types";
+import { reuse } from "./services";
+import type { Hidden, ImportProgress, Service, SessionCard, SourceView, StreamMessage, Worktree } from "./types";
 import { calling, describe } from "./words";
 
 export const CHIPS = ["all", "needs", "working", "background", "quiet", "uncommitted"] as const;
@@ -24,6 +25,12 @@ function savedChip(): Chip {
   return CHIPS.find((chip) => chip === saved) ?? "all";
 }
 
+/** What a message said of sessions. */
+export interface Change {
+  upserted: SessionCard[];
+  removed: string[];
+}
+
 /** A reason not to move anything: a hand is on it. */
 export type Hold = "pointer" | "menu" | "evidence" | "rename";
 
@@ -33,6 +40,7 @@ export class Store {
   /** Live sessions by id. Replaced, never mutated, so a card that did not change is not drawn again. */
   cards = $state.raw<ReadonlyMap<string, SessionCard>>(new Map());
   worktrees = $state.raw<Worktree[]>([]);
+  services = $state.raw<Service[]>([]);
   sources = $state.raw<SourceView[]>([]);
   archived = $state(0);
   hidden = $state.raw<Hidden>({ zombie: 0, subagent: 0, title_thread: 0, spare: 0, muted: 0 });
@@ -48,6 +56,8 @@ export class Store {
   chip = $state<Chip>(savedChip());
   project = $state<string | null>(null);
   filter = $state("");
+  /** Kept while a service's page is looked at. */
+  serviceFilter = $state("");
   renaming = $state<string | null>(null);
   /** Said once by a screen reader. */
   announcement = $state("");
@@ -57,6 +67,7 @@ export class Store {
   readonly #holds = new Set<Hold>();
   readonly #gone = new Map<string, SessionCard>();
   readonly #announced = new Set<string>();
+  readonly #listeners = new Set<(change: Change) => void>();
   #rest: ReturnType<typeof setTimeout> | undefined;
   #turn: ReturnType<typeof setTimeout> | undefined;
 
@@ -125,6 +136,7 @@ export class Store {
     if (message.type === "snapshot") {
       this.cards = new Map(message.sessions.map((card) => [idOf(card), card]));
       this.worktrees = message.worktrees;
+      this.services = reuse(this.services, message.services);
       this.sources = message.sources;
       this.archived = message.archived;
       this.hidden = message.hidden;
@@ -141,6 +153,7 @@ export class Store {
       for (const card of message.upserted) cards.set(idOf(card), card);
       this.cards = cards;
       this.worktrees = message.worktrees ?? this.worktrees;
+      if (message.services !== null) this.services = reuse(this.services, message.services);
       this.sources = message.sources ?? this.sources;
       this.archived = message.archived ?? this.archived;
       this.hidden = message.hidden ?? this.hidden;
@@ -149,8 +162,16 @@ export class Store {
     // Words and order depend on the time by the minute only; a moment per message would word every card again.
     if (Math.abs(now - this.#moment) >= MOMENT_MS) this.#moment = now;
     this.heardAt = now;
+    const change = message.type === "snapshot" ? { upserted: message.sessions, removed: [] } : { upserted: message.upserted, removed: message.removed };
+    for (const listener of this.#listeners) listener(change);
     this.#announceNew(message.type === "snapshot" ? message.sessions : message.upserted, now);
     this.#sleepUntilNextTurn();
+  }
+
+  /** Tells of every message, one by one: pages that show more than the status decide by it whether to read again. */
+  onChange(listener: (change: Change) => void): () => void {
+    this.#listeners.add(listener);
+    return () => { this.#listeners.delete(listener); };
   }
 
   setConnection(state: Connection, error?: ApiError): void {

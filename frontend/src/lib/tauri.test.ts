@@ -68,6 +68,12 @@ test("commands are spelt as the shell knows them", async () => {
   await c.setLabel("claude-code:1", null);
   await c.setCause("c1", { type: "dismiss" });
   await c.copyResume("claude-code:1");
+  await c.service("a", null);
+  await c.traces({ service: "a", namespace: null, limit: 5 });
+  await c.traces({ session: "claude-code:1" });
+  await c.trace("0af7");
+  await c.runs({ before: "x" });
+  await c.run("r");
   await c.openFolder("claude-code:1");
   c.setOnScreen(null);
   expect(shell.calls).toEqual([
@@ -76,6 +82,12 @@ test("commands are spelt as the shell knows them", async () => {
     ["set_label", { id: "claude-code:1", label: null }],
     ["set_cause", { causeId: "c1", action: { type: "dismiss" } }],
     ["copy_resume", { id: "claude-code:1" }],
+    ["service", { name: "a", namespace: "" }],
+    ["traces", { service: "a", namespace: "", session: null, before: null, limit: 5 }],
+    ["traces", { service: null, namespace: null, session: "claude-code:1", before: null, limit: null }],
+    ["trace", { id: "0af7" }],
+    ["runs", { before: "x", limit: null }],
+    ["run", { id: "r" }],
     ["open_folder", { id: "claude-code:1" }],
     ["set_on_screen", { id: null }],
   ]);
