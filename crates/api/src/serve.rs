@@ -11,6 +11,7 @@ pub mod guard;
 mod listeners;
 mod metrics;
 mod otlp;
+mod peer;
 mod routes;
 mod stream;
 pub mod token;

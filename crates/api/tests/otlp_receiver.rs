@@ -142,13 +142,21 @@ fn log_records(ids: impl IntoIterator<Item = u32>) -> Value {
         "scopeLogs": [{"scope": {"name": "app"}, "logRecords": records}]}]})
 }
 
+/// A field of bytes in protobuf.
+fn field(tag: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![tag << 3 | 2];
+    let mut length = bytes.len();
+    while length > 0x7f {
+        out.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+        length >>= 7;
+    }
+    out.push(u8::try_from(length).unwrap());
+    out.extend_from_slice(bytes);
+    out
+}
+
 /// The same in protobuf, by hand: what prost would write is tested with the clients' own bytes.
 fn protobuf_record(n: u8) -> Vec<u8> {
-    fn field(tag: u8, bytes: &[u8]) -> Vec<u8> {
-        let mut out = vec![tag << 3 | 2, u8::try_from(bytes.len()).unwrap()];
-        out.extend_from_slice(bytes);
-        out
-    }
     let text =
         |key: &str, value: &str| [field(1, key.as_bytes()), field(2, &field(1, value.as_bytes()))].concat();
     let resource = field(1, &field(1, &text("service.name", "bot")));
@@ -312,6 +320,70 @@ fn a_token_is_needed_once_one_is_configured() {
     assert_eq!(grpc(&host, GRPC_LOGS, &[("authorization", &bearer)], framed(0, &protobuf_record(1))).code, 0);
 }
 
+/// Runs `act` on a thread with the rights of another user; `None` where only root could, and this is not root.
+#[cfg(target_os = "linux")]
+fn as_another_user<T: Send>(act: impl FnOnce() -> T + Send) -> Option<T> {
+    rustix::process::geteuid().is_root().then(|| {
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                // Of this thread alone: the system call, not the C library's function.
+                rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(65_534)).unwrap();
+                act()
+            });
+            other.join().unwrap()
+        })
+    })
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn another_user_of_the_machine_sends_nothing_without_a_token() {
+    let hex = "a1".repeat(32);
+    let body = log_records([1]).to_string();
+    let json_type = ("Content-Type", "application/json");
+    let bearer = format!("Bearer {hex}");
+
+    let open = Host::new();
+    let refused = as_another_user(|| {
+        let answer = open.export(LOGS, &[json_type], body.as_bytes());
+        (
+            answer.status,
+            answer.json()["message"].to_string(),
+            grpc(&open, GRPC_LOGS, &[], framed(0, &protobuf_record(1))).code,
+        )
+    });
+    if let Some((status, message, code)) = refused {
+        assert_eq!((status, code), (403, 7));
+        assert!(message.contains("[otlp] token"), "it says what to do: {message}");
+        assert_eq!(open.services(), []);
+    }
+    // What nobody holds any more when it is looked at is not let in by that either.
+    let hang_up = || {
+        let mut stream = TcpStream::connect(open.http()).unwrap();
+        write!(stream, "POST {LOGS} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", open.http(), body.len()).unwrap();
+    };
+    as_another_user(|| (0..50).for_each(|_| hang_up()));
+    assert_eq!(
+        exchange(open.http(), "GET", "/healthz", &[("Host", "localhost")], b"").status,
+        200,
+        "they were served"
+    );
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(open.services(), []);
+    }
+
+    // A token, where one is configured, is what says who may.
+    let with_token = Host::with(GrpcAddress::At("127.0.0.1:0".parse().unwrap()), Some(&hex));
+    let allowed = as_another_user(|| {
+        let headers = [json_type, ("Authorization", bearer.as_str())];
+        let over_grpc =
+            grpc(&with_token, GRPC_LOGS, &[("authorization", &bearer)], framed(0, &protobuf_record(1)));
+        (with_token.export(LOGS, &headers, body.as_bytes()).status, over_grpc.code)
+    });
+    assert!(matches!(allowed, None | Some((200, 0))), "{allowed:?}");
+    assert_eq!(open.json(LOGS, &log_records([1])).status, 200, "our own processes go on");
+}
+
 #[test]
 fn slow_and_idle_connections_keep_nobody_out() {
     let host = Host::new();
@@ -331,6 +403,62 @@ fn slow_and_idle_connections_keep_nobody_out() {
         .collect();
     assert_eq!(host.json(LOGS, &log_records([1])).status, 200);
     drop(slow);
+}
+
+#[test]
+fn connections_that_say_nothing_whole_lose_their_places() {
+    let host = Host::new();
+    // More than there are places, over both listeners: heads that stop in the middle, prefaces that never come.
+    let slow: Vec<TcpStream> = (0..600)
+        .map(|i| {
+            let mut stream = TcpStream::connect(if i % 2 == 0 { host.http() } else { host.grpc() }).unwrap();
+            stream
+                .write_all(if i % 2 == 0 { b"POST /v1/logs HTTP/1.1\r\nHost: lo" } else { b"PRI * HTTP" })
+                .unwrap();
+            stream
+        })
+        .collect();
+    // Both wait until the places are free, with all of the slow ones still there.
+    assert_eq!(host.json(LOGS, &log_records([1])).status, 200);
+    assert_eq!(grpc(&host, GRPC_LOGS, &[], framed(0, &protobuf_record(1))).code, 0);
+    drop(slow);
+}
+
+#[test]
+fn depth_and_width_of_a_record_are_harmless_in_both_encodings() {
+    let host = Host::new();
+    let now_ns = u64::try_from(lamplight_engine::clock::now().0).unwrap() * 1_000_000;
+    let resource = field(1, &field(1, &[field(1, b"service.name"), field(2, &field(1, b"bot"))].concat()));
+    let record = |n: u64, more: &[u8]| field(2, &[&[0x09][..], &(now_ns + n).to_le_bytes(), more].concat());
+    let wide: Vec<u8> = (0..10_000)
+        .flat_map(|i: i32| {
+            field(6, &[field(1, format!("a{i}").as_bytes()), field(2, &field(1, b"v"))].concat())
+        })
+        .collect();
+    // An array in an array, as a body and as an attribute's value.
+    let deep = (0..1_000).fold(field(1, b"end"), |inner, _| field(5, &field(1, &inner)));
+    let as_attribute = field(6, &[field(1, b"deep"), field(2, &deep)].concat());
+    // Groups, which protobuf has and OTLP never had, nested a thousand times.
+    let groups = [[0x7b].repeat(1_000), [0x7c].repeat(1_000)].concat();
+    let body = |records: &[Vec<u8>]| field(1, &[resource.clone(), field(2, &records.concat())].concat());
+    let taken =
+        body(&[record(1, &wide), record(2, &field(5, &deep)), record(3, &as_attribute), record(4, b"")]);
+    let protobuf = [("Content-Type", "application/x-protobuf")];
+    assert_eq!(host.export(LOGS, &protobuf, &taken).status, 200);
+    assert_eq!(host.services()[0].calls, 4);
+    let answer = host.export(LOGS, &protobuf, &body(&[record(5, &groups), record(6, b"")]));
+    assert_eq!(answer.status, 200, "one of two: the other one nests too deep");
+    let services = std::iter::repeat_with(|| host.services()).find(|s| s[0].calls == 5).unwrap();
+    assert_eq!(services.len(), 1);
+
+    let value = format!("{}{}{}", "{\"arrayValue\":{\"values\":[".repeat(1_000), "{}", "]}}".repeat(1_000));
+    let nested = format!(
+        r#"{{"resourceLogs":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"deep"}}}}]}},
+        "scopeLogs":[{{"logRecords":[{{"timeUnixNano":"{now_ns}","body":{value}}}]}}]}}]}}"#
+    );
+    assert_eq!(host.export(LOGS, &[("Content-Type", "application/json")], nested.as_bytes()).status, 200);
+    let bottomless = "[".repeat(1_000_000);
+    assert_eq!(host.export(LOGS, &[("Content-Type", "application/json")], bottomless.as_bytes()).status, 400);
 }
 
 #[test]

@@ -208,6 +208,22 @@ def quiet(engine, at_most=None):
     return lowest
 
 
+def open_all_readers(engine):
+    """Makes the engine open as many connections to its database as it ever does: one per reader that reads at the same time."""
+    def read():
+        connection = engine.connection()
+        for _ in range(20):
+            connection.request("GET", "/api/v1/sessions?limit=200", headers=engine.headers())
+            connection.getresponse().read()
+        connection.close()
+
+    readers = [threading.Thread(target=read) for _ in range(16)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+
+
 def figure(engine, name):
     connection = engine.connection()
     connection.request("GET", "/metrics", headers=engine.headers())
@@ -255,6 +271,7 @@ def measure(setting):
         # What is opened once and kept, and what memory a first use takes, is there after a few seconds of the same.
         warm = Load(setting, engine, home, data, people)
         begun = warm.run(5)
+        open_all_readers(engine)
         before = quiet(engine)
         messages_before = figure(engine, 'lamplight_imported{what="messages"}') - warm.lines
         load = Load(setting, engine, home, data, people)

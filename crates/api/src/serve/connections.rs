@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -12,6 +12,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
+use tower::Layer;
+
+use super::peer::{Peer, Peers};
 
 /// Connections of one listener at a time; the next ones wait in the kernel's backlog. Far above what a UI with its
 /// stream, a few exporters and scripts open, and far below the usual limit of 1,024 open files.
@@ -47,22 +50,23 @@ pub(super) async fn serve_all(incoming: Vec<(Incoming, Router)>, stop: watch::Re
 }
 
 async fn serve(listener: Incoming, router: Router, mut stop: watch::Receiver<bool>) {
-    let free = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let (free, peers) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), Peers::new());
     let open = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
             // Err means the sender is gone, which is a stop as well.
             _ = stop.wait_for(|stop| *stop) => break,
-            accepted = accept(&listener, &free) => accepted,
+            accepted = accept(&listener, &free, peers) => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => {
+            Ok((stream, peer, permit)) => {
+                let service = Extension(peer).layer(router.clone());
                 let connection = open.watch(
                     http1::Builder::new()
                         .timer(TokioTimer::new())
                         .header_read_timeout(HEADER_READ_TIMEOUT)
                         .max_header_size(MAX_HEADER_BYTES)
-                        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone())),
+                        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)),
                 );
                 tokio::spawn(async move {
                     // A client that went away mid-request is its own affair; what failed here was answered and logged there.
@@ -88,16 +92,19 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 async fn accept(
     listener: &Incoming,
     free: &Arc<Semaphore>,
-) -> io::Result<(Box<dyn Stream>, tokio::sync::OwnedSemaphorePermit)> {
+    peers: Peers,
+) -> io::Result<(Box<dyn Stream>, Peer, tokio::sync::OwnedSemaphorePermit)> {
     let permit = Arc::clone(free).acquire_owned().await.map_err(io::Error::other)?;
-    let stream: Box<dyn Stream> = match listener {
+    let (stream, peer): (Box<dyn Stream>, Peer) = match listener {
         Incoming::Tcp(listener) => {
-            let (stream, _) = listener.accept().await?;
+            let (stream, peer) = listener.accept().await?;
             // Changes are small writes that somebody waits for.
             stream.set_nodelay(true)?;
-            Box::new(stream)
+            let peer = peers.of(peer, stream.local_addr()?);
+            (Box::new(stream), peer)
         }
-        Incoming::Unix(listener) => Box::new(listener.accept().await?.0),
+        // Nobody else can open it.
+        Incoming::Unix(listener) => (Box::new(listener.accept().await?.0), Peer::Own),
     };
-    Ok((stream, permit))
+    Ok((stream, peer, permit))
 }

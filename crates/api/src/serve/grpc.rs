@@ -23,6 +23,7 @@ use tonic::{Code, Status};
 
 use super::guard;
 use super::otlp::{BODY_TIMEOUT, Intake, MAX_BODY_BYTES, Refused};
+use super::peer::{Peer, Peers};
 
 /// Where gRPC listens unless told otherwise: the port exporters use by default.
 pub const DEFAULT_GRPC: SocketAddr =
@@ -52,7 +53,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Serves until `stop` says so. The connections' tasks are owned here and end with it.
 pub(super) async fn serve(listener: TcpListener, port: u16, intake: Intake, mut stop: watch::Receiver<bool>) {
     let free = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let host = Host { intake, port, calls: Arc::new(Semaphore::new(MAX_CALLS)) };
+    let (peers, calls) = (Peers::new(), Arc::new(Semaphore::new(MAX_CALLS)));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -62,12 +63,14 @@ pub(super) async fn serve(listener: TcpListener, port: u16, intake: Intake, mut 
             Some(_) = connections.join_next() => continue,
             accepted = async {
                 let permit = Arc::clone(&free).acquire_owned().await.map_err(std::io::Error::other)?;
-                listener.accept().await.map(|(stream, _)| (stream, permit))
+                listener.accept().await.map(|(stream, peer)| (stream, peer, permit))
             } => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => {
-                let (host, stop) = (host.clone(), stop.clone());
+            Ok((stream, peer, permit)) => {
+                let peer = stream.local_addr().map_or(Peer::Other, |own| peers.of(peer, own));
+                let (intake, calls, stop) = (intake.clone(), Arc::clone(&calls), stop.clone());
+                let host = Host { intake, port, peer, calls };
                 connections.spawn(async move {
                     connection(stream, host, stop).await;
                     drop(permit);
@@ -131,6 +134,7 @@ async fn begins(stream: &TcpStream) -> bool {
 struct Host {
     intake: Intake,
     port: u16,
+    peer: Peer,
     calls: Arc<Semaphore>,
 }
 
@@ -143,7 +147,7 @@ async fn call(host: Host, request: http::Request<hyper::body::Incoming>) -> Answ
     if let Err(error) = check_caller(request.headers(), request.uri(), host.port) {
         return error.into_http();
     }
-    if let Err(refused) = host.intake.check_token(request.headers()) {
+    if let Err(refused) = host.intake.check_sender(request.headers(), host.peer) {
         return status(&refused).into_http();
     }
     let signal = match request.uri().path() {

@@ -21,6 +21,7 @@ use lamplight_engine::{Engine, IngestError, clock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::guard;
+use super::peer::Peer;
 use super::token::Token;
 
 /// Largest body accepted, before and after inflating. 20 MiB is the OpenTelemetry Collector's default.
@@ -49,6 +50,8 @@ pub(super) struct Intake {
 pub(super) enum Refused {
     /// The token is missing or wrong.
     Unauthorized,
+    /// Another user's process sent it, and no token says that it may.
+    OtherUser,
     /// Not a type or an encoding that is understood.
     Unsupported(&'static str),
     /// Over [`MAX_BODY_BYTES`], as sent or inflated.
@@ -70,6 +73,10 @@ impl Refused {
             Self::Unauthorized => {
                 "The token is missing or wrong. Send it as \"Authorization: Bearer\".".to_owned()
             }
+            Self::OtherUser => {
+                "Only programs of the user that Lamplight runs as may send telemetry. For others set a token in its settings ([otlp] token) and send that."
+                    .to_owned()
+            }
             Self::Unsupported(what) => (*what).to_owned(),
             Self::TooLarge => {
                 format!("The body is larger than {MAX_BODY_BYTES} bytes. Send smaller batches.")
@@ -84,6 +91,7 @@ impl Refused {
     fn status(&self) -> StatusCode {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::OtherUser => StatusCode::FORBIDDEN,
             Self::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
@@ -97,6 +105,7 @@ impl Refused {
         match self {
             Self::Unsupported(_) | Self::Malformed(_) => 3,
             Self::TimedOut => 4,
+            Self::OtherUser => 7,
             Self::TooLarge => 8,
             Self::Busy | Self::Stopping => 14,
             Self::Unauthorized => 16,
@@ -114,10 +123,12 @@ impl Intake {
         }
     }
 
-    pub(super) fn check_token(&self, headers: &HeaderMap) -> Result<(), Refused> {
-        match &self.token {
-            Some(token) => guard::check_token(headers, token).map_err(|_| Refused::Unauthorized),
-            None => Ok(()),
+    /// Checks who sends: by the token where one is configured, else by the owner of the connection.
+    pub(super) fn check_sender(&self, headers: &HeaderMap, peer: Peer) -> Result<(), Refused> {
+        match (&self.token, peer) {
+            (Some(token), _) => guard::check_token(headers, token).map_err(|_| Refused::Unauthorized),
+            (None, Peer::Own | Peer::Unknown) => Ok(()),
+            (None, Peer::Other) => Err(Refused::OtherUser),
         }
     }
 
@@ -228,7 +239,9 @@ async fn receive(
     encoding: Result<Encoding, Refused>,
     request: Request,
 ) -> Result<PartialSuccess, Refused> {
-    intake.check_token(request.headers())?;
+    // Every connection over HTTP carries it; a request without one came another way.
+    let peer = request.extensions().get().copied().unwrap_or(Peer::Unknown);
+    intake.check_sender(request.headers(), peer)?;
     let encoding = encoding?;
     let is_gzip = is_gzip(request.headers())?;
     let announced =
@@ -300,5 +313,29 @@ mod tests {
         assert_eq!(inflate(&many), Err(Refused::TooLarge), "many small members");
         assert!(matches!(inflate(b"no gzip"), Err(Refused::Malformed(_))));
         assert!(matches!(inflate(&gzip(b"abc")[..10]), Err(Refused::Malformed(_))), "cut short");
+    }
+
+    /// A body that goes on for ever, one byte every few seconds; ended by whoever reads it.
+    fn trickle() -> Body {
+        Body::from_stream(futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            Some((Ok::<_, std::convert::Infallible>(Bytes::from_static(b" ")), ()))
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_given_up_and_what_it_held_is_free_again() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().to_str().unwrap().to_owned();
+        let config = crate::config_file::load(&move |name| (name == "HOME").then(|| path.clone())).unwrap();
+        let engine = Engine::start(config).unwrap();
+        let intake = Intake::new(engine.clone(), None);
+        let request = Request::post("/v1/logs").body(trickle()).unwrap();
+        let began = tokio::time::Instant::now();
+        let taken = receive(&intake, Signal::Logs, Ok(Encoding::Json), request).await;
+        assert_eq!(taken, Err(Refused::TimedOut));
+        assert!(began.elapsed() < BODY_TIMEOUT + Duration::from_secs(1), "{:?}", began.elapsed());
+        assert_eq!(intake.receiving.available_permits(), MAX_RECEIVING_BYTES);
+        engine.shutdown();
     }
 }
