@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use lamplight_engine::setup::{self, Wish};
-use lamplight_engine::{CauseAction, Engine};
+use lamplight_engine::{CauseAction, Engine, TraceFilter};
 use lamplight_model::view::{
-    ImportTotals, Resume, RunDetail, RunPage, SessionCard, SessionDetail, SessionPage, SetupAgent,
-    SetupChoices, SetupDone, SetupPlan, SetupState, Status,
+    ImportTotals, Resume, RunDetail, RunPage, Service, ServiceDetail, SessionCard, SessionDetail,
+    SessionPage, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, Trace, TracePage,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -82,6 +82,10 @@ commands! {
     sessions(SessionsParams) -> SessionPage: Get "/api/v1/sessions";
     session(IdParams) -> SessionDetail: Get "/api/v1/sessions/{id}";
     resume(IdParams) -> Resume: Get "/api/v1/sessions/{id}/resume";
+    services(NoParams) -> Vec<Service>: Get "/api/v1/services";
+    service(ServiceParams) -> ServiceDetail: Get "/api/v1/services/{name}";
+    traces(TracesParams) -> TracePage: Get "/api/v1/traces";
+    trace(TraceParams) -> Trace: Get "/api/v1/traces/{trace_id}";
     set_label(LabelParams) -> SessionCard: Post "/api/v1/sessions/{id}/label";
     close(CloseParams) -> Closed: Post "/api/v1/sessions/close";
     runs(RunsParams) -> RunPage: Get "/api/v1/runs";
@@ -163,6 +167,43 @@ pub struct RunParams {
 pub struct IdParams {
     /// `agent:session_id`, or the bare id where only one agent uses it.
     pub id: String,
+}
+
+/// One service.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ServiceParams {
+    /// `service.name`.
+    pub name: String,
+    /// `service.namespace`, empty for none; when absent, the service of that name without one, else the one seen last.
+    #[serde(default)]
+    pub namespace: Option<String>,
+}
+
+/// A page of traces: of a service, of a session, of both, or of everybody.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct TracesParams {
+    /// `service.name`; a coding agent's is its word, for example `claude-code`.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// `service.namespace`, empty for none; any when absent.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// `agent:session_id`, or the bare id where only one agent uses it.
+    #[serde(default)]
+    pub session: Option<String>,
+    /// Cursor of an earlier page; `null` for the first.
+    #[serde(default)]
+    pub before: Option<String>,
+    /// Traces wanted, 1 to 200; 50 when absent.
+    #[serde(default, deserialize_with = "number_or_digits")]
+    pub limit: Option<u32>,
+}
+
+/// One trace.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TraceParams {
+    /// 32 hex digits.
+    pub trace_id: String,
 }
 
 /// A new name.
@@ -259,6 +300,47 @@ pub fn session(engine: &Engine, params: IdParams) -> Result<SessionDetail, ApiEr
 /// `not_found`, `ambiguous`, or what the engine says.
 pub fn resume(engine: &Engine, params: IdParams) -> Result<Resume, ApiError> {
     Ok(session(engine, params)?.card.resume)
+}
+
+/// Returns the services that sent something within the last 7 days, from memory.
+///
+/// # Errors
+/// None today; the table's shape asks for a result.
+pub fn services(engine: &Engine, _: NoParams) -> Result<Vec<Service>, ApiError> {
+    Ok(engine.status().services.clone())
+}
+
+/// Returns one service in full.
+///
+/// # Errors
+/// `not_found`, or what the engine says.
+pub fn service(engine: &Engine, params: ServiceParams) -> Result<ServiceDetail, ApiError> {
+    let found = engine.service(&params.name, params.namespace.as_deref())?;
+    found.ok_or_else(|| ApiError::not_found(format!("No service {:?} has sent anything.", params.name)))
+}
+
+/// Returns a page of traces, the one that began last first.
+///
+/// # Errors
+/// What the engine says, for example about a session that is not known.
+pub fn traces(engine: &Engine, params: TracesParams) -> Result<TracePage, ApiError> {
+    let given = |text: &'_ Option<String>| text.clone().filter(|t| !t.is_empty());
+    let (service, session, before) = (given(&params.service), given(&params.session), given(&params.before));
+    let filter = TraceFilter {
+        service: service.as_deref(),
+        namespace: params.namespace.as_deref(),
+        session: session.as_deref(),
+    };
+    Ok(engine.traces(filter, before.as_deref(), params.limit.unwrap_or(DEFAULT_PAGE))?)
+}
+
+/// Returns one trace in full.
+///
+/// # Errors
+/// `bad_request` for an id that is none, `not_found`, or what the engine says.
+pub fn trace(engine: &Engine, params: TraceParams) -> Result<Trace, ApiError> {
+    let found = engine.trace(&params.trace_id)?;
+    found.ok_or_else(|| ApiError::not_found("No trace has this id; the oldest ones may have been let go."))
 }
 
 /// Renames a session and returns its card.

@@ -7,6 +7,7 @@ mod apply;
 mod commands;
 mod hooks;
 mod notify;
+mod spans;
 mod stories;
 mod telemetry;
 mod worktrees;

@@ -12,10 +12,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TrySendError, channel};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use lamplight_model::ids::{FactId, SessionKey, Timestamp};
+use lamplight_model::ids::{FactId, SessionKey, Timestamp, TraceId};
 use lamplight_model::instance::is_placeholder;
 use lamplight_model::view::{
-    ChangeSet, ImportTotals, RunDetail, RunPage, SessionCard, SessionDetail, SessionPage, Status,
+    ChangeSet, ImportTotals, RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage,
+    Status, Trace, TracePage,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
@@ -25,7 +26,8 @@ use crate::clock;
 use crate::config::Config;
 use crate::core::Notice;
 use crate::facts::{self, Input};
-use crate::otlp::Waiting;
+use crate::otlp::traces::TraceFilter;
+use crate::otlp::{self, Waiting};
 use crate::sources::otlp::{Batch, PartialSuccess, clean_name};
 use crate::sources::scout::Order;
 use crate::{archive, detail, runs};
@@ -132,6 +134,49 @@ impl Engine {
     /// When the store fails.
     pub fn run(&self, id: &str) -> Result<Option<RunDetail>, EngineError> {
         self.inner.read(|db| runs::run(db, &self.inner.config, &self.inner.board, id, clock::now()))
+    }
+
+    /// One service in full; `None` when it is not known. Without a namespace the service of that name without one is
+    /// meant, else the one of that name seen last. Services that sent nothing for a week are found here too.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn service(&self, name: &str, namespace: Option<&str>) -> Result<Option<ServiceDetail>, EngineError> {
+        self.inner.read(|db| otlp::detail::page(db, name, namespace, clock::now()))
+    }
+
+    /// A page of traces, the one that began last first.
+    ///
+    /// # Errors
+    /// [`FindError`] about the session, or for a cursor that is none.
+    pub fn traces(
+        &self,
+        filter: TraceFilter<'_>,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<TracePage, FindError> {
+        let session = filter.session.map(|id| self.find(id)).transpose()?;
+        let service = filter.service.map(|name| (name, filter.namespace));
+        Ok(self.inner.read(|db| {
+            let session = match &session {
+                Some(key) => Some(
+                    crate::store::rows::find(db, key)?
+                        .ok_or_else(|| EngineError::NotFound(format!("session {key}")))?,
+                ),
+                None => None,
+            };
+            otlp::traces::page(db, service, session, before, limit)
+        })?)
+    }
+
+    /// One trace in full; `None` when it is not known.
+    ///
+    /// # Errors
+    /// [`EngineError::BadRequest`] for an id that is none, or when the store fails.
+    pub fn trace(&self, trace_id: &str) -> Result<Option<Trace>, EngineError> {
+        let id = TraceId::from_hex(trace_id)
+            .map_err(|_| EngineError::BadRequest(format!("{trace_id:?} is no trace id: 32 hex digits")))?;
+        self.inner.read(|db| otlp::traces::trace(db, id))
     }
 
     /// Finds a session by `agent:session_id`, or by its bare id if only one agent has it.

@@ -265,6 +265,8 @@ pub enum IssueKind {
     BadRecord,
     /// A service beyond the number that is kept.
     TooManyServices,
+    /// A span of a trace that has as many as are kept.
+    LongTrace,
 }
 
 /// Counts of a source since the last report.

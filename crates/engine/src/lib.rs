@@ -23,6 +23,7 @@ pub mod sources;
 pub mod store;
 mod worktrees;
 
+pub use crate::otlp::traces::TraceFilter;
 pub use board::Subscription;
 pub use config::Config;
 pub use core::Notice;

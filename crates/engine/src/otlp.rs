@@ -1,7 +1,9 @@
 //! Instrumented services: what they did in the last minutes, in memory, and how the screen shows it.
 
-mod latency;
+pub(crate) mod detail;
+pub(crate) mod latency;
 mod queue;
+pub(crate) mod traces;
 mod view;
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,6 +16,7 @@ use rusqlite::Connection;
 use crate::sources::otlp::{Kind, Measured, ServiceSeen};
 use crate::store::StoreError;
 use crate::store::otlp::{self as store, Sums};
+use crate::store::spans::operations;
 
 pub(crate) use queue::{Uncommitted, Waiting};
 
@@ -25,6 +28,8 @@ const MOST_MODELS: usize = 32;
 
 /// Minutes kept in memory: a day for what it cost today, and an hour for daylight saving.
 const KEPT_MINUTES: i64 = 25 * 60;
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// Least time between two tellings of numbers; a change of state is told at once.
 const TELL_EVERY_MS: i64 = 1_000;
@@ -62,6 +67,30 @@ struct Minute {
 }
 
 impl Known {
+    /// Reads a service and its minutes since one.
+    fn load(db: &Connection, row: store::ServiceRow, since: i64) -> Result<Self, StoreError> {
+        let mut minutes: BTreeMap<(i64, Kind), Minute> = BTreeMap::new();
+        store::each_minute(db, row.id, since, |minute, kind, sums| {
+            minutes.entry((minute, kind)).or_default().sums = sums;
+        })?;
+        store::each_latency(db, row.id, since, |minute, kind, bucket, calls| {
+            minutes.entry((minute, kind)).or_default().latency.insert(bucket, calls);
+        })?;
+        let mut models = store::models(db, row.id)?;
+        models.truncate(MOST_MODELS);
+        Ok(Self {
+            row: row.id,
+            name: row.name,
+            namespace: row.namespace,
+            first: row.first,
+            last: row.last,
+            calls_by_span: row.calls_by_span,
+            minutes,
+            models,
+            told: None,
+        })
+    }
+
     /// Whether it ever called a model.
     fn calls_models(&self) -> bool {
         !self.models.is_empty() || self.has(Kind::ModelCall)
@@ -77,36 +106,20 @@ impl Known {
 pub(crate) struct Tally {
     minutes: BTreeMap<(usize, i64, Kind), Minute>,
     models: BTreeMap<(usize, String), (u64, Timestamp)>,
+    /// By service, hour and model.
+    hours: BTreeMap<(usize, i64, String), (Sums, Timestamp)>,
 }
 
 impl Services {
     pub(crate) fn load(db: &Connection, now: Timestamp) -> Result<Self, StoreError> {
         store::prune_minutes(db, now)?;
+        operations::prune(db, now.0)?;
         let mut services =
             Self { all: Vec::new(), by_name: HashMap::new(), changed: false, told_at: None, now };
         let since = minute(now) - KEPT_MINUTES;
         for row in store::services(db)? {
-            let mut minutes: BTreeMap<(i64, Kind), Minute> = BTreeMap::new();
-            store::each_minute(db, row.id, since, |minute, kind, sums| {
-                minutes.entry((minute, kind)).or_default().sums = sums;
-            })?;
-            store::each_latency(db, row.id, since, |minute, kind, bucket, calls| {
-                minutes.entry((minute, kind)).or_default().latency.insert(bucket, calls);
-            })?;
-            let mut models = store::models(db, row.id)?;
-            models.truncate(MOST_MODELS);
             services.by_name.insert((row.name.clone(), row.namespace.clone()), services.all.len());
-            services.all.push(Known {
-                row: row.id,
-                name: row.name,
-                namespace: row.namespace,
-                first: row.first,
-                last: row.last,
-                calls_by_span: row.calls_by_span,
-                minutes,
-                models,
-                told: None,
-            });
+            services.all.push(Known::load(db, row, since)?);
             services.changed = true;
         }
         Ok(services)
@@ -184,8 +197,13 @@ impl Services {
         if !is_first {
             return Ok(());
         }
-        minute.sums.add(&sums(&m, prices));
+        let sums = sums(&m, prices);
+        minute.sums.add(&sums);
         if let Some(model) = m.model.filter(|_| m.kind == Kind::ModelCall) {
+            let hour = m.at.0.div_euclid(HOUR_MS);
+            let (of_hour, last) = tally.hours.entry((at, hour, model.clone())).or_default();
+            of_hour.add(&sums);
+            *last = (*last).max(m.at);
             let (calls, last) = tally.models.entry((at, model)).or_default();
             *calls += 1;
             *last = (*last).max(m.at);
@@ -218,6 +236,13 @@ impl Services {
                 None => service.models.push((model, last)),
             }
             service.models.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        }
+        for ((at, hour, model), (sums, last)) in tally.hours {
+            let Some(service) = self.all.get(at) else { continue };
+            // As above: what is beyond the bound is in the sums of the minute only.
+            if service.models.iter().any(|(name, _)| *name == model) {
+                store::add_model_hour(db, service.row, hour, &model, &sums, last)?;
+            }
         }
         Ok(())
     }
@@ -280,7 +305,7 @@ fn sums(m: &Measured, prices: &PriceTable) -> Sums {
 }
 
 /// US dollars in billionths.
-fn nano(usd: f64) -> Option<u64> {
+pub(crate) fn nano(usd: f64) -> Option<u64> {
     let nano = usd * 1e9;
     // Below 2^53, where every whole number is one.
     (nano.is_finite() && (0.0..9.0e15).contains(&nano)).then(|| format!("{nano:.0}").parse().ok())?

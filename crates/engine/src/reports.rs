@@ -215,15 +215,22 @@ impl Reports {
         source.last_fact = source.last_fact.max(Some(now));
         source.present = true;
         self.counted = true;
-        for (kind, count) in [(IssueKind::BadRecord, refused), (IssueKind::TooManyServices, refused_services)]
-        {
-            if count > 0 {
-                self.note(OTLP, &[Issue { kind, path: None, at: None }], now);
-                let view = self.sources.get_mut(OTLP).and_then(|s| s.issues.get_mut(&kind));
-                if let Some(view) = view {
-                    view.count = view.count.saturating_add(count - 1);
-                }
-            }
+        self.note_counted(OTLP, IssueKind::BadRecord, refused, now);
+        self.note_counted(OTLP, IssueKind::TooManyServices, refused_services, now);
+    }
+
+    /// Spans of traces that are too long were not kept.
+    pub(crate) fn long_trace(&mut self, spans: u64, now: Timestamp) {
+        self.note_counted(OTLP, IssueKind::LongTrace, spans, now);
+    }
+
+    fn note_counted(&mut self, name: &str, kind: IssueKind, count: u64, now: Timestamp) {
+        if count == 0 {
+            return;
+        }
+        self.note(name, &[Issue { kind, path: None, at: None }], now);
+        if let Some(view) = self.sources.get_mut(name).and_then(|s| s.issues.get_mut(&kind)) {
+            view.count = view.count.saturating_add(count - 1);
         }
     }
 
@@ -359,6 +366,9 @@ fn message(kind: IssueKind) -> &'static str {
         }
         IssueKind::TooManyServices => {
             "More than 500 services sent telemetry. What further ones send is not counted."
+        }
+        IssueKind::LongTrace => {
+            "A trace has more than 100,000 spans. Further ones are counted for their service and not kept."
         }
         IssueKind::BadHook => "A file in the spool is no hook. It is removed; others are not affected.",
         IssueKind::SpoolFull => {

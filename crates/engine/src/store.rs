@@ -10,6 +10,7 @@ pub(crate) mod otlp;
 pub(crate) mod rows;
 pub(crate) mod runs;
 pub(crate) mod schema;
+pub(crate) mod spans;
 pub(crate) mod stories;
 pub(crate) mod worktrees;
 
@@ -102,7 +103,7 @@ impl Store {
         db.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
         // Pages written again and again, as inserts by hash do, are copied back once per 16 MiB instead of once per 4.
         db.pragma_update(None, "wal_autocheckpoint", 4_096)?;
-        db.set_prepared_statement_cache_capacity(64);
+        db.set_prepared_statement_cache_capacity(160);
         let healed = schema::migrate(&db, path)?;
         Ok(Self { db, healed })
     }

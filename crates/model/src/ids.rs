@@ -196,6 +196,63 @@ impl fmt::Display for FactId {
     }
 }
 
+/// Why a text is no id of OpenTelemetry's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an id of a trace or span: hex digits, 32 or 16 of them, not all zeros")]
+pub struct BadHexId;
+
+/// Id of a trace; never all zeros, which means none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TraceId([u8; 16]);
+
+/// Id of a span within its trace; never all zeros, which means none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpanId([u8; 8]);
+
+macro_rules! otel_id {
+    ($name:ident, $bytes:literal) => {
+        impl $name {
+            /// Takes the bytes of the wire; `None` for another length, and for zeros.
+            #[must_use]
+            pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+                let bytes: [u8; $bytes] = bytes.try_into().ok()?;
+                bytes.iter().any(|b| *b != 0).then_some(Self(bytes))
+            }
+
+            /// Reads hex digits of either case.
+            ///
+            /// # Errors
+            /// [`BadHexId`] for another length, other characters, and zeros.
+            pub fn from_hex(text: &str) -> Result<Self, BadHexId> {
+                let mut bytes = [0; $bytes];
+                if text.len() != 2 * $bytes || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+                    return Err(BadHexId);
+                }
+                for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+                    let digits = std::str::from_utf8(digits).map_err(|_| BadHexId)?;
+                    *byte = u8::from_str_radix(digits, 16).map_err(|_| BadHexId)?;
+                }
+                Self::from_bytes(&bytes).ok_or(BadHexId)
+            }
+
+            /// The bytes of the wire.
+            #[must_use]
+            pub fn bytes(self) -> [u8; $bytes] {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+    };
+}
+
+otel_id!(TraceId, 16);
+otel_id!(SpanId, 8);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +273,20 @@ mod tests {
         for bad in ["", "yesterday", "2026-13-01T00:00:00Z", "2026-11-20T12:08:43.Z", "2026-11-20 12:08:43"] {
             assert_eq!(Timestamp::from_rfc3339(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn ids_of_traces_and_spans_are_hex_and_never_zeros() {
+        let id = TraceId::from_hex("0123456789ABCDEF0123456789abcdef").unwrap();
+        assert_eq!(id.to_string(), "0123456789abcdef0123456789abcdef");
+        assert_eq!(TraceId::from_bytes(&id.bytes()), Some(id));
+        assert_eq!(SpanId::from_hex("00000000000000ff").unwrap().bytes(), [0, 0, 0, 0, 0, 0, 0, 255]);
+        for bad in
+            ["", "0", "+1234567890abcde", "0000000000000000", "00000000000000fg", "é000000000000ff", "123"]
+        {
+            assert_eq!(SpanId::from_hex(bad), Err(BadHexId), "{bad:?}");
+        }
+        assert_eq!(SpanId::from_bytes(&[1; 7]), None);
     }
 
     #[test]

@@ -17,5 +17,6 @@ pub mod resume;
 pub mod run;
 pub mod session;
 pub mod telemetry;
+pub mod trace;
 pub mod view;
 pub mod worktree;

@@ -35,6 +35,7 @@ impl Core {
         for ((agent, session), seen) in batch.sessions {
             self.resolve_declared(agent, session, seen)?;
         }
+        self.apply_spans(&batch.senders, &services, batch.spans, received)?;
         let mut tally = Tally::default();
         for fact in batch.facts {
             match fact {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// The bucket of a duration in microseconds: the place of its highest bit, then the next two bits.
-pub(super) fn bucket(us: u64) -> u16 {
+pub(crate) fn bucket(us: u64) -> u16 {
     let us = us.max(4);
     let exponent = 63 - us.leading_zeros();
     let within = (us >> (exponent - 2)) & 3;
@@ -18,7 +18,7 @@ fn middle(bucket: u16) -> u64 {
 }
 
 /// The duration that `percent` of the calls did not exceed, in milliseconds; `None` without calls.
-pub(super) fn quantile_ms(histogram: &BTreeMap<u16, u64>, percent: u64) -> Option<u64> {
+pub(crate) fn quantile_ms(histogram: &BTreeMap<u16, u64>, percent: u64) -> Option<u64> {
     let all: u64 = histogram.values().sum();
     if all == 0 {
         return None;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{Local, NaiveTime, TimeZone};
+use lamplight_model::event::Usage;
 use lamplight_model::ids::Timestamp;
 use lamplight_model::view::{CostSource, Service, ServiceMeasure, ServiceSeries, ServiceState, TokenTotals};
 
@@ -85,13 +86,7 @@ pub(super) fn service(known: &Known, now: Timestamp) -> Service {
         error_rate: (hour.calls > 0).then(|| ratio(hour.errors, hour.calls)),
         p50_ms: quantile_ms(&latency, 50),
         p95_ms: quantile_ms(&latency, 95),
-        tokens: TokenTotals {
-            input: hour.usage.input,
-            output: hour.usage.output,
-            cache_write_5m: hour.usage.cache_write_5m,
-            cache_write_1h: 0,
-            cache_read: hour.usage.cache_read,
-        },
+        tokens: tokens(hour.usage),
         cost_usd: cost(&hour).filter(|_| is_priced),
         cost_today_usd: cost(&today).filter(|_| is_priced),
         cost_source: cost_source(&today),
@@ -128,8 +123,18 @@ fn series(known: &Known, kind: Kind, now: i64) -> ServiceSeries {
     series
 }
 
+pub(super) fn tokens(usage: Usage) -> TokenTotals {
+    TokenTotals {
+        input: usage.input,
+        output: usage.output,
+        cache_write_5m: usage.cache_write_5m,
+        cache_write_1h: usage.cache_write_1h,
+        cache_read: usage.cache_read,
+    }
+}
+
 /// Cost; not known as soon as one call has none.
-fn cost(sums: &Sums) -> Option<f64> {
+pub(super) fn cost(sums: &Sums) -> Option<f64> {
     (sums.unpriced == 0).then(|| dollars(sums.reported_nano.saturating_add(sums.table_nano)))
 }
 
@@ -143,7 +148,7 @@ fn cost_source(sums: &Sums) -> Option<CostSource> {
 }
 
 /// Exact below 2^53 billionths, nine million dollars.
-fn dollars(nano: u64) -> f64 {
+pub(super) fn dollars(nano: u64) -> f64 {
     nano as f64 / 1e9
 }
 

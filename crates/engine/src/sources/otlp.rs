@@ -9,14 +9,16 @@ mod attributes;
 mod classify;
 mod claude;
 mod json;
+mod private;
 mod proto;
 mod service;
+mod span;
 mod walk;
 
 use std::collections::{BTreeMap, HashMap};
 
 use lamplight_model::event::Usage;
-use lamplight_model::ids::{Agent, FactId, SessionId, Timestamp};
+use lamplight_model::ids::{Agent, FactId, SessionId, SessionKey, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
 
 use attributes::Attributes;
@@ -26,6 +28,7 @@ use proto::{DataPoint, InstrumentationScope, LogRecord, Metric, Resource, Span};
 use walk::{Group, Scope};
 
 pub use proto::{response_bytes, status_bytes};
+pub(crate) use span::SpanSeen;
 
 /// Largest record that is decoded. Agents' largest, with prompts, are some 100 KB.
 const MAX_RECORD_BYTES: usize = 1024 * 1024;
@@ -109,6 +112,19 @@ pub struct Batch {
     pub(crate) sessions: BTreeMap<(Agent, SessionId), SessionSeen>,
     /// The facts.
     pub(crate) facts: Vec<Fact>,
+    /// Who sent spans.
+    pub(crate) senders: Vec<Sender>,
+    /// Spans to be stored.
+    pub(crate) spans: Vec<SpanSeen>,
+}
+
+/// Who sent a span.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Sender {
+    pub name: String,
+    pub namespace: String,
+    /// Index into [`Batch::services`], for a service.
+    pub service: Option<usize>,
 }
 
 /// A service named by a resource.
@@ -238,6 +254,8 @@ pub fn decode(
             services: Vec::new(),
             sessions: BTreeMap::new(),
             facts: Vec::new(),
+            senders: Vec::new(),
+            spans: Vec::new(),
         },
         twins: HashMap::new(),
     };
@@ -260,6 +278,8 @@ struct Around<'a> {
     origin: Origin,
     /// Index into [`Batch::services`], for a service.
     service: Option<usize>,
+    /// Index into [`Batch::senders`], of spans and of a service's log records.
+    sender: usize,
     /// Hash of resource and scope.
     hash: u128,
 }
@@ -286,7 +306,8 @@ impl Mapper {
             (origin == Origin::Service && !scope.records.is_empty()).then(|| self.service(&attributes));
         let hash =
             xxh3_128(&[xxh3_128(resource_bytes).to_be_bytes(), xxh3_128(scope.scope).to_be_bytes()].concat());
-        let around = Around { resource: &resource.attributes, origin, service, hash };
+        let sender = self.sender(&attributes, origin, service);
+        let around = Around { resource: &resource.attributes, origin, service, sender, hash };
         for record in &scope.records {
             self.batch.records += 1;
             match signal {
@@ -310,6 +331,23 @@ impl Mapper {
         services.len() - 1
     }
 
+    fn sender(&mut self, resource: &Attributes<'_>, origin: Origin, service: Option<usize>) -> usize {
+        let name = match origin {
+            // A coding agent's own name, whatever the user calls it.
+            Origin::Coding(agent) => agent.as_str().to_owned(),
+            Origin::OtherCoding | Origin::Service => {
+                resource.name("service.name").unwrap_or_else(|| "unknown_service".to_owned())
+            }
+        };
+        let namespace = resource.name("service.namespace").unwrap_or_default();
+        let senders = &mut self.batch.senders;
+        let known = |s: &Sender| s.name == name && s.namespace == namespace && s.service == service;
+        senders.iter().position(known).unwrap_or_else(|| {
+            senders.push(Sender { name, namespace, service });
+            senders.len() - 1
+        })
+    }
+
     fn log(&mut self, around: &Around<'_>, bytes: &[u8]) {
         let Ok(record) = self.read::<LogRecord>(bytes) else {
             return self.refuse(1, "a log record could not be read");
@@ -327,6 +365,12 @@ impl Mapper {
                 around.service.map(|service| Fact::Measured(service::log(&record, &own, service, id, at)))
             }
         };
+        if let Some(Fact::Measured(m)) = fact.as_ref().filter(|_| around.origin == Origin::Service)
+            && m.kind == Kind::ModelCall
+        {
+            let received_ns = self.batch.received_at.0.saturating_mul(1_000_000);
+            self.batch.spans.extend(span::of_log(&record, &own, m, around.sender, None, received_ns));
+        }
         self.keep(fact);
     }
 
@@ -338,12 +382,25 @@ impl Mapper {
         let at_ns = first_set([span.end_time_unix_nano, span.start_time_unix_nano]);
         let at = self.moment(at_ns);
         self.seen(around, &own, at);
+        let session = match around.origin {
+            Origin::Coding(agent) => classify::session(agent, &own).map(|id| SessionKey { agent, id }),
+            Origin::OtherCoding | Origin::Service => None,
+        };
+        let received_ns = self.batch.received_at.0.saturating_mul(1_000_000);
+        let seen =
+            span::span(&span, &own, around.resource, around.origin, around.sender, session, received_ns);
+        let is_kept = seen.is_some();
+        self.batch.spans.extend(seen);
         let id = self.id(around, at_ns, bytes);
         let fact = around
             .service
             .and_then(|service| service::span(&span, &own, service, id, at))
             .map(Fact::Measured);
-        self.keep(fact);
+        match fact {
+            // It is stored, and says nothing more.
+            None if is_kept => {}
+            fact => self.keep(fact),
+        }
     }
 
     fn metric(&mut self, around: &Around<'_>, bytes: &[u8]) {

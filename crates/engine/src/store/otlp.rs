@@ -68,6 +68,7 @@ pub(crate) fn prune_minutes(db: &Connection, now: Timestamp) -> Result<(), Store
     let oldest = now.0.div_euclid(60_000) - KEPT_MINUTES;
     db.execute("DELETE FROM service_minutes WHERE minute < ?1", [oldest])?;
     db.execute("DELETE FROM service_latency WHERE minute < ?1", [oldest])?;
+    db.execute("DELETE FROM service_model_hours WHERE hour < ?1", [oldest / 60])?;
     Ok(())
 }
 
@@ -317,6 +318,78 @@ pub(crate) fn add_model(
     )?
     .execute((service, model, to_sql(calls), last.0))?;
     Ok(())
+}
+
+/// Adds to an hour of a service's model.
+pub(crate) fn add_model_hour(
+    db: &Connection,
+    service: i64,
+    hour: i64,
+    model: &str,
+    s: &Sums,
+    last: Timestamp,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO service_model_hours
+         (service, hour, model, calls, input, output, cache_write, cache_read, cost_nano, unpriced, last_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT (service, hour, model) DO UPDATE SET
+             calls = calls + ?4, input = input + ?5, output = output + ?6, cache_write = cache_write + ?7,
+             cache_read = cache_read + ?8, cost_nano = cost_nano + ?9, unpriced = unpriced + ?10,
+             last_ms = max(last_ms, ?11)",
+    )?
+    .execute(rusqlite::params![
+        service,
+        hour,
+        model,
+        to_sql(s.calls),
+        to_sql(s.usage.input),
+        to_sql(s.usage.output),
+        to_sql(s.usage.cache_write_5m),
+        to_sql(s.usage.cache_read),
+        to_sql(s.reported_nano.saturating_add(s.table_nano)),
+        to_sql(s.unpriced),
+        last.0,
+    ])?;
+    Ok(())
+}
+
+/// Models of a service since an hour with their sums (all cost stands in `reported_nano`) and latest call.
+pub(crate) fn models_since(
+    db: &Connection,
+    service: i64,
+    hour: i64,
+) -> Result<Vec<(String, Sums, Timestamp)>, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT model, sum(calls), sum(input), sum(output), sum(cache_write), sum(cache_read), sum(cost_nano),
+                sum(unpriced), max(last_ms)
+         FROM service_model_hours WHERE service = ?1 AND hour >= ?2 GROUP BY model",
+    )?;
+    let rows = select.query_map((service, hour), |row| {
+        let n = |i: usize| -> rusqlite::Result<u64> { Ok(from_sql(row.get(i)?)) };
+        let usage = Usage {
+            input: n(2)?,
+            output: n(3)?,
+            cache_write_5m: n(4)?,
+            cache_write_1h: 0,
+            cache_read: n(5)?,
+        };
+        let sums = Sums { calls: n(1)?, usage, reported_nano: n(6)?, unpriced: n(7)?, ..Sums::default() };
+        Ok((row.get(0)?, sums, Timestamp(row.get(8)?)))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Services of a name, of one namespace or of all, the one seen last first.
+pub(crate) fn services_named(
+    db: &Connection,
+    name: &str,
+    namespace: Option<&str>,
+) -> Result<Vec<ServiceRow>, StoreError> {
+    let mut found = services(db)?;
+    found.retain(|s| s.name == name && namespace.is_none_or(|n| n == s.namespace));
+    found.sort_by_key(|s| std::cmp::Reverse(s.last));
+    Ok(found)
 }
 
 /// Hands every minute of a service since `since` to `each`.

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_2.sql"),
     concat!(include_str!("schema_3.sql"), include_str!("declared.sql")),
     include_str!("worktrees.sql"),
+    include_str!("spans.sql"),
 ];
 
 /// Brings a database to the newest schema and returns what had to be healed, in words.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use super::{CostSource, TokenTotals};
+use super::{CostSource, SessionCard, TokenTotals};
 
 /// An instrumented service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
@@ -101,6 +101,10 @@ pub struct ServiceDetail {
     pub traces: Vec<TraceSummary>,
     /// How many traces are stored in all.
     pub traces_total: u64,
+    /// Sessions its records name, the one active last first, at most 20; the others are in the archive.
+    pub sessions: Vec<SessionCard>,
+    /// How many there are in all.
+    pub sessions_total: u64,
     /// What is missing and why: raw telemetry that was let go to keep the store within its bound, for example.
     pub note: Option<String>,
 }
@@ -162,6 +166,16 @@ pub enum SpanKind {
     Blocked,
     /// Anything else.
     Other,
+}
+
+/// A page of traces.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct TracePage {
+    /// Traces, the one that began last first.
+    pub traces: Vec<TraceSummary>,
+    /// Cursor of the next page, `null` at the end.
+    pub next: Option<String>,
 }
 
 /// A trace in a list.

@@ -2,6 +2,7 @@
 import type { Operation } from "./Operation";
 import type { Service } from "./Service";
 import type { ServiceModel } from "./ServiceModel";
+import type { SessionCard } from "./SessionCard";
 import type { TraceSummary } from "./TraceSummary";
 
 /**
@@ -28,6 +29,14 @@ traces: Array<TraceSummary>,
  * How many traces are stored in all.
  */
 traces_total: number, 
+/**
+ * Sessions its records name, the one active last first, at most 20; the others are in the archive.
+ */
+sessions: Array<SessionCard>, 
+/**
+ * How many there are in all.
+ */
+sessions_total: number, 
 /**
  * What is missing and why: raw telemetry that was let go to keep the store within its bound, for example.
  */

@@ -99,6 +99,9 @@ pub(super) struct Span {
     #[prost(bytes = "vec", tag = "4")]
     #[serde(deserialize_with = "hex")]
     pub parent_span_id: Vec<u8>,
+    #[prost(string, tag = "5")]
+    #[serde(deserialize_with = "text")]
+    pub name: String,
     #[prost(int32, tag = "6")]
     #[serde(deserialize_with = "span_kind")]
     pub kind: i32,
@@ -118,8 +121,14 @@ pub(super) struct Span {
 
 /// `SPAN_KIND_SERVER`.
 pub(super) const SERVER: i32 = 2;
+/// `SPAN_KIND_CLIENT`.
+pub(super) const CLIENT: i32 = 3;
+/// `SPAN_KIND_PRODUCER`.
+pub(super) const PRODUCER: i32 = 4;
 /// `SPAN_KIND_CONSUMER`.
 pub(super) const CONSUMER: i32 = 5;
+/// `STATUS_CODE_OK`.
+pub(super) const OK: i32 = 1;
 /// `STATUS_CODE_ERROR`.
 pub(super) const ERROR: i32 = 2;
 /// `SEVERITY_NUMBER_ERROR`; larger ones are worse.
@@ -128,6 +137,9 @@ pub(super) const SEVERITY_ERROR: i32 = 17;
 #[derive(Clone, PartialEq, Message, Deserialize)]
 #[serde(default)]
 pub(super) struct Status {
+    #[prost(string, tag = "2")]
+    #[serde(deserialize_with = "text")]
+    pub message: String,
     #[prost(int32, tag = "3")]
     #[serde(deserialize_with = "status_code")]
     pub code: i32,

@@ -36,7 +36,7 @@ const MODEL: &[&str] = &[
     "embedding.model_name",
     "llm.request.model",
 ];
-const COST: &[&str] =
+pub(super) const COST: &[&str] =
     &["gen_ai.usage.cost", "gen_ai.usage.total_cost", "gen_ai.cost.total", "llm.cost.total", "cost_usd"];
 
 /// Says what a span of a service means; `None` for one inside another that is no model call.
@@ -100,7 +100,7 @@ pub(super) fn log(
 }
 
 /// Whether a span is a call of a model, and not an agent, a workflow or a tool around one.
-fn is_model_call(own: &Attributes<'_>) -> bool {
+pub(super) fn is_model_call(own: &Attributes<'_>) -> bool {
     if let Some(operation) = own.text("gen_ai.operation.name") {
         return matches!(
             operation,
@@ -115,7 +115,7 @@ fn is_model_call(own: &Attributes<'_>) -> bool {
         || (own.has_prefix("llm.") && own.first_name(MODEL).is_some())
 }
 
-fn usage(own: &Attributes<'_>) -> Usage {
+pub(super) fn usage(own: &Attributes<'_>) -> Usage {
     let input = own.first_count(INPUT).unwrap_or(0);
     let (read_within, written_within) =
         (own.first_count(READ_WITHIN).unwrap_or(0), own.first_count(WRITTEN_WITHIN).unwrap_or(0));
@@ -131,6 +131,11 @@ fn usage(own: &Attributes<'_>) -> Usage {
         cache_write_1h: 0,
         cache_read: if read_within > 0 { read_within } else { own.first_count(READ_BESIDE).unwrap_or(0) },
     }
+}
+
+/// Model by any of its names.
+pub(super) fn model(own: &Attributes<'_>) -> Option<String> {
+    own.first_name(MODEL)
 }
 
 /// Whether an id is there; all zeros mean none.
