@@ -214,6 +214,9 @@ fn roots(
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Root>, ConfigError> {
     let mut roots: Vec<Root> = Vec::new();
+    if let Some(home) = home {
+        roots.push(Root { agent: Agent::Gemini, path: absolute(home.join(".gemini"))?, is_default: true });
+    }
     for (agent, variable, folder) in
         [(Agent::ClaudeCode, "CLAUDE_CONFIG_DIR", ".claude"), (Agent::Codex, "CODEX_HOME", ".codex")]
     {

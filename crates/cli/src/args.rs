@@ -133,7 +133,7 @@ pub(crate) struct ServicesArgs {
 /// Arguments of `lamp hook`, for its help alone: it reads them itself.
 #[derive(Debug, clap::Args)]
 pub(crate) struct HookArgs {
-    /// Whose event it is: claude-code or codex
+    /// Whose event it is: claude-code, codex or gemini
     #[arg(long, default_value = "claude-code")]
     pub(crate) agent: String,
     /// The event, where it is not on standard input

@@ -36,7 +36,7 @@ fn main() {
         held += bytes.len();
         texts.push((role(&path), bytes));
     }
-    for agent in Agent::ALL {
+    for agent in Agent::WITH_TRANSCRIPTS {
         measure(agent, &texts, rounds);
     }
 }

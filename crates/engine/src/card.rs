@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use lamplight_model::assess::Assessment;
 use lamplight_model::attention::Cause;
 use lamplight_model::event::BackgroundKind;
+use lamplight_model::hook::TurnWord;
 use lamplight_model::ids::{Agent, SessionKey, Timestamp};
 use lamplight_model::label::{Names, clean_label, label, project};
 use lamplight_model::pricing::PriceTable;
 use lamplight_model::resume::{WayBack, resume};
-use lamplight_model::session::{LivenessState, ResumeState, SessionKind, SessionState, TurnState};
+use lamplight_model::session::{LivenessState, ResumeState, SessionKind, SessionState, Speaker, TurnState};
+use lamplight_model::spent::{Spent, spent};
 use lamplight_model::view::{
     Attention, Context, CostSource, Evidence, GitView, SessionCard, Subagents, Todos, TokenTotals,
 };
@@ -71,7 +73,8 @@ pub(crate) fn working_directory(state: &SessionState) -> Option<&str> {
     let t = state.transcript();
     let registry =
         state.processes.values().max_by_key(|p| p.observed_at).and_then(|p| p.entry.cwd.as_deref());
-    t.and_then(|t| t.cwd.as_deref()).or(registry)
+    let told = state.hooks.folder.as_ref().map(|d| d.value.as_str());
+    t.and_then(|t| t.cwd.as_deref()).or(registry).or(told)
 }
 
 /// Makes the card.
@@ -88,11 +91,15 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
     let mut causes: Vec<&Cause> = known.causes.iter().filter(|c| c.is_open()).collect();
     causes.sort_by_key(|c| (c.kind.tier(), c.since, c.id));
     let causes: Vec<Attention> = causes.into_iter().map(attention).collect();
-    let model = t.and_then(|t| t.model.clone());
+    let model = t
+        .and_then(|t| t.model.clone())
+        .or_else(|| declared.told.model.as_ref().filter(|_| t.is_none()).map(|d| d.value.clone()));
     let last_at = verdict.last_activity.unwrap_or(now);
-    let (cost_usd, cost_source) = cost(state, known.prices, last_at);
-    let has_usage = state.usage.values().any(|m| !m.usage.is_zero())
-        || declared.unwritten.values().any(|m| !m.usage.is_zero());
+    let spent = spent(state, key.agent);
+    let (cost_usd, cost_source) = cost(&spent, known.prices, last_at);
+    let has_usage = spent.values().any(|s| !s.usage.is_zero());
+    let told = &declared.told;
+    let (last_speaker, last_speaker_at) = last_speaker(state).unzip();
     let mut resume = resume(
         &WayBack {
             agent: key.agent,
@@ -135,16 +142,17 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
         waiting_for: verdict.waiting_for.clone(),
         lifecycle: verdict.lifecycle,
         liveness: verdict.liveness.clone(),
-        last_speaker: t.and_then(|t| t.last_speaker).map(|(who, _)| who),
-        last_speaker_at_ms: t.and_then(|t| t.last_speaker).map(|(_, at)| at.0),
+        last_speaker,
+        last_speaker_at_ms: last_speaker_at.map(|at| at.0),
         started_at_ms: started_at(state).map(|at| at.0),
         last_activity_at_ms: verdict.last_activity.map(|at| at.0),
         ended_at_ms: verdict.ended_at.map(|at| at.0),
-        excerpt: t.and_then(|t| t.last_said.as_deref()).map(excerpt),
+        excerpt: t.map_or_else(|| said_elsewhere(state), |t| t.last_said.as_deref()).map(excerpt),
         doing: verdict.doing.clone(),
         todos: todos(state),
-        tokens: has_usage.then(|| tokens(state)),
-        tool_calls: state.tool_calls,
+        tokens: has_usage.then(|| tokens(&spent)),
+        // Where a transcript is here, its calls are all there are.
+        tool_calls: if t.is_some() { state.tool_calls } else { state.tool_calls.max(told.tool_calls) },
         errors: t.map_or(0, |t| t.errors),
         cost_usd,
         cost_source,
@@ -181,7 +189,7 @@ pub(crate) fn attention(cause: &Cause) -> Attention {
 /// Text a search looks in, lower case.
 pub(crate) fn search_text(card: &SessionCard, state: &SessionState) -> String {
     let t = state.transcript();
-    let first = t.and_then(|t| t.first_prompt.as_deref()).unwrap_or("");
+    let first = state.first_prompt().unwrap_or("");
     let last = t.and_then(|t| t.last_prompt.as_deref()).unwrap_or("");
     let parts = [
         card.label.as_str(),
@@ -207,7 +215,29 @@ pub(crate) fn search_text(card: &SessionCard, state: &SessionState) -> String {
 fn started_at(state: &SessionState) -> Option<Timestamp> {
     let records = state.mains.values().filter_map(|t| t.first_at);
     let processes = state.processes.values().filter_map(|p| p.entry.started_at);
-    records.chain(processes).min()
+    let told = [state.hooks.first_prompt.as_ref().map(|d| d.at), state.telemetry.told.first_at];
+    records.chain(processes).min().or(told.into_iter().flatten().min())
+}
+
+/// Who spoke last, and when: by the transcript, else by hooks, else by telemetry.
+fn last_speaker(state: &SessionState) -> Option<(Speaker, Timestamp)> {
+    if let Some(t) = state.transcript() {
+        return t.last_speaker;
+    }
+    if let Some(turn) = &state.hooks.turn {
+        let who = if turn.word == TurnWord::Working { Speaker::User } else { Speaker::Assistant };
+        return Some((who, turn.at));
+    }
+    let told = &state.telemetry.told;
+    let asked = told.prompted_at.map(|at| (Speaker::User, at));
+    let answered = told.answered_at.map(|at| (Speaker::Assistant, at));
+    [asked, answered].into_iter().flatten().max_by_key(|(_, at)| *at)
+}
+
+/// What was last said of a session without a transcript.
+fn said_elsewhere(state: &SessionState) -> Option<&str> {
+    let told = state.telemetry.told.last_said.as_ref().map(|d| d.value.as_str());
+    told.or_else(|| state.hooks.turn.as_ref().and_then(|turn| turn.said.as_deref()))
 }
 
 /// What was said, on one line per paragraph, at most 300 characters.
@@ -226,11 +256,9 @@ fn todos(state: &SessionState) -> Option<Todos> {
     (!t.tasks.is_empty()).then(|| Todos { done: count(done), total: count(t.tasks.len()) })
 }
 
-pub(crate) fn tokens(state: &SessionState) -> TokenTotals {
+pub(crate) fn tokens(spent: &BTreeMap<String, Spent>) -> TokenTotals {
     let mut sum = TokenTotals::default();
-    let written = state.usage.values().map(|m| m.usage);
-    let unwritten = state.telemetry.unwritten.values().map(|m| m.usage);
-    for usage in written.chain(unwritten) {
+    for usage in spent.values().map(|s| s.usage) {
         sum.input = sum.input.saturating_add(usage.input);
         sum.output = sum.output.saturating_add(usage.output);
         sum.cache_write_5m = sum.cache_write_5m.saturating_add(usage.cache_write_5m);
@@ -254,28 +282,17 @@ fn failed_attempt(state: &SessionState, verdict: &Assessment) -> Option<Evidence
     of_this_turn.then(|| Evidence { fact, source: "otlp".to_owned(), at_ms: failure.at.0 })
 }
 
-/// Cost of the owned usage: as the agent reported it, and by the price table for what it did not report. `None` as soon
-/// as one part is not known, or nothing was used.
-fn cost(state: &SessionState, prices: &PriceTable, at: Timestamp) -> (Option<f64>, Option<CostSource>) {
-    let telemetry = &state.telemetry;
-    let by_table = state
-        .usage
-        .iter()
-        .map(|(model, sum)| {
-            let reported = telemetry.reported.get(model).map(|r| r.usage).unwrap_or_default();
-            (model, sum.usage.without(reported))
-        })
-        .chain(telemetry.unwritten.iter().map(|(model, sum)| (model, sum.unpriced)))
-        .filter(|(_, usage)| !usage.is_zero());
-    let mut reported_nano: Option<u64> = None;
-    let sums = telemetry.reported.values().map(|r| r.cost_nano);
-    let unwritten = telemetry.unwritten.values().filter(|u| u.priced > 0).map(|u| u.cost_nano);
-    for nano in sums.chain(unwritten) {
-        reported_nano = Some(reported_nano.unwrap_or(0).saturating_add(nano));
-    }
+/// Cost of what was spent: as the agent reported it, and by the price table for what it did not report. `None` as soon as
+/// one part is not known, or nothing was used.
+fn cost(
+    spent: &BTreeMap<String, Spent>,
+    prices: &PriceTable,
+    at: Timestamp,
+) -> (Option<f64>, Option<CostSource>) {
+    let reported_nano = spent.values().filter_map(|s| s.reported_nano).reduce(u64::saturating_add);
     let mut table: Option<f64> = None;
-    for (model, usage) in by_table {
-        match prices.cost_usd(model, at, &usage) {
+    for (model, spent) in spent.iter().filter(|(_, s)| !s.unreported.is_zero()) {
+        match prices.cost_usd(model, at, &spent.unreported) {
             Some(usd) => table = Some(table.unwrap_or(0.0) + usd),
             None => return (None, None),
         }

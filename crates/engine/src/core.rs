@@ -29,6 +29,7 @@ use crate::facts::{Input, fact_id};
 use crate::otlp::Services;
 use crate::places::Places;
 use crate::reports::Reports;
+use crate::sources::gemini;
 use crate::store::causes::StoredCause;
 use crate::store::rows::{Class, SessionRow, SessionWrite};
 use crate::store::{Store, StoreError, causes, files, rows, worktrees as stored_worktrees};
@@ -37,6 +38,8 @@ use worktrees::{Presence, Worktrees};
 
 pub use notify::Notice;
 
+/// How often the chat of a session is looked for while it is not found, in milliseconds.
+const CHAT_LOOK_MS: i64 = 10_000;
 /// Sessions kept in memory although they are not on the screen.
 const MOST_LOADED: usize = 512;
 
@@ -79,6 +82,9 @@ struct Loaded {
     renamed: Option<String>,
     verdict: Option<Assessment>,
     transcript: Option<std::path::PathBuf>,
+    /// The directory of a chat that was found (Gemini CLI), and when it was last looked for.
+    chat: Option<String>,
+    chat_looked_at: Option<Timestamp>,
     text: String,
     on_screen: bool,
     recheck_at: Option<Timestamp>,
@@ -285,7 +291,13 @@ impl Core {
         let open: Vec<Cause> = loaded.causes.iter().map(|c| c.cause.clone()).filter(Cause::is_open).collect();
         let recent = verdict.last_activity.is_some_and(|last| now.since(last) <= idle_window_ms);
         let shown = class == Class::Row && (alive || !open.is_empty() || recent);
-        let directory = card::home_directory(&loaded.state, loaded.transcript.as_deref());
+        if loaded.key.agent == Agent::Gemini && class == Class::Row {
+            loaded.look_for_chat(&self.config.roots, now);
+        }
+        let directory = match &loaded.chat {
+            Some(project) => Some(project.as_str()),
+            None => card::home_directory(&loaded.state, loaded.transcript.as_deref()),
+        };
         let place = self.places.look(directory.unwrap_or(""), now);
         let config_dir = loaded
             .transcript
@@ -415,6 +427,8 @@ impl Core {
                 causes: causes::of_session(&self.store.db, id, 50)?,
                 renamed: rows::label(&self.store.db, &key)?,
                 transcript: files::main_path(&self.store.db, id)?,
+                chat: None,
+                chat_looked_at: None,
                 state,
                 has_main,
                 class,
@@ -493,6 +507,22 @@ impl Core {
     /// States by session, for replay and tests.
     pub fn verdicts(&self) -> BTreeMap<SessionKey, Assessment> {
         self.sessions.values().filter_map(|s| Some((s.key.clone(), s.verdict.clone()?))).collect()
+    }
+}
+
+impl Loaded {
+    /// Looks where a way back would lead, for an agent whose files are not followed: a few small folders, at most every
+    /// ten seconds, until it is found.
+    fn look_for_chat(&mut self, roots: &[crate::config::Root], now: Timestamp) {
+        let is_due = self.chat_looked_at.is_none_or(|at| now.since(at) >= CHAT_LOOK_MS);
+        if self.transcript.is_some() || !is_due {
+            return;
+        }
+        self.chat_looked_at = Some(now);
+        if let Some(found) = gemini::find(roots, &self.key.id) {
+            self.transcript = Some(found.path);
+            self.chat = Some(found.project);
+        }
     }
 }
 

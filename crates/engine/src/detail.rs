@@ -1,6 +1,6 @@
 //! One session in full, read from its transcript on demand.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::Path;
 
 use lamplight_model::event::{Event, EventKind, PromptOrigin};
@@ -9,8 +9,10 @@ use lamplight_model::ids::{Agent, FactId, SessionId, SessionKey, Timestamp};
 use lamplight_model::label::is_unsafe;
 use lamplight_model::pricing::PriceTable;
 use lamplight_model::session::SessionState;
+use lamplight_model::spent::{Spent, spent};
+use lamplight_model::telemetry::Meter;
 use lamplight_model::view::{
-    CauseView, FileTouched, MessageRole, MessageView, ModelUsage, SessionDetail, TokenTotals,
+    CauseView, FileTouched, MessageRole, MessageView, ModelUsage, SessionDetail, TelemetryView, TokenTotals,
 };
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -20,7 +22,7 @@ use crate::config::Config;
 use crate::engine::EngineError;
 use crate::facts::FileRole;
 use crate::sources::tail::{Flow, Position, TailError, Tailer};
-use crate::store::{calls, causes, files, rows, stories};
+use crate::store::{calls, causes, files, otlp, rows, stories};
 use crate::{archive, card, clock};
 
 /// Messages shown.
@@ -66,12 +68,12 @@ pub(crate) fn session(
             Err(error) => kept(db, id, &format!("Its transcript cannot be read: {error}."))?,
         },
         None if row.has_main => kept(db, id, "Its transcript was deleted.")?,
-        None => (Story::default(), Some("It has no transcript: nothing was asked of it yet.".to_owned())),
+        None => (Story::default(), Some(without_transcript(&row.state, key.agent).to_owned())),
     };
     let t = row.state.transcript();
     let prices = PriceTable::builtin().with_overrides(&config.prices);
     let at = shown.last_activity_at_ms.map_or(now, Timestamp);
-    let mut models = models(&row.state, &prices, at);
+    let mut models = models(spent(&row.state, key.agent), &prices, at);
     models.sort_by_key(|m| std::cmp::Reverse(m.responses));
     let history = causes::of_session(db, id, MOST_CAUSES)?
         .into_iter()
@@ -83,7 +85,7 @@ pub(crate) fn session(
         })
         .collect();
     Ok(Some(SessionDetail {
-        first_prompt: t.and_then(|t| t.first_prompt.clone()),
+        first_prompt: row.state.first_prompt().map(str::to_owned),
         responses: models.iter().map(|m| m.responses).sum(),
         models,
         inherited_responses: inherited(db, id, &story)?,
@@ -94,39 +96,83 @@ pub(crate) fn session(
         prompts: row.state.prompts,
         transcript: path.map(|p| p.to_string_lossy().into_owned()),
         client_version: t.and_then(|t| t.version.clone()),
+        telemetry: measured(db, id, &row.state)?,
         history,
         card: shown,
     }))
 }
 
-/// Usage by model: what stands in transcripts, and requests that only telemetry told of.
-fn models(state: &SessionState, prices: &PriceTable, at: Timestamp) -> Vec<ModelUsage> {
+/// Why there are no messages of a session that never had a transcript here.
+fn without_transcript(state: &SessionState, agent: Agent) -> &'static str {
+    if agent == Agent::Gemini {
+        "Gemini CLI's chats are not read: what is shown is by its hooks and telemetry."
+    } else if state.telemetry.told.speaks() || state.hooks.prompted {
+        "Its transcript is not in the folders that are read: what is shown is by its hooks and telemetry."
+    } else {
+        "It has no transcript: nothing was asked of it yet."
+    }
+}
+
+/// What telemetry measured of a session; `None` where none came.
+fn measured(db: &Connection, id: i64, state: &SessionState) -> Result<Option<TelemetryView>, EngineError> {
     let telemetry = &state.telemetry;
-    let names: BTreeSet<&String> = state.usage.keys().chain(telemetry.unwritten.keys()).collect();
-    let one = |name: &String| {
-        let written = state.usage.get(name).copied().unwrap_or_default();
-        let unwritten = telemetry.unwritten.get(name).copied().unwrap_or_default();
-        let reported = telemetry.reported.get(name).copied().unwrap_or_default();
-        let usage = written.usage.plus(unwritten.usage);
+    let told = &telemetry.told;
+    let (durations, firsts, retries) = otlp::latencies(db, id)?;
+    let calls = otlp::told_calls(db, id)?;
+    if durations.is_empty() && firsts.is_empty() && calls.calls == 0 && telemetry.is_empty() {
+        return Ok(None);
+    }
+    let meter = |meter| telemetry.meters.get(&meter);
+    Ok(Some(TelemetryView {
+        permission_mode: told.mode.as_ref().map(|d| d.value.clone()),
+        requests: u64::try_from(durations.len().max(firsts.len())).unwrap_or(u64::MAX),
+        latency_p50_ms: percentile(&durations, 50),
+        latency_p95_ms: percentile(&durations, 95),
+        ttft_p50_ms: percentile(&firsts, 50),
+        ttft_p95_ms: percentile(&firsts, 95),
+        retries,
+        failures: telemetry.failures,
+        compactions: told.compactions,
+        tool_calls: calls.calls,
+        tool_failures: calls.failed,
+        tools_ran_ms: calls.ran_ms,
+        waits: calls.waits,
+        waited_ms: calls.waited_ms,
+        active_by_person_ms: meter(Meter::ActiveByPerson),
+        active_by_agent_ms: meter(Meter::ActiveByAgent),
+        lines_added: meter(Meter::LinesAdded),
+        lines_removed: meter(Meter::LinesRemoved),
+        edits_accepted: meter(Meter::EditsAccepted),
+        edits_rejected: meter(Meter::EditsRejected),
+        commits: meter(Meter::Commits),
+        pull_requests: meter(Meter::PullRequests),
+    }))
+}
+
+/// The smallest of sorted values that a share of all does not exceed.
+fn percentile(sorted: &[u64], share: usize) -> Option<u64> {
+    let rank = (sorted.len() * share).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied()
+}
+
+/// Usage by model.
+fn models(spent: BTreeMap<String, Spent>, prices: &PriceTable, at: Timestamp) -> Vec<ModelUsage> {
+    let one = |(model, spent): (String, Spent)| ModelUsage {
+        responses: spent.responses,
+        tokens: TokenTotals {
+            input: spent.usage.input,
+            output: spent.usage.output,
+            cache_write_5m: spent.usage.cache_write_5m,
+            cache_write_1h: spent.usage.cache_write_1h,
+            cache_read: spent.usage.cache_read,
+        },
+        cost_usd: prices.cost_usd(&model, at, &spent.usage),
         // Exact below 2^53 billionths, nine million dollars.
-        let usd = reported.cost_nano.saturating_add(unwritten.cost_nano) as f64 / 1e9;
-        let reported_responses = reported.responses.saturating_add(unwritten.priced);
-        ModelUsage {
-            model: name.clone(),
-            responses: written.responses.saturating_add(unwritten.responses),
-            tokens: TokenTotals {
-                input: usage.input,
-                output: usage.output,
-                cache_write_5m: usage.cache_write_5m,
-                cache_write_1h: usage.cache_write_1h,
-                cache_read: usage.cache_read,
-            },
-            cost_usd: prices.cost_usd(name, at, &usage),
-            reported_usd: (reported_responses > 0).then_some(usd),
-            reported_responses,
-        }
+        reported_usd: spent.reported_nano.map(|nano| nano as f64 / 1e9),
+        reported_responses: spent.reported_responses,
+        model,
     };
-    names.into_iter().map(one).collect()
+    spent.into_iter().map(one).collect()
 }
 
 /// How many responses stand in a transcript and belong to another session: copied by a fork.

@@ -137,7 +137,7 @@ fn list(core: &Core) -> Result<(Vec<Found>, Vec<Input>), StoreError> {
     let known = |file| cursors.get(&file).map(|c| c.role.clone());
     let mut all = sources::discover::Listing::default();
     let mut reports = Vec::new();
-    for root in &core.config.roots {
+    for root in core.config.roots.iter().filter(|r| r.agent.has_transcripts()) {
         let listing = sources::discover::list(root, &known);
         reports.push(Input::Source(SourceReport {
             name: crate::reports::transcripts(root.agent),

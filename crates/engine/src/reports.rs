@@ -56,6 +56,7 @@ pub(crate) fn transcripts(agent: Agent) -> &'static str {
     match agent {
         Agent::ClaudeCode => "claude-code transcripts",
         Agent::Codex => "codex rollouts",
+        Agent::Gemini => "gemini chats",
     }
 }
 
@@ -68,18 +69,21 @@ pub(crate) fn registry(agent: Agent) -> &'static str {
     match agent {
         Agent::ClaudeCode => "claude-code registry",
         Agent::Codex => "codex locks",
+        // It keeps none; no report has this name.
+        Agent::Gemini => "gemini registry",
     }
 }
 
 impl Reports {
     pub(crate) fn load(db: &Connection, config: &Config, now: Timestamp) -> Result<Self, StoreError> {
         let mut sources: BTreeMap<String, Source> = BTreeMap::new();
-        for agent in Agent::ALL {
+        for agent in Agent::WITH_TRANSCRIPTS {
             let root =
                 config.roots.iter().find(|r| r.agent == agent).map(|r| r.path.clone()).unwrap_or_default();
             let (read, live) = match agent {
                 Agent::ClaudeCode => ("projects", "sessions"),
                 Agent::Codex => ("sessions", "thread-writer-locks"),
+                Agent::Gemini => continue,
             };
             sources.entry(transcripts(agent).to_owned()).or_default().path = root.join(read);
             sources.entry(registry(agent).to_owned()).or_default().path = root.join(live);

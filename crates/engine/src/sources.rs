@@ -6,6 +6,7 @@
 pub mod decode;
 pub mod discover;
 pub mod exits;
+pub mod gemini;
 pub mod hooks;
 pub mod import;
 pub mod locks;

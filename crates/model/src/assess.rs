@@ -6,7 +6,9 @@
 
 mod claude;
 mod codex;
+mod gemini;
 mod hooks;
+mod telemetry;
 
 use crate::attention::{CauseKind, ClearedBy};
 use crate::event::{Failure, FailureClass, HiddenKind};
@@ -121,6 +123,18 @@ impl SessionState {
         })
     }
 
+    /// The first prompt: by the transcript, else as hooks or telemetry told it.
+    #[must_use]
+    pub fn first_prompt(&self) -> Option<&str> {
+        match self.transcript() {
+            Some(t) => t.first_prompt.as_deref(),
+            None => {
+                let told = self.hooks.first_prompt.as_ref().or(self.telemetry.told.first_prompt.as_ref());
+                told.map(|d| d.value.as_str())
+            }
+        }
+    }
+
     /// Whether a prompt, response or tool call was ever seen: a session without is a zombie of the views.
     #[must_use]
     pub fn has_signal(&self) -> bool {
@@ -130,6 +144,7 @@ impl SessionState {
             || self.mains.values().any(|t| t.prompted || t.responded)
             || self.hooks.prompted
             || !self.telemetry.unwritten.is_empty()
+            || self.telemetry.told.speaks()
     }
 }
 
@@ -139,10 +154,12 @@ pub fn assess(state: &SessionState, around: &Circumstances, now: Timestamp) -> A
     let mut verdict = match around.agent {
         Agent::ClaudeCode => claude::judge(state, around, now),
         Agent::Codex => codex::judge(state, around, now),
+        Agent::Gemini => gemini::judge(state, now),
     };
     let transcript = state.transcript();
     let entry = verdict.entry.or(transcript.and_then(|t| t.entry)).unwrap_or(EntryKind::Interactive);
-    let hidden = verdict.hidden.or(transcript.and_then(|t| t.hidden));
+    let hidden =
+        verdict.hidden.or(transcript.and_then(|t| t.hidden)).or(telemetry::hidden(state, around.agent));
     let last_activity = last_activity(state, now);
     let is_over = end(state, &mut verdict);
     let lifecycle = match (is_over, last_activity) {
@@ -300,7 +317,7 @@ pub fn heard_last(state: &SessionState) -> Option<Timestamp> {
     let statuses = state.processes.values().map(|p| p.status_since);
     let known = records.chain(subagents).chain(statuses).chain(state.hooks.active_at).max();
     // Telemetry speaks only where nothing better does: of a session of which neither transcript nor process is here.
-    known.or(state.telemetry.last_at)
+    known.or(state.telemetry.last_at.max(state.telemetry.told.active_at))
 }
 
 /// Subagents whose work is not known to be over. Without a live session nothing of it runs.
@@ -331,7 +348,7 @@ fn need_of(
         return None;
     }
     let transcript = state.transcript();
-    let number = transcript.map_or(0, |t| t.turn.number);
+    let number = transcript.map_or_else(|| turn_without_transcript(state), |t| t.turn.number);
     let turn = |kind, since: Option<Timestamp>| {
         Some(Need { kind, since: since?, anchor: Anchor::Turn(number), source: v.source })
     };
@@ -377,6 +394,12 @@ fn need_of(
         | TurnState::Ended
         | TurnState::Unknown => None,
     }
+}
+
+/// Number of a turn that no transcript numbers: the second its prompt was told, so that the next one is another.
+fn turn_without_transcript(state: &SessionState) -> u32 {
+    let told = state.hooks.prompted_at.or(state.telemetry.told.prompted_at);
+    told.map_or(0, |at| u32::try_from(at.0.div_euclid(1_000)).unwrap_or(0))
 }
 
 /// Drops a need that is no longer news, and says what would clear one that stood until now.

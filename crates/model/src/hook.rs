@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Ask, Failure};
 use crate::ids::{FactId, Timestamp};
+use crate::session::Dated;
 
 /// Two tellings of the same request within this time are one: a hook may be installed twice.
 pub const SAME_ASK_MS: i64 = 2_000;
@@ -28,6 +29,8 @@ pub struct Hook {
     pub at: Timestamp,
     /// The subagent it speaks of; `None` for the main thread.
     pub subagent: Option<String>,
+    /// The folder the agent works in, of agents whose files do not say so: shown, never opened.
+    pub folder: Option<String>,
     /// What it tells.
     pub kind: HookKind,
 }
@@ -40,8 +43,11 @@ pub enum HookKind {
         /// `startup`, `resume`, `clear`, `compact`, `fork`.
         how: Option<String>,
     },
-    /// `UserPromptSubmit`: by the person, or by the client for a finished task.
-    PromptSubmitted,
+    /// `UserPromptSubmit`: by the person, or by the client for a finished task. Gemini: `BeforeAgent`.
+    PromptSubmitted {
+        /// Its first characters, of agents whose transcripts are not read.
+        text: Option<String>,
+    },
     /// `PreToolUse`.
     ToolStarted(HookCall),
     /// `PermissionRequest`; also for questions and plans. Codex: also `PreToolUse` of `request_user_input`.
@@ -93,7 +99,7 @@ impl HookKind {
     /// Whether it shows that the session did something.
     fn is_activity(&self) -> bool {
         match self {
-            Self::PromptSubmitted
+            Self::PromptSubmitted { .. }
             | Self::ToolStarted(_)
             | Self::Asked(_)
             | Self::ToolFinished(_)
@@ -149,8 +155,20 @@ pub struct HookWitness {
     pub ended_at: Option<Timestamp>,
     /// A prompt was submitted.
     pub prompted: bool,
+    /// Latest one of the main thread; the first telling of it, where it was told twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompted_at: Option<Timestamp>,
     /// Subagents that stopped, and when last.
     pub stopped: BTreeMap<String, Timestamp>,
+    /// Latest call of the main thread that was told to start; whether it still runs is judged, not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub running: Option<HookAnswer>,
+    /// First prompt, of agents whose transcripts are not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_prompt: Option<Dated<String>>,
+    /// Folder the agent works in, of agents whose files do not say so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<Dated<String>>,
 }
 
 /// A word on a turn.
@@ -203,7 +221,7 @@ pub struct HookAsk {
     pub is_automatic: bool,
 }
 
-/// A call that finished, told by hook.
+/// A call that started or finished, told by hook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookAnswer {
     /// When.
@@ -225,15 +243,38 @@ pub fn fold_hook(w: &mut HookWitness, hook: &Hook) {
         w.active_at = w.active_at.max(Some(at));
     }
     let is_main = hook.subagent.is_none();
+    if let Some(folder) =
+        hook.folder.as_ref().filter(|_| w.folder.as_ref().is_none_or(|known| known.at <= at))
+    {
+        w.folder = Some(Dated { at, value: folder.clone() });
+    }
     match &hook.kind {
         HookKind::SessionStarted { .. } => w.started_at = w.started_at.max(Some(at)),
-        HookKind::PromptSubmitted => {
+        HookKind::PromptSubmitted { text } => {
             if is_main {
                 w.prompted = true;
+                if w.prompted_at.is_none_or(|known| at > known.plus_ms(SAME_ASK_MS)) {
+                    w.prompted_at = Some(at);
+                }
                 take_turn(w, HookTurn::new(at, TurnWord::Working));
+                if let Some(text) =
+                    text.as_ref().filter(|_| w.first_prompt.as_ref().is_none_or(|p| at < p.at))
+                {
+                    w.first_prompt = Some(Dated { at, value: text.clone() });
+                }
             }
         }
-        HookKind::ToolStarted(_) => {
+        HookKind::ToolStarted(call) => {
+            let started = HookAnswer {
+                at,
+                subagent: hook.subagent.clone(),
+                key: call.key,
+                tool: call.tool.clone(),
+                target: call.target.clone(),
+            };
+            if is_main && w.running.as_ref().is_none_or(|known| known.at < at) {
+                w.running = Some(started);
+            }
             // A turn whose prompt was not told. Later than an end by more than a hook may lag.
             let after =
                 w.turn.as_ref().is_none_or(|t| t.word != TurnWord::Working && at > t.at.plus_ms(SAME_ASK_MS));

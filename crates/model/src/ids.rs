@@ -80,11 +80,15 @@ pub enum Agent {
     ClaudeCode,
     /// OpenAI's Codex CLI.
     Codex,
+    /// Google's Gemini CLI. Known by its hooks and telemetry; its own files are only looked for, never followed.
+    Gemini,
 }
 
 impl Agent {
-    /// Every agent read today.
-    pub const ALL: [Self; 2] = [Self::ClaudeCode, Self::Codex];
+    /// Every agent.
+    pub const ALL: [Self; 3] = [Self::ClaudeCode, Self::Codex, Self::Gemini];
+    /// Agents whose transcripts and live registries (or locks) are read.
+    pub const WITH_TRANSCRIPTS: [Self; 2] = [Self::ClaudeCode, Self::Codex];
 
     /// The word used in ids, on the wire and in the database.
     #[must_use]
@@ -92,7 +96,14 @@ impl Agent {
         match self {
             Self::ClaudeCode => "claude-code",
             Self::Codex => "codex",
+            Self::Gemini => "gemini",
         }
+    }
+
+    /// Whether its transcripts are read.
+    #[must_use]
+    pub fn has_transcripts(self) -> bool {
+        Self::WITH_TRANSCRIPTS.contains(&self)
     }
 
     /// Reads the word back.

@@ -75,9 +75,8 @@ pub fn label(key: &SessionKey, state: &SessionState, names: &Names<'_>) -> (Stri
     if let Some(label) = t.and_then(|t| t.agent_title.as_deref()).and_then(clean_label) {
         return (label, LabelSource::AgentTitle);
     }
-    let first_line = t
-        .and_then(|t| t.first_prompt.as_deref())
-        .and_then(|prompt| prompt.lines().find(|line| !line.trim().is_empty()));
+    let first_line =
+        state.first_prompt().and_then(|prompt| prompt.lines().find(|line| !line.trim().is_empty()));
     if let Some(label) = first_line.and_then(clean_label) {
         return (label, LabelSource::FirstPrompt);
     }

@@ -16,6 +16,7 @@ pub mod pricing;
 pub mod resume;
 pub mod run;
 pub mod session;
+pub mod spent;
 pub mod telemetry;
 pub mod trace;
 pub mod view;

@@ -44,6 +44,9 @@ pub fn resume(way: &WayBack<'_>, now: Timestamp) -> Resume {
             },
         );
     }
+    if way.agent == Agent::Gemini && way.config_dir.is_some() {
+        return none(ResumeState::Unsupported, "Its chats lie outside the folder that Gemini CLI looks in.");
+    }
     let Some(directory) = way.directory else {
         return none(ResumeState::Unsupported, "Its directory is not known.");
     };
@@ -68,6 +71,8 @@ pub fn resume(way: &WayBack<'_>, now: Timestamp) -> Resume {
             }
             command.push_str(&format!("codex resume {}", way.id));
         }
+        // Its folder cannot be named on the command line; sessions of another one get no command.
+        Agent::Gemini => command.push_str(&format!("gemini --resume {}", way.id)),
     }
     if way.directory_exists == Some(false) {
         return Resume {

@@ -1,5 +1,8 @@
 //! What OpenTelemetry says about a session of a coding agent: cost by the agent's own account, failed attempts, and what
-//! the user declared in the agent's environment. It never says what the session is doing.
+//! the user declared in the agent's environment. What the session is doing it says last of all witnesses ([`Told`]).
+
+mod meter;
+mod told;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::event::Usage;
 use crate::ids::{SessionId, Timestamp};
 use crate::session::Dated;
+
+pub use meter::{Meter, Meters, TokenKind};
+pub use told::{Told, ToldAgent, ToldFailure, ToldTool, Word};
 
 /// Folded telemetry of a session. Sums are kept by model as written.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -39,6 +45,12 @@ pub struct Telemetry {
     /// Time of the latest request or failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_at: Option<Timestamp>,
+    /// What metrics measured.
+    #[serde(skip_serializing_if = "Meters::is_empty")]
+    pub meters: Meters,
+    /// What was told of turns and tools.
+    #[serde(skip_serializing_if = "Told::is_empty")]
+    pub told: Told,
 }
 
 /// Sums of responses whose cost was reported.

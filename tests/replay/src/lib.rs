@@ -9,6 +9,7 @@
 mod align;
 mod claude;
 mod codex;
+mod gemini;
 mod hold;
 mod hooks;
 mod labels;

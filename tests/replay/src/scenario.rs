@@ -6,7 +6,7 @@ use lamplight_model::ids::{Agent, SessionId, Timestamp};
 
 use crate::labels::Labels;
 use crate::transcript::TranscriptFile;
-use crate::{claude, codex, hooks};
+use crate::{claude, codex, gemini, hooks};
 
 /// Something the engine's sources would have seen.
 #[derive(Debug, Clone)]
@@ -101,6 +101,7 @@ impl Scenario {
         let recorded = match agent {
             Agent::ClaudeCode => claude::load(&folder)?,
             Agent::Codex => codex::load(&folder, &labels)?,
+            Agent::Gemini => gemini::load(&folder)?,
         };
         let Recorded { zero, files, mut moments } = recorded;
         moments.sort_by_key(|m| m.at_ms);

@@ -65,7 +65,7 @@ fn kept_word(kind: &HookKind) -> Option<String> {
         HookKind::TurnEnded { background, .. } => format!("turn ended, {background} in the background"),
         HookKind::TurnFailed(failure) => format!("turn failed: {:?}", failure.class).to_lowercase(),
         HookKind::TurnInterrupted => "turn interrupted".to_owned(),
-        HookKind::PromptSubmitted
+        HookKind::PromptSubmitted { .. }
         | HookKind::ToolStarted(_)
         | HookKind::ToolFinished(_)
         | HookKind::SubagentStarted

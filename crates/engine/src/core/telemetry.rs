@@ -2,15 +2,15 @@
 //! declared about a session is resolved. Nothing here raises or clears a cause, or says that a session lives.
 
 use lamplight_model::event::Usage;
-use lamplight_model::ids::{Agent, FactId, SessionId, SessionKey};
-use lamplight_model::telemetry::{Attempt, Reported, Telemetry, Unwritten};
+use lamplight_model::ids::{Agent, FactId, SessionId, SessionKey, Timestamp};
+use lamplight_model::telemetry::{Attempt, Meter, Reported, Telemetry, Unwritten, Word};
 
 use super::Core;
 use crate::otlp::Tally;
-use crate::sources::otlp::{Batch, Fact, Failed, Requested, SessionSeen};
+use crate::sources::otlp::{Batch, Called, Fact, Failed, Heard, Metered, Requested, SessionSeen};
 use crate::store::calls::{Claimed, StoredCall};
-use crate::store::otlp::{OwnedCall, StoredRequest};
-use crate::store::{StoreError, calls, otlp};
+use crate::store::otlp::{OwnedCall, Put, StoredRequest};
+use crate::store::{StoreError, calls, otlp, rows};
 
 /// Model of a request that names none.
 const NO_MODEL: &str = "unknown";
@@ -49,6 +49,16 @@ impl Core {
                         self.apply_failed(&failed)?;
                     }
                 }
+                Fact::Called(called) => self.apply_called(&called)?,
+                Fact::Waited(waited) => {
+                    let id = self.row_of(&SessionKey { agent: waited.agent, id: waited.session })?;
+                    if let Some(loaded) = self.load(id)? {
+                        loaded.state.telemetry.told.wait(waited.span, waited.ms);
+                        self.touched.insert(id);
+                    }
+                }
+                Fact::Heard(heard) => self.apply_heard(*heard, received)?,
+                Fact::Metered(metered) => self.apply_metered(metered, received)?,
             }
         }
         self.services.write(&self.store.db, tally)
@@ -91,11 +101,20 @@ impl Core {
     }
 
     fn apply_requested(&mut self, r: &Requested) -> Result<(), StoreError> {
-        let session = self.row_of(&SessionKey { agent: Agent::ClaudeCode, id: r.session.clone() })?;
+        let session = self.row_of(&SessionKey { agent: r.agent, id: r.session.clone() })?;
         let name = r.model.as_deref().unwrap_or(NO_MODEL);
         let model = calls::model_row(&self.store.db, name)?;
-        if !otlp::put_request(&self.store.db, r, session, model)? {
-            return Ok(());
+        let put = otlp::put_request(&self.store.db, r, session, model)?;
+        if r.by_log
+            && let Some(loaded) = self.load(session)?
+        {
+            loaded.state.telemetry.told.has_requests = true;
+            self.touched.insert(session);
+        }
+        match put {
+            Put::Known => return Ok(()),
+            Put::Priced(before) => return self.price_request(r, name, before),
+            Put::New => {}
         }
         let linked = match otlp::linked(&self.store.db, r.request)? {
             Some(call) => otlp::owned_call(&self.store.db, call)?.map(|owned| (call, owned)),
@@ -115,8 +134,79 @@ impl Core {
         Ok(())
     }
 
+    /// The log record of a request that a span told of before: its cost, and its usage by the record.
+    fn price_request(&mut self, r: &Requested, model: &str, before: StoredRequest) -> Result<(), StoreError> {
+        match before.call {
+            Some(call) => match otlp::owned_call(&self.store.db, call)? {
+                Some(owned) => self.add_reported(&owned, r.cost_nano),
+                None => Ok(()),
+            },
+            None => {
+                let StoredRequest { session, model: former, usage, cost_nano, .. } = before;
+                self.change_unwritten(session, &former, |sum| sum.take(usage, cost_nano))?;
+                self.change_unwritten(session, model, |sum| sum.add(r.usage, r.cost_nano))
+            }
+        }
+    }
+
+    fn apply_called(&mut self, c: &Called) -> Result<(), StoreError> {
+        let id = self.row_of(&SessionKey { agent: c.agent, id: c.session.clone() })?;
+        let is_new = otlp::put_called(&self.store.db, c, id)?;
+        let Some(loaded) = self.load(id)? else { return Ok(()) };
+        let told = &mut loaded.state.telemetry.told;
+        told.tool_calls = told.tool_calls.saturating_add(u32::from(is_new));
+        let waited = c.span.and_then(|span| told.waits.remove(&span));
+        self.touched.insert(id);
+        if let Some(ms) = waited {
+            otlp::set_waited(&self.store.db, c.key, ms)?;
+        }
+        Ok(())
+    }
+
+    fn apply_heard(&mut self, heard: Heard, received: Timestamp) -> Result<(), StoreError> {
+        let Heard { agent, session, subagent, id: record, at, word } = heard;
+        let key = SessionKey { agent, id: session };
+        if !word.is_work() && !self.by_key.contains_key(&key) && rows::find(&self.store.db, &key)?.is_none() {
+            // A client that was opened and left: no session of anyone.
+            return Ok(());
+        }
+        // Every other word says the same when it is heard twice.
+        if word == Word::Compacted && !otlp::first_sight(&self.store.db, record, received)? {
+            return Ok(());
+        }
+        let id = self.row_of(&key)?;
+        if let Some(loaded) = self.load(id)? {
+            loaded.state.telemetry.told.hear(at, subagent.as_deref(), word);
+            self.touched.insert(id);
+        }
+        Ok(())
+    }
+
+    fn apply_metered(&mut self, m: Metered, received: Timestamp) -> Result<(), StoreError> {
+        let key = SessionKey { agent: Agent::ClaudeCode, id: m.session };
+        // What a client measures of itself before anything was asked makes no session.
+        let is_known = self.by_key.contains_key(&key) || rows::find(&self.store.db, &key)?.is_some();
+        if !is_known && !matches!(m.meter, Meter::Tokens { .. } | Meter::Cost { .. }) {
+            return Ok(());
+        }
+        if !m.is_cumulative && !otlp::first_sight(&self.store.db, m.id, received)? {
+            return Ok(());
+        }
+        let id = self.row_of(&key)?;
+        if let Some(loaded) = self.load(id)? {
+            let meters = &mut loaded.state.telemetry.meters;
+            if m.is_cumulative {
+                meters.set(m.id.hash, m.meter, m.amount);
+            } else {
+                meters.add(m.meter, m.amount);
+            }
+            self.touched.insert(id);
+        }
+        Ok(())
+    }
+
     fn apply_failed(&mut self, f: &Failed) -> Result<(), StoreError> {
-        let id = self.row_of(&SessionKey { agent: Agent::ClaudeCode, id: f.session.clone() })?;
+        let id = self.row_of(&SessionKey { agent: f.agent, id: f.session.clone() })?;
         let Some(loaded) = self.load(id)? else { return Ok(()) };
         let telemetry = &mut loaded.state.telemetry;
         // The end of the retries is told beside the last attempt, and is none itself.

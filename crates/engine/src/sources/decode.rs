@@ -6,6 +6,7 @@
 
 pub mod claude;
 pub mod codex;
+mod gemini;
 mod hook;
 mod lenient;
 mod scan;
@@ -36,6 +37,8 @@ pub enum Decoder {
     ClaudeCode(claude::Carry),
     /// Of a Codex rollout.
     Codex(codex::Carry),
+    /// Of a file of Gemini CLI's, which says nothing here: its chats are not read.
+    Gemini,
 }
 
 /// What lines gave.
@@ -54,6 +57,7 @@ impl Decoder {
         match role.agent {
             Agent::ClaudeCode => Self::ClaudeCode(claude::Carry::default()),
             Agent::Codex => Self::Codex(codex::Carry::default()),
+            Agent::Gemini => Self::Gemini,
         }
     }
 
@@ -77,6 +81,7 @@ impl Decoder {
         let decoded = match self {
             Self::ClaudeCode(carry) => claude::line(carry, role, &text, read_at, out),
             Self::Codex(carry) => codex::line(carry, role, &text, read_at, out),
+            Self::Gemini => Ok(()),
         };
         if decoded.is_err() {
             out.issues.push(IssueKind::BadJson);
@@ -96,6 +101,7 @@ impl Decoder {
         let decoded = match self {
             Self::ClaudeCode(carry) => claude::long_line(carry, role, reader, read_at, out),
             Self::Codex(carry) => codex::long_line(carry, role, reader, read_at, out),
+            Self::Gemini => Ok(()),
         };
         if decoded.is_err() {
             out.issues.push(IssueKind::BadJson);

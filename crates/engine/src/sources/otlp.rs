@@ -8,7 +8,10 @@
 mod attributes;
 mod classify;
 mod claude;
+mod codex;
+mod gemini;
 mod json;
+mod meter;
 mod private;
 mod proto;
 mod service;
@@ -19,6 +22,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use lamplight_model::event::Usage;
 use lamplight_model::ids::{Agent, FactId, SessionId, SessionKey, Timestamp};
+use lamplight_model::telemetry::{Meter, Word};
 use xxhash_rust::xxh3::xxh3_128;
 
 use attributes::Attributes;
@@ -157,10 +161,18 @@ pub(crate) struct SessionSeen {
 pub(crate) enum Fact {
     /// Something a service did.
     Measured(Measured),
-    /// A model request of a Claude Code session, with what it cost by the agent's own account.
+    /// A model request of a coding session, with what it cost by the agent's own account.
     Requested(Requested),
-    /// A failed attempt of a Claude Code session, or the end of its retries.
+    /// A failed attempt of a coding session, or the end of its retries.
     Failed(Failed),
+    /// A tool call of a coding session: how long it took, and who decided about it.
+    Called(Called),
+    /// How long a call waited for its person; the span around it names the call.
+    Waited(Waited),
+    /// A word on a turn or a tool of a coding session.
+    Heard(Box<Heard>),
+    /// What a metric measured of a Claude Code session.
+    Metered(Metered),
 }
 
 /// Identity of a record: its time first, so that what arrives together is stored together.
@@ -203,6 +215,7 @@ pub(crate) struct Measured {
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct Requested {
+    pub agent: Agent,
     pub session: SessionId,
     /// Hash of the request id, as in [`lamplight_model::event::Response::request`]; else of the record.
     pub request: FactId,
@@ -213,10 +226,98 @@ pub(crate) struct Requested {
     pub cost_nano: Option<u64>,
     pub duration_ms: Option<u64>,
     pub ttft_ms: Option<u64>,
+    /// Which attempt it was, 1-based, where said.
+    pub attempt: Option<u32>,
+    /// Told by a log record, which knows the cost; else by a span.
+    pub by_log: bool,
+}
+
+/// A tool call. Of one call several records tell, each a part of it.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Called {
+    pub agent: Agent,
+    pub session: SessionId,
+    /// Hash of the call's id, as in [`lamplight_model::event::ToolCall::key`].
+    pub key: FactId,
+    pub at: Timestamp,
+    /// Tool; empty where the record does not say.
+    pub tool: String,
+    pub ran_ms: Option<u64>,
+    pub success: Option<bool>,
+    /// Who decided, in the agent's word.
+    pub decision: Option<String>,
+    /// The span around the call, by [`span_key`].
+    pub span: Option<FactId>,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Waited {
+    pub agent: Agent,
+    pub session: SessionId,
+    /// The span around the call that waited.
+    pub span: FactId,
+    pub ms: u64,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Heard {
+    pub agent: Agent,
+    pub session: SessionId,
+    pub subagent: Option<String>,
+    pub id: RecordId,
+    pub at: Timestamp,
+    pub word: Word,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Metered {
+    pub session: SessionId,
+    /// The point, or the series it is a total of.
+    pub id: RecordId,
+    pub meter: Meter,
+    /// In the meter's unit.
+    pub amount: u64,
+    /// A total since the series began.
+    pub is_cumulative: bool,
+}
+
+/// The session, and the subagent of it, that a record speaks of.
+struct About {
+    agent: Agent,
+    session: SessionId,
+    subagent: Option<String>,
+}
+
+impl About {
+    fn heard(&self, at: Timestamp, id: RecordId, word: Word) -> Fact {
+        let (agent, session, subagent) = (self.agent, self.session.clone(), self.subagent.clone());
+        Fact::Heard(Box::new(Heard { agent, session, subagent, id, at, word }))
+    }
+
+    fn called(&self, key: FactId, at: Timestamp) -> Called {
+        Called {
+            agent: self.agent,
+            session: self.session.clone(),
+            key,
+            at,
+            tool: String::new(),
+            ran_ms: None,
+            success: None,
+            decision: None,
+            span: None,
+        }
+    }
+}
+
+/// Names a span within its trace; `None` for ids of zeros, which are none.
+fn span_key(trace: &[u8], span: &[u8]) -> Option<FactId> {
+    let is_set = |id: &[u8]| id.iter().any(|byte| *byte != 0);
+    (is_set(trace) && is_set(span)).then(|| FactId(xxh3_128(&[trace, span].concat())))
 }
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct Failed {
+    pub agent: Agent,
     pub session: SessionId,
     pub id: RecordId,
     pub at: Timestamp,
@@ -357,21 +458,36 @@ impl Mapper {
         let at = self.moment(at_ns);
         self.seen(around, &own, at);
         let id = self.id(around, at_ns, bytes);
-        let fact = match around.origin {
-            Origin::Coding(Agent::ClaudeCode) => claude::log(&record, &own, id, at),
-            // Codex shares no id with its rollout, whose usage alone counts; Gemini CLI's files are its witness.
-            Origin::Coding(_) | Origin::OtherCoding => None,
-            Origin::Service => {
-                around.service.map(|service| Fact::Measured(service::log(&record, &own, service, id, at)))
-            }
-        };
-        if let Some(Fact::Measured(m)) = fact.as_ref().filter(|_| around.origin == Origin::Service)
-            && m.kind == Kind::ModelCall
-        {
+        if let Origin::Coding(agent) = around.origin {
+            return self.told(agent, &own, false, |about, out| match agent {
+                Agent::ClaudeCode => claude::log(&record, &own, about, id, at, out),
+                Agent::Codex => codex::log(&own, about, id, at, out),
+                Agent::Gemini => gemini::log(&own, about, id, at, out),
+            });
+        }
+        let measured = around.service.map(|service| service::log(&record, &own, service, id, at));
+        if let Some(m) = measured.as_ref().filter(|m| m.kind == Kind::ModelCall) {
             let received_ns = self.batch.received_at.0.saturating_mul(1_000_000);
             self.batch.spans.extend(span::of_log(&record, &own, m, around.sender, None, received_ns));
         }
-        self.keep(fact);
+        self.keep(measured.map(Fact::Measured));
+    }
+
+    /// Keeps what a record of a coding agent tells of its session; one that names none tells nothing. A span that is
+    /// stored is not counted as saying nothing.
+    fn told(
+        &mut self,
+        agent: Agent,
+        own: &Attributes<'_>,
+        is_kept: bool,
+        tell: impl FnOnce(&About, &mut Vec<Fact>),
+    ) {
+        let before = self.batch.facts.len();
+        if let Some(session) = classify::session(agent, own) {
+            let subagent = own.text("agent_id").filter(|id| id.len() <= 128).map(str::to_owned);
+            tell(&About { agent, session, subagent }, &mut self.batch.facts);
+        }
+        self.batch.counted += u64::from(!is_kept && self.batch.facts.len() == before);
     }
 
     fn span(&mut self, around: &Around<'_>, bytes: &[u8]) {
@@ -392,6 +508,11 @@ impl Mapper {
         let is_kept = seen.is_some();
         self.batch.spans.extend(seen);
         let id = self.id(around, at_ns, bytes);
+        if around.origin == Origin::Coding(Agent::ClaudeCode) {
+            return self.told(Agent::ClaudeCode, &own, is_kept, |about, out| {
+                claude::span(&span, &own, about, id, at, out);
+            });
+        }
         let fact = around
             .service
             .and_then(|service| service::span(&span, &own, service, id, at))
@@ -410,11 +531,17 @@ impl Mapper {
         let points: Vec<DataPoint<'_>> = metric.points();
         // A metric counts once as a record; what is counted here are its points.
         self.batch.records = self.batch.records.saturating_sub(1).saturating_add(points.len() as u64);
-        self.batch.counted += points.len() as u64;
         for point in points {
             let own = Attributes::over(point.attributes, around.resource);
             let at = self.moment(first_set([point.time_unix_nano, 0]));
             self.seen(around, &own, at);
+            if around.origin == Origin::Coding(Agent::ClaudeCode) {
+                self.told(Agent::ClaudeCode, &own, false, |about, out| {
+                    out.extend(meter::claude(&metric.name, &point, &own, about, around.hash));
+                });
+            } else {
+                self.batch.counted += 1;
+            }
         }
     }
 

@@ -228,7 +228,7 @@ fn start(
         .map_err(ScoutError::Thread)?;
     let counters = Arc::new(Counters::default());
     let run = Run {
-        places: roots.iter().cloned().map(Place::new).collect(),
+        places: roots.iter().filter(|r| r.agent.has_transcripts()).cloned().map(Place::new).collect(),
         spool,
         files: Files::from_cursors(cursors),
         tailer: Tailer::new(tuning.limits),

@@ -5,7 +5,7 @@ use lamplight_model::ids::{FactId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{StoreError, from_sql, to_sql};
-use crate::sources::otlp::{Kind, RecordId, Requested};
+use crate::sources::otlp::{Called, Kind, RecordId, Requested};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -14,6 +14,9 @@ const CALL_MARK_NS: i64 = -1;
 
 /// Marks forgotten with one request; more than one brings, so that they end.
 const PRUNED_AT_ONCE: i64 = 4_000;
+
+/// Requests of a session whose latencies are looked at, the latest ones.
+const MOST_LATENCIES: i64 = 10_000;
 
 /// Minutes of services are kept this long.
 const KEPT_MINUTES: i64 = 400 * 1_440;
@@ -94,18 +97,30 @@ pub(crate) struct OwnedCall {
     pub usage: Usage,
 }
 
-/// Stores a request; `false` when it is known.
+/// What storing a request did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// It was not known.
+    New,
+    /// It was known without its cost, and has it now; this is what stood there.
+    Priced(StoredRequest),
+    /// It was known.
+    Known,
+}
+
+/// Stores a request. A span and a log record tell of the same one; only the record knows what it cost, and its usage
+/// splits what was written to the cache.
 pub(crate) fn put_request(
     db: &Connection,
     r: &Requested,
     session: i64,
     model: i64,
-) -> Result<bool, StoreError> {
+) -> Result<Put, StoreError> {
     let mut insert = db.prepare_cached(
         "INSERT OR IGNORE INTO reported_requests
          (request, session, at_ms, model, input, output, cache_write_5m, cache_write_1h, cache_read, cost_nano,
-          duration_ms, ttft_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+          duration_ms, ttft_ms, attempt)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
     let u = r.usage;
     let done = insert.execute(rusqlite::params![
@@ -121,8 +136,110 @@ pub(crate) fn put_request(
         r.cost_nano.map(to_sql),
         r.duration_ms.map(to_sql),
         r.ttft_ms.map(to_sql),
+        r.attempt,
     ])?;
-    Ok(done > 0)
+    if done > 0 {
+        return Ok(Put::New);
+    }
+    if r.attempt.is_some() {
+        db.prepare_cached(
+            "UPDATE reported_requests SET attempt = ?2 WHERE request = ?1 AND attempt IS NULL",
+        )?
+        .execute((r.request.0.to_be_bytes(), r.attempt))?;
+    }
+    let Some(cost) = r.cost_nano else { return Ok(Put::Known) };
+    let Some(before) = request(db, r.request)?.filter(|known| known.cost_nano.is_none()) else {
+        return Ok(Put::Known);
+    };
+    db.prepare_cached(
+        "UPDATE reported_requests SET model = ?2, input = ?3, output = ?4, cache_write_5m = ?5, cache_write_1h = ?6,
+         cache_read = ?7, cost_nano = ?8 WHERE request = ?1",
+    )?
+    .execute((
+        r.request.0.to_be_bytes(),
+        model,
+        to_sql(u.input),
+        to_sql(u.output),
+        to_sql(u.cache_write_5m),
+        to_sql(u.cache_write_1h),
+        to_sql(u.cache_read),
+        to_sql(cost),
+    ))?;
+    Ok(Put::Priced(before))
+}
+
+/// Stores what a record tells of a tool call; `true` when the call was not known.
+pub(crate) fn put_called(db: &Connection, c: &Called, session: i64) -> Result<bool, StoreError> {
+    let known: bool = db
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM told_calls WHERE key = ?1)")?
+        .query_row([c.key.0.to_be_bytes()], |row| row.get(0))?;
+    db.prepare_cached(
+        "INSERT INTO told_calls (key, session, at_ms, tool, decision, ran_ms, success)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (key) DO UPDATE SET
+             at_ms = min(at_ms, ?3),
+             tool = CASE WHEN tool = '' OR (?4 <> '' AND ?4 < tool) THEN ?4 ELSE tool END,
+             decision = coalesce(decision, ?5), ran_ms = coalesce(ran_ms, ?6), success = coalesce(success, ?7)",
+    )?
+    .execute((
+        c.key.0.to_be_bytes(),
+        session,
+        c.at.0,
+        &c.tool,
+        &c.decision,
+        c.ran_ms.map(to_sql),
+        c.success,
+    ))?;
+    Ok(!known)
+}
+
+/// Stores how long a call waited for its person.
+pub(crate) fn set_waited(db: &Connection, call: FactId, ms: u64) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE told_calls SET waited_ms = ?2 WHERE key = ?1")?
+        .execute((call.0.to_be_bytes(), to_sql(ms)))?;
+    Ok(())
+}
+
+/// Sums over the calls that were told of a session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CallSums {
+    pub calls: u64,
+    pub failed: u64,
+    pub ran_ms: u64,
+    pub waits: u64,
+    pub waited_ms: u64,
+}
+
+/// Sums up the calls that were told of a session.
+pub(crate) fn told_calls(db: &Connection, session: i64) -> Result<CallSums, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT count(*), count(CASE WHEN success = 0 THEN 1 END), coalesce(sum(ran_ms), 0), count(waited_ms),
+                coalesce(sum(waited_ms), 0)
+         FROM told_calls WHERE session = ?1",
+    )?;
+    Ok(select.query_row([session], |row| {
+        let n = |i: usize| -> rusqlite::Result<u64> { Ok(from_sql(row.get(i)?)) };
+        Ok(CallSums { calls: n(0)?, failed: n(1)?, ran_ms: n(2)?, waits: n(3)?, waited_ms: n(4)? })
+    })?)
+}
+
+/// What the requests of a session took: durations and times to the first token in milliseconds, each sorted, and how often
+/// one was tried again.
+pub(crate) fn latencies(db: &Connection, session: i64) -> Result<(Vec<u64>, Vec<u64>, u64), StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT duration_ms, ttft_ms, attempt FROM reported_requests WHERE session = ?1 ORDER BY at_ms DESC LIMIT ?2",
+    )?;
+    let mut rows = select.query((session, MOST_LATENCIES))?;
+    let (mut durations, mut firsts, mut retries) = (Vec::new(), Vec::new(), 0u64);
+    while let Some(row) = rows.next()? {
+        durations.extend(row.get::<_, Option<i64>>(0)?.map(from_sql));
+        firsts.extend(row.get::<_, Option<i64>>(1)?.map(from_sql));
+        let attempt: Option<i64> = row.get(2)?;
+        retries = retries.saturating_add(attempt.map_or(0, |n| from_sql(n).saturating_sub(1)));
+    }
+    durations.sort_unstable();
+    firsts.sort_unstable();
+    Ok((durations, firsts, retries))
 }
 
 /// Reads a request.

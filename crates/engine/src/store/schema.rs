@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     concat!(include_str!("schema_3.sql"), include_str!("declared.sql")),
     include_str!("worktrees.sql"),
     include_str!("spans.sql"),
+    include_str!("told_calls.sql"),
 ];
 
 /// Brings a database to the newest schema and returns what had to be healed, in words.

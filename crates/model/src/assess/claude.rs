@@ -2,6 +2,7 @@
 //! state").
 
 use super::hooks::{self, AUTOMATIC_MS};
+use super::telemetry;
 use super::{
     COMMAND_SETTLE_MS, Circumstances, EXIT_SETTLE_MS, REMOVAL_SETTLE_MS, SILENCE_MS, TRANSCRIPT_LAG_MS,
     Verdict, asking_call, doing, note_transcript, waiting, waiting_after, working_subagents,
@@ -334,6 +335,14 @@ fn end_by_hook(state: &SessionState) -> Option<Verdict> {
 /// Hooks and transcript alone, liveness unknown.
 fn open_or_over(state: &SessionState, now: Timestamp) -> Verdict {
     let t = state.transcript();
+    // Neither transcript nor hook: telemetry is all there is.
+    if t.is_none()
+        && state.hooks.turn.is_none()
+        && state.hooks.asks.is_empty()
+        && let Some(v) = telemetry::judge(state, now)
+    {
+        return v;
+    }
     let heard = t.map_or(Timestamp::default(), |t| t.last_at.unwrap_or(t.turn.since));
     let last = heard.max(state.hooks.active_at.unwrap_or_default());
     if let Some(v) = end_by_hook(state) {

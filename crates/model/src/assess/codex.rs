@@ -1,6 +1,8 @@
 //! Codex: writer lock and rollout (`formats/codex.md`, "How to tell the state").
 
-use super::{Circumstances, SILENCE_MS, Verdict, doing, hooks, note_transcript, waiting, waiting_after};
+use super::{
+    Circumstances, SILENCE_MS, Verdict, doing, hooks, note_transcript, telemetry, waiting, waiting_after,
+};
 use crate::ids::{Agent, Timestamp};
 use crate::session::{EntryKind, Lock, Phase, SessionState, Transcript, TurnState, WaitKind};
 
@@ -49,6 +51,8 @@ fn by_lock(state: &SessionState, t: Option<&Transcript>, around: &Circumstances,
             v
         }
         None => match t {
+            None if state.hooks.turn.is_none() && state.hooks.asks.is_empty() => telemetry::judge(state, now)
+                .unwrap_or_else(|| Verdict::new(TurnState::Unknown, None, "transcript")),
             None => {
                 let mut v = Verdict::new(TurnState::Unknown, None, "transcript");
                 ahead(&mut v, state, now);

@@ -129,13 +129,17 @@ fn stands<'a>(
             .then_some((Standing { ask, call: None }, None));
     }
     let call = thread.open_call(state, agent, ask);
+    if is_decided(state, agent, ask, call) {
+        return None;
+    }
     if call.is_some() {
         return Some((Standing { ask, call }, None));
     }
     let is_answered = w.answers.iter().any(|a| {
         a.at >= ask.at
             && a.subagent == ask.subagent
-            && (ask.key.is_some() && a.key == ask.key
+            // Gemini CLI asks for one call at a time, and names in the dialog what it does and not which it is.
+            && (agent == Agent::Gemini || ask.key.is_some() && a.key == ask.key
                 || ask.tool.as_deref().is_none_or(|tool| tool == a.tool)
                     && same_target(&a.target, &ask.target))
     });
@@ -148,6 +152,26 @@ fn stands<'a>(
     }
     // The transcript is up to date and shows no such call: it has been answered.
     (!thread.reaches(ask.at)).then_some((Standing { ask, call: None }, None))
+}
+
+/// Whether the agent's telemetry told that the person decided what is asked.
+///
+/// Telemetry clears nothing by its silence or its other words. This one is the agent's own record of the decision, written
+/// after it, about the very thing a hook told of; and no hook of Codex or Gemini CLI tells of a decision, so that an
+/// approved call would look as one that is asked until it ends. Claude Code's registry and hooks tell it themselves.
+fn is_decided(state: &SessionState, agent: Agent, ask: &HookAsk, call: Option<&OpenCall>) -> bool {
+    if agent == Agent::ClaudeCode || ask.subagent.is_some() || ask.ask.is_some() {
+        return false;
+    }
+    let is_later = |at: Option<Timestamp>| at.is_some_and(|at| at >= ask.at);
+    let told = &state.telemetry.told.tools;
+    match ask.key.or(call.map(|c| c.key)) {
+        Some(key) => told.get(&key).is_some_and(|tool| tool.by_person && is_later(tool.decided_at)),
+        None => told.values().any(|tool| {
+            let is_this = ask.tool.as_deref().is_none_or(|asked| same_tool(agent, asked, &tool.name));
+            tool.by_person && is_this && is_later(tool.decided_at)
+        }),
+    }
 }
 
 /// Whether a later hook says that the thread which asked does something else now.

@@ -47,6 +47,58 @@ pub struct SessionDetail {
     pub client_version: Option<String>,
     /// Causes that were raised and cleared, newest first, at most 50.
     pub history: Vec<CauseView>,
+    /// What telemetry measured of it; `null` where none came.
+    pub telemetry: Option<TelemetryView>,
+}
+
+/// What telemetry measured of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct TelemetryView {
+    /// Permission mode, as the agent names it.
+    pub permission_mode: Option<String>,
+    /// Model requests that were timed, the latest 10,000.
+    pub requests: u64,
+    /// Median of what they took.
+    pub latency_p50_ms: Option<u64>,
+    /// 95th percentile of it.
+    pub latency_p95_ms: Option<u64>,
+    /// Median of the time to the first token.
+    pub ttft_p50_ms: Option<u64>,
+    /// 95th percentile of it.
+    pub ttft_p95_ms: Option<u64>,
+    /// Attempts after the first one, of requests that were answered.
+    pub retries: u64,
+    /// Failed attempts that were told of.
+    pub failures: u32,
+    /// Compactions of the context.
+    pub compactions: u32,
+    /// Tool calls that were told of.
+    pub tool_calls: u64,
+    /// Those that failed or were refused.
+    pub tool_failures: u64,
+    /// How long they ran in all.
+    pub tools_ran_ms: u64,
+    /// Calls that waited for the person.
+    pub waits: u64,
+    /// How long they waited in all.
+    pub waited_ms: u64,
+    /// How long the person typed.
+    pub active_by_person_ms: Option<u64>,
+    /// How long the agent worked.
+    pub active_by_agent_ms: Option<u64>,
+    /// Lines added by edits.
+    pub lines_added: Option<u64>,
+    /// Lines removed by edits.
+    pub lines_removed: Option<u64>,
+    /// Edits that were let through.
+    pub edits_accepted: Option<u64>,
+    /// Edits that were refused.
+    pub edits_rejected: Option<u64>,
+    /// Commits made.
+    pub commits: Option<u64>,
+    /// Pull requests made.
+    pub pull_requests: Option<u64>,
 }
 
 /// Usage of one model in a session.

@@ -124,7 +124,7 @@ pub fn index_line(line: &[u8]) -> Option<(SessionId, String, Timestamp)> {
 }
 
 /// How the client asks for a title, in a thread of its own.
-const TITLE_PROMPT: &str = "Generate a concise, single-line task title";
+pub(crate) const TITLE_PROMPT: &str = "Generate a concise, single-line task title";
 
 struct Line<'a> {
     carry: &'a mut Carry,

@@ -4,7 +4,7 @@ use lamplight_model::hook::{Hook, HookKind};
 use lamplight_model::ids::{Agent, SessionId, Timestamp};
 
 use super::lenient::{Count, Text, object};
-use super::{FUTURE_TOLERANCE_MS, claude, codex};
+use super::{FUTURE_TOLERANCE_MS, claude, codex, gemini};
 use crate::facts::IssueKind;
 
 object! {
@@ -20,13 +20,16 @@ object! {
 pub(super) struct Told {
     pub session: String,
     pub subagent: Option<String>,
+    /// Where the agent works, of agents whose files do not say so.
+    pub folder: Option<String>,
     pub kind: HookKind,
 }
 
 impl Told {
     /// It is an event, and says nothing about any session.
     pub(super) fn nothing() -> Self {
-        Self { session: String::new(), subagent: None, kind: HookKind::Other { name: String::new() } }
+        let kind = HookKind::Other { name: String::new() };
+        Self { session: String::new(), subagent: None, folder: None, kind }
     }
 }
 
@@ -53,6 +56,7 @@ pub fn hook(file: &[u8], read_at: Timestamp) -> Result<(Option<Hooked>, Option<I
     let told = match agent {
         Agent::ClaudeCode => claude::hook(text),
         Agent::Codex => codex::hook(text),
+        Agent::Gemini => gemini::hook(text),
     };
     let told = told.map_err(|_| IssueKind::BadHook)?.ok_or(IssueKind::BadHook)?;
     let issue = (received > read_at.plus_ms(FUTURE_TOLERANCE_MS).0).then_some(IssueKind::FutureTime);
@@ -63,5 +67,8 @@ pub fn hook(file: &[u8], read_at: Timestamp) -> Result<(Option<Hooked>, Option<I
     // A subagent's id is a name to compare with, never a path; a bad one names none that is known.
     let subagent = told.subagent.filter(|id| id.len() <= 128);
     let at = Timestamp(received.min(read_at.0));
-    Ok((Some(Hooked { agent, session, hook: Hook { at, subagent, kind: told.kind } }), issue))
+    Ok((
+        Some(Hooked { agent, session, hook: Hook { at, subagent, folder: told.folder, kind: told.kind } }),
+        issue,
+    ))
 }

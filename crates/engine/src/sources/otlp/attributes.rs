@@ -72,6 +72,15 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    /// A yes or no, as a boolean or as text.
+    pub(super) fn flag(&self, key: &str) -> Option<bool> {
+        match self.value(key)? {
+            Value::Bool(b) => Some(*b),
+            Value::Text(text) => text.trim().to_ascii_lowercase().parse().ok(),
+            Value::Int(_) | Value::Double(_) => None,
+        }
+    }
+
     /// The first of several counts for one thing.
     pub(super) fn first_count(&self, keys: &[&str]) -> Option<u64> {
         keys.iter().find_map(|key| self.count(key))
@@ -94,6 +103,14 @@ impl<'a> Attributes<'a> {
 fn whole(n: f64) -> Option<u64> {
     // Below 2^53, where every whole number is one.
     (n.is_finite() && (0.0..9.0e15).contains(&n)).then(|| format!("{n:.0}").parse().ok())?
+}
+
+/// The beginning of a text on one line, without characters that could turn it into something else.
+pub(super) fn line(text: &str, most: usize) -> String {
+    let start: String = text.chars().take(most * 4).collect();
+    let words: Vec<&str> = start.split_whitespace().collect();
+    let clean: String = words.join(" ").chars().filter(|c| !is_unsafe(*c)).collect();
+    cut(&clean, most)
 }
 
 /// Makes a name of a text; `None` when nothing is left.

@@ -23,7 +23,7 @@ pub(super) fn classify(resource: &Attributes<'_>, scope: &str) -> Origin {
         ("com.anthropic.claude_code", Origin::Coding(Agent::ClaudeCode)),
         ("codex_", Origin::Coding(Agent::Codex)),
         ("codex-", Origin::Coding(Agent::Codex)),
-        ("gemini-cli", Origin::OtherCoding),
+        ("gemini-cli", Origin::Coding(Agent::Gemini)),
     ];
     if let Some((_, origin)) = AGENTS.iter().find(|(start, _)| scope.starts_with(start)) {
         return *origin;
@@ -34,7 +34,8 @@ pub(super) fn classify(resource: &Attributes<'_>, scope: &str) -> Origin {
         Some(name) if name.starts_with("codex_") || name.starts_with("codex-") => {
             Origin::Coding(Agent::Codex)
         }
-        Some("gemini-cli" | "opencode") => Origin::OtherCoding,
+        Some("gemini-cli") => Origin::Coding(Agent::Gemini),
+        Some("opencode") => Origin::OtherCoding,
         _ => Origin::Service,
     }
 }
@@ -42,7 +43,7 @@ pub(super) fn classify(resource: &Attributes<'_>, scope: &str) -> Origin {
 /// The session a coding agent's record names; records without one belong to none.
 pub(super) fn session(agent: Agent, own: &Attributes<'_>) -> Option<SessionId> {
     let key = match agent {
-        Agent::ClaudeCode => "session.id",
+        Agent::ClaudeCode | Agent::Gemini => "session.id",
         Agent::Codex => "conversation.id",
     };
     SessionId::new(own.text(key)?).ok()

@@ -231,3 +231,24 @@ impl<'de> Deserialize<'de> for Real {
         from.deserialize_any(Number).map(Self)
     }
 }
+
+/// A double; absent is `None`, and so is one that is no number.
+pub(super) fn double<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    Ok(Real::deserialize(from)?.0)
+}
+
+/// A signed 64-bit number; absent is `None`.
+pub(super) fn signed<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+    let n = from.deserialize_any(Whole)?;
+    n.map(i64::try_from).transpose().map_err(serde::de::Error::custom)
+}
+
+/// `null` counts as false.
+pub(super) fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// How the points of a sum follow each other.
+pub(super) fn temporality<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
+    by_name(from, &[("AGGREGATION_TEMPORALITY_DELTA", 1), ("AGGREGATION_TEMPORALITY_CUMULATIVE", 2)])
+}

@@ -6,7 +6,9 @@
 use prost::Message;
 use serde::Deserialize;
 
-use super::json::{hex, list, number, optional, severity, span_kind, status_code, text};
+use super::json::{
+    double, flag, hex, list, number, optional, severity, signed, span_kind, status_code, temporality, text,
+};
 use super::{PartialSuccess, Signal};
 
 /// Attributes read of one record; an exporter's own limit is 128.
@@ -148,12 +150,15 @@ pub(super) struct Status {
 #[derive(Clone, PartialEq, Message, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Metric {
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "text")]
+    pub name: String,
     #[prost(message, optional, tag = "5")]
     #[serde(deserialize_with = "optional")]
     pub gauge: Option<NumberPoints>,
     #[prost(message, optional, tag = "7")]
     #[serde(deserialize_with = "optional")]
-    pub sum: Option<NumberPoints>,
+    pub sum: Option<SumPoints>,
     #[prost(message, optional, tag = "9")]
     #[serde(deserialize_with = "optional")]
     pub histogram: Option<HistogramPoints>,
@@ -193,38 +198,106 @@ points!(NumberPoints, NumberPoint, "7");
 points!(HistogramPoints, HistogramPoint, "9");
 points!(ExponentialPoints, ExponentialPoint, "1");
 
+/// `AGGREGATION_TEMPORALITY_DELTA`.
+const DELTA: i32 = 1;
+/// `AGGREGATION_TEMPORALITY_CUMULATIVE`.
+const CUMULATIVE: i32 = 2;
+
+#[derive(Clone, PartialEq, Message, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct SumPoints {
+    #[prost(message, repeated, tag = "1")]
+    #[serde(deserialize_with = "list")]
+    pub data_points: Vec<SumPoint>,
+    #[prost(int32, tag = "2")]
+    #[serde(deserialize_with = "temporality")]
+    pub aggregation_temporality: i32,
+    #[prost(bool, tag = "3")]
+    #[serde(deserialize_with = "flag")]
+    pub is_monotonic: bool,
+}
+
+#[derive(Clone, PartialEq, Message, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct SumPoint {
+    #[prost(fixed64, tag = "2")]
+    #[serde(deserialize_with = "number")]
+    pub start_time_unix_nano: u64,
+    #[prost(fixed64, tag = "3")]
+    #[serde(deserialize_with = "number")]
+    pub time_unix_nano: u64,
+    #[prost(double, optional, tag = "4")]
+    #[serde(deserialize_with = "double")]
+    pub as_double: Option<f64>,
+    #[prost(sfixed64, optional, tag = "6")]
+    #[serde(deserialize_with = "signed")]
+    pub as_int: Option<i64>,
+    #[prost(message, repeated, tag = "7")]
+    #[serde(deserialize_with = "list")]
+    pub attributes: Vec<KeyValue>,
+}
+
 /// A data point of any kind.
 pub(super) struct DataPoint<'a> {
     pub time_unix_nano: u64,
     pub attributes: &'a [KeyValue],
+    /// Its value, of a sum that only grows.
+    pub grown: Option<Grown>,
+}
+
+/// By how much a sum grew since its start.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Grown {
+    pub start_time_unix_nano: u64,
+    pub value: f64,
+    /// Since the start of the process, and not since the point before.
+    pub is_cumulative: bool,
+}
+
+impl SumPoints {
+    fn grown(&self, point: &SumPoint) -> Option<Grown> {
+        let is_cumulative = match self.aggregation_temporality {
+            DELTA => false,
+            CUMULATIVE => true,
+            _ => return None,
+        };
+        // Exact below 2^53.
+        let value = point.as_double.or(point.as_int.map(|n| n as f64))?;
+        let is_usable = self.is_monotonic && value.is_finite() && value >= 0.0;
+        is_usable.then_some(Grown { start_time_unix_nano: point.start_time_unix_nano, value, is_cumulative })
+    }
 }
 
 impl Metric {
     pub(super) fn points(&self) -> Vec<DataPoint<'_>> {
         let mut all = Vec::new();
-        for points in [&self.gauge, &self.sum, &self.summary].into_iter().flatten() {
-            all.extend(
-                points
-                    .data_points
-                    .iter()
-                    .map(|p| DataPoint { time_unix_nano: p.time_unix_nano, attributes: &p.attributes }),
-            );
+        if let Some(points) = &self.sum {
+            all.extend(points.data_points.iter().map(|p| DataPoint {
+                time_unix_nano: p.time_unix_nano,
+                attributes: &p.attributes,
+                grown: points.grown(p),
+            }));
+        }
+        for points in [&self.gauge, &self.summary].into_iter().flatten() {
+            all.extend(points.data_points.iter().map(|p| DataPoint {
+                time_unix_nano: p.time_unix_nano,
+                attributes: &p.attributes,
+                grown: None,
+            }));
         }
         if let Some(points) = &self.histogram {
-            all.extend(
-                points
-                    .data_points
-                    .iter()
-                    .map(|p| DataPoint { time_unix_nano: p.time_unix_nano, attributes: &p.attributes }),
-            );
+            all.extend(points.data_points.iter().map(|p| DataPoint {
+                time_unix_nano: p.time_unix_nano,
+                attributes: &p.attributes,
+                grown: None,
+            }));
         }
         if let Some(points) = &self.exponential_histogram {
-            all.extend(
-                points
-                    .data_points
-                    .iter()
-                    .map(|p| DataPoint { time_unix_nano: p.time_unix_nano, attributes: &p.attributes }),
-            );
+            all.extend(points.data_points.iter().map(|p| DataPoint {
+                time_unix_nano: p.time_unix_nano,
+                attributes: &p.attributes,
+                grown: None,
+            }));
         }
         all
     }

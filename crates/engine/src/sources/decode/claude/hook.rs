@@ -53,13 +53,13 @@ pub(in crate::sources::decode) fn hook(file: &str) -> serde_json::Result<Option<
     let (Some(session), Some(event)) = (payload.session.get(), payload.event.get()) else { return Ok(None) };
     let (session, event) = (session.to_owned(), event.to_owned());
     let subagent = payload.subagent.get().filter(|id| !id.is_empty()).map(str::to_owned);
-    Ok(Some(Told { session, subagent, kind: kind(&event, payload) }))
+    Ok(Some(Told { session, subagent, folder: None, kind: kind(&event, payload) }))
 }
 
 fn kind(event: &str, payload: Payload<'_>) -> HookKind {
     match event {
         "SessionStart" => HookKind::SessionStarted { how: payload.source.into_string() },
-        "UserPromptSubmit" => HookKind::PromptSubmitted,
+        "UserPromptSubmit" => HookKind::PromptSubmitted { text: None },
         "PreToolUse" => HookKind::ToolStarted(call(payload)),
         "PermissionRequest" => HookKind::Asked(call(payload)),
         "PostToolUse" | "PostToolUseFailure" | "PermissionDenied" => HookKind::ToolFinished(call(payload)),

@@ -52,13 +52,13 @@ pub(in crate::sources::decode) fn hook(file: &str) -> serde_json::Result<Option<
         return Ok(is_notify.then(Told::nothing).filter(|_| payload.kind.get().is_some()));
     };
     let subagent = payload.subagent.get().filter(|id| !id.is_empty()).map(str::to_owned);
-    Ok(Some(Told { session, subagent, kind: kind(&event, payload) }))
+    Ok(Some(Told { session, subagent, folder: None, kind: kind(&event, payload) }))
 }
 
 fn kind(event: &str, payload: Payload<'_>) -> HookKind {
     match event {
         "SessionStart" => HookKind::SessionStarted { how: payload.source.into_string() },
-        "UserPromptSubmit" => HookKind::PromptSubmitted,
+        "UserPromptSubmit" => HookKind::PromptSubmitted { text: None },
         "PreToolUse" if payload.tool.is("request_user_input") => HookKind::Asked(call(payload)),
         "PreToolUse" => HookKind::ToolStarted(call(payload)),
         "PermissionRequest" => HookKind::Asked(call(payload)),
