@@ -214,9 +214,6 @@ fn roots(
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Root>, ConfigError> {
     let mut roots: Vec<Root> = Vec::new();
-    if let Some(home) = home {
-        roots.push(Root { agent: Agent::Gemini, path: absolute(home.join(".gemini"))?, is_default: true });
-    }
     for (agent, variable, folder) in
         [(Agent::ClaudeCode, "CLAUDE_CONFIG_DIR", ".claude"), (Agent::Codex, "CODEX_HOME", ".codex")]
     {
@@ -225,6 +222,10 @@ fn roots(
             None => warnings
                 .push(format!("HOME is not set: {agent} sessions are not read; set HOME or {variable}")),
         }
+    }
+    // Its chats are looked for when there is a way back to give, never followed.
+    if let Some(home) = home {
+        roots.push(Root { agent: Agent::Gemini, path: absolute(home.join(".gemini"))?, is_default: true });
     }
     for extra in &raw.roots {
         let path = match (extra.path.strip_prefix("~"), home) {

@@ -273,6 +273,7 @@ fn failed_attempt(state: &SessionState, verdict: &Assessment) -> Option<Evidence
     let failure = state.telemetry.last_failure?;
     let of_this_turn =
         verdict.turn_state == TurnState::Working && verdict.since.is_some_and(|since| since <= failure.at);
+    let of_this_turn = of_this_turn && state.telemetry.told.answered_at.is_none_or(|at| at <= failure.at);
     let status = failure.status.map(|status| format!(" with status {status}")).unwrap_or_default();
     let fact = match (failure.exhausted, failure.attempt) {
         (true, _) => format!("API retries used up{status}"),

@@ -302,7 +302,9 @@ fn failed_attempts_alone_raise_nothing_and_are_counted_once() {
     let card = &status.sessions[0];
     assert_eq!((card.attention.clone(), card.causes.len()), (None, 0), "telemetry alone raises nothing");
     assert_eq!(card.liveness.state, LivenessState::Unknown);
-    assert_eq!((card.turn_state, card.errors, card.evidence.len()), (TurnState::Unknown, 0, 0));
+    // The request is the latest word; what failed before it is over.
+    assert_eq!((card.turn_state, card.errors), (TurnState::Working, 0));
+    assert!(card.evidence.iter().all(|e| e.source == "otlp" && !e.fact.contains("API")), "{:?}", card.evidence);
     assert_eq!(card.label, "term1", "what the user declared is read from these records, too");
     assert!(card.resume.reason.as_deref().unwrap().contains("telemetry alone"), "{:?}", card.resume);
     // Not later either: only its age changes.
@@ -312,18 +314,20 @@ fn failed_attempts_alone_raise_nothing_and_are_counted_once() {
 }
 
 #[test]
-fn codex_and_gemini_usage_is_an_observation_only() {
+fn codex_and_gemini_usage_counts_where_no_file_of_theirs_tells_it() {
     let mut p = Pipeline::new();
     p.send(Signal::Logs, Encoding::Json, &fixture("codex-json-logs.json"));
     p.send(Signal::Logs, Encoding::Protobuf, &fixture("codex-grpc-004.pb"));
     p.send(Signal::Logs, Encoding::Json, &fixture("gemini-json-logs.json"));
     let status = p.status();
-    assert!(
-        status.sessions.iter().all(|s| s.tokens.is_none() && s.cost_usd.is_none()),
-        "{:?}",
-        status.sessions
-    );
     assert_eq!(status.services, []);
+    let tokens = |agent: &str| {
+        let cards = status.sessions.iter().filter(|s| s.agent == agent);
+        cards.map(|s| s.tokens.map_or((0, 0, 0), |t| (t.input, t.output, t.cache_read))).collect::<Vec<_>>()
+    };
+    // One response of 3,210 with 1,024 of them from the cache, told by two protocols in two threads.
+    assert_eq!(tokens("codex"), [(2_186, 42, 1_024); 2]);
+    assert_eq!(tokens("gemini").len(), 1, "{:?}", status.sessions);
 }
 
 // ---- what the user declared ------------------------------------------------------------------------------------------

@@ -42,7 +42,14 @@ fn without_a_file_everything_has_its_default() {
         (config.idle_minutes, config.resume_max_hours, config.durable, config.git),
         (240, 24, false, true)
     );
-    assert_eq!(paths(&config), [format!("claude-code {home}/.claude"), format!("codex {home}/.codex")]);
+    assert_eq!(
+        paths(&config),
+        [
+            format!("claude-code {home}/.claude"),
+            format!("codex {home}/.codex"),
+            format!("gemini {home}/.gemini")
+        ]
+    );
     if cfg!(target_os = "linux") {
         assert_eq!(config.data_dir, Path::new(home).join(".local/share/lamplight"));
     }
@@ -120,10 +127,15 @@ durable = true
             muted: vec![CauseKind::Reply, CauseKind::Uncommitted]
         }
     );
-    assert_eq!(config.roots.iter().map(|root| root.is_default).collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!(config.roots.iter().map(|root| root.is_default).collect::<Vec<_>>(), [true, true, true, false]);
     assert_eq!(
         paths(&config),
-        ["claude-code /home/dev/.claude", "codex /home/dev/.codex", "codex /home/dev/other/.codex"],
+        [
+            "claude-code /home/dev/.claude",
+            "codex /home/dev/.codex",
+            "gemini /home/dev/.gemini",
+            "codex /home/dev/other/.codex"
+        ],
         "a root that is watched anyway is not watched twice"
     );
 }
@@ -177,7 +189,7 @@ fn what_means_nothing_is_said_with_its_line_and_stops_nothing() {
     assert!(config.warnings[0].starts_with("line 2: muted holds \"replies\", which is no reason to notify"));
     assert_eq!(config.notify.muted, [CauseKind::Reply]);
     let config = check("[[roots]]\nagent = \"cobex\"\npath = \"/x\"\n[sessions]\nidle_minutes = 7");
-    assert_eq!(config.warnings[0], "line 2: agent \"cobex\" is no agent; it is one of claude-code, codex");
+    assert_eq!(config.warnings[0], "line 2: agent \"cobex\" is no agent; it is one of claude-code, codex, gemini");
     assert_eq!(config.idle_minutes, 7, "the rest of the file counts");
 }
 

@@ -4,6 +4,7 @@ import type { FileTouched } from "./FileTouched";
 import type { MessageView } from "./MessageView";
 import type { ModelUsage } from "./ModelUsage";
 import type { SessionCard } from "./SessionCard";
+import type { TelemetryView } from "./TelemetryView";
 
 /**
  * One session in full.
@@ -60,4 +61,8 @@ client_version: string | null,
 /**
  * Causes that were raised and cleared, newest first, at most 50.
  */
-history: Array<CauseView>, };
+history: Array<CauseView>, 
+/**
+ * What telemetry measured of it; `null` where none came.
+ */
+telemetry: TelemetryView | null, };
