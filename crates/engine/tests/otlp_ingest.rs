@@ -304,7 +304,11 @@ fn failed_attempts_alone_raise_nothing_and_are_counted_once() {
     assert_eq!(card.liveness.state, LivenessState::Unknown);
     // The request is the latest word; what failed before it is over.
     assert_eq!((card.turn_state, card.errors), (TurnState::Working, 0));
-    assert!(card.evidence.iter().all(|e| e.source == "otlp" && !e.fact.contains("API")), "{:?}", card.evidence);
+    assert!(
+        card.evidence.iter().all(|e| e.source == "otlp" && !e.fact.contains("API")),
+        "{:?}",
+        card.evidence
+    );
     assert_eq!(card.label, "term1", "what the user declared is read from these records, too");
     assert!(card.resume.reason.as_deref().unwrap().contains("telemetry alone"), "{:?}", card.resume);
     // Not later either: only its age changes.

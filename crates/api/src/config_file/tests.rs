@@ -127,7 +127,10 @@ durable = true
             muted: vec![CauseKind::Reply, CauseKind::Uncommitted]
         }
     );
-    assert_eq!(config.roots.iter().map(|root| root.is_default).collect::<Vec<_>>(), [true, true, true, false]);
+    assert_eq!(
+        config.roots.iter().map(|root| root.is_default).collect::<Vec<_>>(),
+        [true, true, true, false]
+    );
     assert_eq!(
         paths(&config),
         [
@@ -189,7 +192,10 @@ fn what_means_nothing_is_said_with_its_line_and_stops_nothing() {
     assert!(config.warnings[0].starts_with("line 2: muted holds \"replies\", which is no reason to notify"));
     assert_eq!(config.notify.muted, [CauseKind::Reply]);
     let config = check("[[roots]]\nagent = \"cobex\"\npath = \"/x\"\n[sessions]\nidle_minutes = 7");
-    assert_eq!(config.warnings[0], "line 2: agent \"cobex\" is no agent; it is one of claude-code, codex, gemini");
+    assert_eq!(
+        config.warnings[0],
+        "line 2: agent \"cobex\" is no agent; it is one of claude-code, codex, gemini"
+    );
     assert_eq!(config.idle_minutes, 7, "the rest of the file counts");
 }
 
