@@ -94,11 +94,7 @@ async fn trace(host: State<'_, Host>, id: String) -> Result<Value, ApiError> {
 }
 
 #[tauri::command]
-async fn runs(
-    host: State<'_, Host>,
-    before: Option<String>,
-    limit: Option<u32>,
-) -> Result<Value, ApiError> {
+async fn runs(host: State<'_, Host>, before: Option<String>, limit: Option<u32>) -> Result<Value, ApiError> {
     host.call("runs", json!({ "before": before, "limit": limit })).await
 }
 
