@@ -106,6 +106,7 @@ fn start_engine(app: &AppHandle) -> Result<(), String> {
         StartError::Locked { .. } => format!("{}.\n\n{ONLY_ONE}", sentence(&error)),
         _ => sentence(&error),
     })?;
+    config_file::follow(&engine, environment);
     let host = app.state::<Host>();
     // The window is answered from here on; the server may take its time.
     host.engine.send_replace(Some(engine.clone()));

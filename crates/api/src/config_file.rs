@@ -10,6 +10,7 @@ mod raw;
 
 use std::path::{Path, PathBuf};
 
+use lamplight_engine::Engine;
 use lamplight_engine::config::{Config, Notify, Root};
 use lamplight_engine::setup::Places;
 use lamplight_model::ids::Agent;
@@ -126,6 +127,27 @@ fn setup_places(env: Env<'_>, data_dir: &Path, roots: &[Root], otlp_token: Optio
         otlp_env: set("OTEL_EXPORTER_OTLP_ENDPOINT"),
         home,
     }
+}
+
+/// Has a running engine follow its settings file: each change holds at once, as far as it can without a start.
+///
+/// `env` is asked again at each change. Without file events the settings hold until the next start, and the log says so.
+pub fn follow(engine: &Engine, env: impl Fn(&str) -> Option<String> + Send + 'static) {
+    let Some(path) = config_path(&env) else { return };
+    let load = move || load(&env).map_err(|error| sentence(&error));
+    if let Err(error) = engine.follow_settings(path, load) {
+        tracing::warn!(%error, "the settings file cannot be followed; a change of it holds from the next start on");
+    }
+}
+
+/// An error and its causes in one line, as a sentence.
+fn sentence(error: &ConfigError) -> String {
+    let mut text = error.to_string();
+    if let Some(source) = std::error::Error::source(error) {
+        text = format!("{text} ({source})");
+    }
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 fn notify(raw: RawNotify) -> Notify {

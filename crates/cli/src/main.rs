@@ -80,16 +80,21 @@ fn run(task: Task) -> anyhow::Result<()> {
 
 /// Reads settings and environment and says what in them was not understood; `data` replaces `LAMPLIGHT_DATA`.
 fn load_config(data: Option<&str>) -> anyhow::Result<Config> {
-    let mut config = config_file::load(&|name| match (name, data) {
-        ("LAMPLIGHT_DATA", Some(dir)) => Some(dir.to_owned()),
-        _ => environment(name),
-    })?;
+    let mut config = config_file::load(&|name| environment_over(name, data))?;
     for warning in &config.warnings {
         output::warning(warning);
     }
     let exe = std::env::current_exe().ok();
     config.setup.lamp = exe.map(|exe| setup::stable_path(&exe, environment("PATH").as_deref()));
     Ok(config)
+}
+
+/// Reads one variable; `data` stands for `LAMPLIGHT_DATA`.
+fn environment_over(name: &str, data: Option<&str>) -> Option<String> {
+    match (name, data) {
+        ("LAMPLIGHT_DATA", Some(dir)) => Some(dir.to_owned()),
+        _ => environment(name),
+    }
 }
 
 /// Reads one variable; one that is no UTF-8 counts as not set.

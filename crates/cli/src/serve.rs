@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use lamplight_api::config_file;
 use lamplight_api::serve::{GrpcAddress, ServeOptions, spawn_with};
 use lamplight_engine::Engine;
 use lamplight_engine::config::Config;
@@ -32,6 +33,8 @@ pub(crate) fn run(config: Config, args: &ServeArgs) -> anyhow::Result<()> {
     let stop = reach::told_to_stop()?;
     drop(inside);
     let engine = Engine::start(config.clone()).map_err(reach::start_failure)?;
+    let data = args.data.clone();
+    config_file::follow(&engine, move |name| crate::environment_over(name, data.as_deref()));
     let options = ServeOptions {
         http: args.http,
         explicit: args.http.is_some(),

@@ -136,6 +136,7 @@ impl Core {
             store,
             config,
         };
+        core.reports.settings(core.config.warnings.clone(), now);
         let idle_ms = core.idle_window_ms();
         for id in rows::present(&core.store.db, now.plus_ms(-idle_ms))? {
             core.load(id)?;

@@ -4,6 +4,7 @@ mod command;
 mod errors;
 mod once;
 mod running;
+mod settings;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ use crate::otlp::traces::TraceFilter;
 use crate::otlp::{self, Waiting};
 use crate::sources::otlp::{Batch, PartialSuccess, clean_name};
 use crate::sources::scout::Order;
+use crate::sources::watch::WatchError;
 use crate::{archive, detail, runs};
 
 use command::Command;
@@ -107,7 +109,7 @@ impl Engine {
         limit: u32,
     ) -> Result<SessionPage, EngineError> {
         self.inner.read(|db| {
-            archive::page(db, &self.inner.config, &self.inner.board, query, before, limit, clock::now())
+            archive::page(db, &self.inner.config(), &self.inner.board, query, before, limit, clock::now())
         })
     }
 
@@ -116,7 +118,7 @@ impl Engine {
     /// # Errors
     /// When the store fails.
     pub fn session(&self, key: &SessionKey) -> Result<Option<SessionDetail>, EngineError> {
-        self.inner.read(|db| detail::session(db, &self.inner.config, &self.inner.board, key, clock::now()))
+        self.inner.read(|db| detail::session(db, &self.inner.config(), &self.inner.board, key, clock::now()))
     }
 
     /// A page of runs, the one active last first.
@@ -125,7 +127,7 @@ impl Engine {
     /// For a cursor that is none, or when the store fails.
     pub fn runs(&self, before: Option<&str>, limit: u32) -> Result<RunPage, EngineError> {
         self.inner
-            .read(|db| runs::page(db, &self.inner.config, &self.inner.board, before, limit, clock::now()))
+            .read(|db| runs::page(db, &self.inner.config(), &self.inner.board, before, limit, clock::now()))
     }
 
     /// A run in full: its sums, and its members as a tree; `None` when no session declared it.
@@ -133,7 +135,7 @@ impl Engine {
     /// # Errors
     /// When the store fails.
     pub fn run(&self, id: &str) -> Result<Option<RunDetail>, EngineError> {
-        self.inner.read(|db| runs::run(db, &self.inner.config, &self.inner.board, id, clock::now()))
+        self.inner.read(|db| runs::run(db, &self.inner.config(), &self.inner.board, id, clock::now()))
     }
 
     /// One service in full; `None` when it is not known. Without a namespace the service of that name without one is
@@ -337,8 +339,45 @@ impl Engine {
 
     /// What the engine runs with.
     #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.inner.config
+    pub fn config(&self) -> Arc<Config> {
+        self.inner.config()
+    }
+
+    /// Takes other settings over. What only holds from a start on (folders, the database, the receiver) stays as it is
+    /// and is named among the warnings.
+    pub fn reconfigure(&self, config: Config) {
+        let config = Arc::new(settings::merged(&self.inner.config(), config));
+        self.inner.set_config(Arc::clone(&config));
+        // A stopped engine runs with no settings.
+        let _ = self.inner.commands.send(Command::Reconfigure(config));
+    }
+
+    /// Says that the settings file cannot be used; what holds stays.
+    pub fn settings_failed(&self, reason: String) {
+        // As above.
+        let _ = self.inner.commands.send(Command::SettingsFailed(reason));
+    }
+
+    /// Follows the settings file from now on; `load` reads it, or says in a sentence why it cannot be used.
+    ///
+    /// # Errors
+    /// When file events are not to be had; the settings then hold until the next start.
+    pub fn follow_settings(
+        &self,
+        path: PathBuf,
+        load: impl Fn() -> Result<Config, String> + Send + 'static,
+    ) -> Result<(), WatchError> {
+        let engine = Arc::downgrade(&self.inner);
+        let follower = settings::follow(path, move || {
+            let Some(inner) = engine.upgrade() else { return };
+            let engine = Self { inner };
+            match load() {
+                Ok(config) => engine.reconfigure(config),
+                Err(reason) => engine.settings_failed(reason),
+            }
+        })?;
+        *self.inner.settings.lock().unwrap_or_else(PoisonError::into_inner) = Some(follower);
+        Ok(())
     }
 }
 

@@ -31,6 +31,9 @@ pub(crate) struct Reports {
     locks_seen: HashSet<SessionId>,
     /// Where hooks lie.
     spool: PathBuf,
+    /// What is not used of the settings; of this run of the engine only.
+    settings: Vec<IssueView>,
+    settings_path: PathBuf,
     /// A later hook has come than the engine's note says.
     hooks_unsaved: bool,
     /// When this engine began to look; a registry file read before is a former engine's.
@@ -126,6 +129,8 @@ impl Reports {
             started_at: now,
             spool,
             hooks_unsaved: false,
+            settings: Vec::new(),
+            settings_path: config.setup.config_file.clone().unwrap_or_default(),
             counted: false,
             told: None,
         })
@@ -212,6 +217,25 @@ impl Reports {
         self.changed = true;
     }
 
+    /// The settings were read: what of them is not used, a sentence each. Without any the source is not listed.
+    pub(crate) fn settings(&mut self, warnings: Vec<String>, now: Timestamp) {
+        let told: Vec<&String> = self.settings.iter().map(|issue| &issue.message).collect();
+        if told.iter().copied().eq(warnings.iter()) {
+            return;
+        }
+        self.settings = warnings
+            .into_iter()
+            .map(|message| IssueView {
+                kind: "setting".to_owned(),
+                message,
+                path: None,
+                count: 1,
+                last_at_ms: now.0,
+            })
+            .collect();
+        self.changed = true;
+    }
+
     /// Telemetry was received.
     pub(crate) fn telemetry(&mut self, bytes: u64, refused: u64, refused_services: u64, now: Timestamp) {
         let source = self.sources.entry(OTLP.to_owned()).or_default();
@@ -295,6 +319,16 @@ impl Reports {
     }
 
     fn views(&self) -> Vec<SourceView> {
+        let settings = (!self.settings.is_empty()).then(|| SourceView {
+            name: "settings".to_owned(),
+            path: self.settings_path.to_string_lossy().into_owned(),
+            state: SourceHealth::Degraded,
+            files: 1,
+            bytes: 0,
+            skipped: self.settings.len() as u64,
+            issues: self.settings.clone(),
+            last_fact_at_ms: None,
+        });
         self.sources
             .iter()
             .map(|(name, s)| {
@@ -320,6 +354,7 @@ impl Reports {
                     last_fact_at_ms: s.last_fact.map(|t| t.0),
                 }
             })
+            .chain(settings)
             .collect()
     }
 }

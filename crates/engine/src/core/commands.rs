@@ -2,10 +2,12 @@
 
 use lamplight_model::assess::{Circumstances, assess, heard_last, is_close_pending};
 use lamplight_model::ids::{FactId, SessionKey, Timestamp};
+use lamplight_model::pricing::PriceTable;
 use lamplight_model::session::{Lifecycle, LivenessState, SessionState};
 use lamplight_model::view::SessionCard;
 
 use super::{Core, card, classify};
+use crate::config::Config;
 use crate::engine::{CauseAction, EngineError, snooze_until};
 use crate::facts::Issue;
 use crate::places::Place;
@@ -86,6 +88,16 @@ impl Core {
             found.extend(rows::find(&self.store.db, &key)?);
         }
         Ok(found)
+    }
+
+    /// Takes other settings over: names, projects, prices, windows of time, notices. Everything in memory is judged anew.
+    pub(crate) fn reconfigure(&mut self, config: &Config, now: Timestamp) -> Result<(), StoreError> {
+        self.prices = PriceTable::builtin().with_overrides(&config.prices);
+        self.notifier.reconfigure(config.notify.clone());
+        self.reports.settings(config.warnings.clone(), now);
+        self.config = config.clone();
+        self.touched.extend(self.sessions.keys());
+        self.apply_all(Vec::new(), now)
     }
 
     pub(crate) fn set_cause(

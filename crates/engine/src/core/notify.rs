@@ -294,6 +294,11 @@ impl Notifier {
         self.held_until = until;
     }
 
+    /// Other settings hold from now on, for what has not been told yet too.
+    pub(crate) fn reconfigure(&mut self, settings: Notify) {
+        self.settings = settings;
+    }
+
     pub(crate) fn pause(&mut self, paused: bool) {
         self.paused = paused;
     }

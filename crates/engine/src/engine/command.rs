@@ -1,11 +1,13 @@
 //! What the writer's thread is asked to do.
 
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use lamplight_model::ids::{FactId, SessionKey};
 use lamplight_model::view::SessionCard;
 
 use super::{CauseAction, EngineError};
+use crate::config::Config;
 use crate::core::Notice;
 use crate::detail;
 use crate::facts::Input;
@@ -37,6 +39,10 @@ pub(super) enum Command {
         action: CauseAction,
         answer: Sender<Result<(), EngineError>>,
     },
+    /// Other settings hold.
+    Reconfigure(Arc<Config>),
+    /// The settings file cannot be used; why.
+    SettingsFailed(String),
     Pause(bool),
     Attend(Option<String>),
     Notices(Sender<Notice>),

@@ -1,11 +1,13 @@
 //! The threads of a running engine and what its handles share.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::command::Command;
+use super::settings::Follower;
 use super::writer::Writer;
 use super::{EngineError, StartError};
 use crate::board::Board;
@@ -26,7 +28,11 @@ const QUEUE: usize = 32;
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) board: Arc<Board>,
-    pub(super) config: Config,
+    /// Replaced as a whole when the settings change.
+    config: Mutex<Arc<Config>>,
+    data_dir: PathBuf,
+    /// Ends when dropped.
+    pub(super) settings: Mutex<Option<Follower>>,
     pub(super) commands: SyncSender<Command>,
     /// Telemetry that waits to be committed.
     pub(super) uncommitted: Arc<Uncommitted>,
@@ -99,7 +105,9 @@ impl Running {
             .map_err(StartError::Sources)?;
         Ok(Self {
             board,
-            config,
+            data_dir: config.data_dir.clone(),
+            config: Mutex::new(Arc::new(config)),
+            settings: Mutex::default(),
             commands,
             uncommitted: Arc::default(),
             asked: AtomicU64::new(0),
@@ -108,6 +116,15 @@ impl Running {
             readers: Mutex::new(Vec::new()),
             _lock: lock,
         })
+    }
+
+    /// What it runs with now.
+    pub(super) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_config(&self, config: Arc<Config>) {
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
     pub(super) fn ask<T>(
@@ -126,7 +143,7 @@ impl Running {
         let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let db = match pooled {
             Some(db) => db,
-            None => crate::store::read_only(&self.config.data_dir)?,
+            None => crate::store::read_only(&self.data_dir)?,
         };
         let done = work(&db);
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(db);
@@ -136,6 +153,7 @@ impl Running {
     pub(super) fn stop(&self) {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(threads) = threads else { return };
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.is_stopping.store(true, Ordering::Relaxed);
         // Either thread may be gone already; then there is nothing to tell it.
         let _ = threads.orders.send(Order::Stop);

@@ -235,6 +235,8 @@ impl Writer {
                     has_failed |= is_of_store(&done);
                     let _ = answer.send(done);
                 }
+                Command::Reconfigure(config) => self.core.reconfigure(&config, now)?,
+                Command::SettingsFailed(reason) => self.core.reports.settings(vec![reason], now),
                 Command::Pause(paused) => self.core.notifier.pause(paused),
                 Command::Attend(session) => self.core.attend(session),
                 Command::Notices(sender) => self.notices.push(sender),
