@@ -4,7 +4,7 @@ import { Channel, invoke, isTauri } from "@tauri-apps/api/core";
 import { listen } from "@tauri-apps/api/event";
 import { Feed } from "./feed";
 import { HttpClient } from "./http";
-import type { RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, Status, StreamMessage, Trace, TracePage } from "./types";
+import type { RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, StreamMessage, Trace, TracePage } from "./types";
 
 export interface ApiError {
   code: string;
@@ -46,6 +46,14 @@ export interface Client {
   trace(id: string): Promise<Trace>;
   runs(p: { before?: string; limit?: number }): Promise<RunPage>;
   run(id: string): Promise<RunDetail>;
+  /** Who is connected. */
+  setupState(): Promise<SetupState>;
+  /** What set-up would change; changes nothing. */
+  setupPlan(choices: SetupChoices): Promise<SetupPlan>;
+  /** Writes a plan that was shown, named by its digest; refuses when it fits no longer. */
+  setupApply(choices: SetupChoices, digest: string): Promise<SetupDone>;
+  /** Takes back what set-up wrote for these agents; for all when none is named. */
+  setupUndo(agents: SetupAgent[]): Promise<SetupDone>;
   /** `null` goes back to the name it would have by itself. */
   setLabel(id: string, label: string | null): Promise<SessionCard>;
   closeSession(id: string): Promise<{ closed: number }>;
@@ -143,6 +151,18 @@ export class TauriClient implements Client {
   }
   run(id: string): Promise<RunDetail> {
     return invoke("run", { id });
+  }
+  setupState(): Promise<SetupState> {
+    return invoke("setup_state");
+  }
+  setupPlan(choices: SetupChoices): Promise<SetupPlan> {
+    return invoke("setup_plan", { choices });
+  }
+  setupApply(choices: SetupChoices, digest: string): Promise<SetupDone> {
+    return invoke("setup_apply", { choices, digest });
+  }
+  setupUndo(agents: SetupAgent[]): Promise<SetupDone> {
+    return invoke("setup_undo", { agents });
   }
   setLabel(id: string, label: string | null): Promise<SessionCard> {
     return invoke("set_label", { id, label });

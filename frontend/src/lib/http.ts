@@ -4,7 +4,7 @@ import type { ApiError, CauseAction, Client, Connection, ShellEvents, TraceQuery
 import { Feed } from "./feed";
 import { idOf } from "./sections";
 import { EventStreamParser } from "./sse";
-import type { RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, Status, StreamMessage, Trace, TracePage } from "./types";
+import type { RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, StreamMessage, Trace, TracePage } from "./types";
 
 const TOKEN_KEY = "lamplight.token";
 /** The server sends a heartbeat every 15 s; twice that without a byte means the line is dead. */
@@ -144,6 +144,22 @@ export class HttpClient implements Client {
     const detail = await this.#json<RunDetail>(`/api/v1/runs/${encodeURIComponent(id)}`);
     this.#learn(detail.members.map((m) => m.card));
     return detail;
+  }
+
+  setupState(): Promise<SetupState> {
+    return this.#json("/api/v1/setup");
+  }
+
+  setupPlan(choices: SetupChoices): Promise<SetupPlan> {
+    return this.#json("/api/v1/setup/plan", choices);
+  }
+
+  setupApply(choices: SetupChoices, digest: string): Promise<SetupDone> {
+    return this.#json("/api/v1/setup/apply", { choices, digest });
+  }
+
+  setupUndo(agents: SetupAgent[]): Promise<SetupDone> {
+    return this.#json("/api/v1/setup/undo", { agents });
   }
 
   setLabel(id: string, label: string | null): Promise<SessionCard> {

@@ -17,6 +17,7 @@ test.each<[Route, string]>([
   [{ page: "service", name: "a", namespace: "" }, "#/service/a?project="],
   [{ page: "trace", id: "0af7651916cd43dd8448eb211c80319c" }, "#/trace/0af7651916cd43dd8448eb211c80319c"],
   [{ page: "runs" }, "#/runs"],
+  [{ page: "setup" }, "#/setup"],
   [{ page: "run", id: "nightly 42/é" }, "#/run/nightly%2042%2F%C3%A9"],
 ])("route %o there and back", (route, hash) => {
   expect(routeHash(route)).toBe(hash);

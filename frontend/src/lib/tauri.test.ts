@@ -74,6 +74,11 @@ test("commands are spelt as the shell knows them", async () => {
   await c.trace("0af7");
   await c.runs({ before: "x" });
   await c.run("r");
+  const choices = { agents: ["codex" as const], hooks: true, telemetry: false, shell: true };
+  await c.setupState();
+  await c.setupPlan(choices);
+  await c.setupApply(choices, "d");
+  await c.setupUndo(["codex"]);
   await c.openFolder("claude-code:1");
   c.setOnScreen(null);
   expect(shell.calls).toEqual([
@@ -88,6 +93,10 @@ test("commands are spelt as the shell knows them", async () => {
     ["trace", { id: "0af7" }],
     ["runs", { before: "x", limit: null }],
     ["run", { id: "r" }],
+    ["setup_state", {}],
+    ["setup_plan", { choices: { agents: ["codex"], hooks: true, telemetry: false, shell: true } }],
+    ["setup_apply", { choices: { agents: ["codex"], hooks: true, telemetry: false, shell: true }, digest: "d" }],
+    ["setup_undo", { agents: ["codex"] }],
     ["open_folder", { id: "claude-code:1" }],
     ["set_on_screen", { id: null }],
   ]);
