@@ -90,7 +90,7 @@ async fn traces(
 
 #[tauri::command]
 async fn trace(host: State<'_, Host>, id: String) -> Result<Value, ApiError> {
-    host.call("trace", json!({ "id": id })).await
+    host.call("trace", json!({ "trace_id": id })).await
 }
 
 #[tauri::command]

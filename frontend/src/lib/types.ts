@@ -39,14 +39,8 @@ export type { Status } from "./bindings/Status";
 export type { StreamMessage } from "./bindings/StreamMessage";
 export type { TokenTotals } from "./bindings/TokenTotals";
 export type { Trace } from "./bindings/Trace";
+export type { TracePage } from "./bindings/TracePage";
 export type { TraceSummary } from "./bindings/TraceSummary";
 export type { TurnState } from "./bindings/TurnState";
 export type { WaitKind } from "./bindings/WaitKind";
 export type { Worktree } from "./bindings/Worktree";
-import type { TraceSummary } from "./bindings/TraceSummary";
-
-/** A page of traces, newest first. */
-export interface TracePage {
-  traces: TraceSummary[];
-  next: string | null;
-}

@@ -33,7 +33,7 @@ test("first it shows every line, then writes exactly that, then says what to do 
   expect(writes(client)).toEqual([["setupApply", { agents: ["claude-code", "codex"], hooks: true, telemetry: true, shell: true }, "d2"]]);
   expect(done.textContent).toContain("Trust all and continue");
   await waitFor(() => { expect(title()).toBe("Codex waits for your consent"); });
-  expect(document.activeElement).toBe(done);
+  await waitFor(() => { expect(document.activeElement === done).toBe(true); });
 });
 
 test("another choice takes the shown plan away: what is written is always what stands there", async () => {
