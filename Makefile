@@ -75,7 +75,7 @@ test-window: setup-test frontend/dist/index.html
 	cargo build --workspace
 	tests/window/run
 
-# OpenTelemetry's own SDKs and exporters against the real receiver.
+# OpenTelemetry's own SDKs and exporters against the real receiver, and what strangers can do to it from a browser.
 test-otlp: setup-test frontend/dist/index.html target/otlp-venv/pyvenv.cfg tests/otlp/node_modules/.package-lock.json
 	cargo build --workspace
 	tests/otlp/run

@@ -12,9 +12,12 @@ const BINARY = process.env.LAMPLIGHT_LAMP ?? fileURLToPath(new URL("../../target
 export const shop = JSON.parse(readFileSync(new URL("shop.json", import.meta.url), "utf8"));
 
 export class Lamp {
-  static async start() {
+  /** `prepare` fills the home before anybody looks at it; `ui` serves the screen as well. */
+  static async start({ ui = false, prepare = () => undefined } = {}) {
     const lamp = new Lamp();
+    lamp.ui = ui;
     lamp.home = mkdtempSync(join(tmpdir(), "lamplight-otlp-"));
+    prepare(lamp.home);
     const prices = Object.entries(shop.prices).map(([kind, dollars]) => `${kind} = ${dollars.toFixed(1)}\n`);
     writeFileSync(join(lamp.home, "config.toml"), `[prices."shop-model-*"]\n${prices.join("")}`);
     await lamp.begin();
@@ -23,7 +26,8 @@ export class Lamp {
 
   async begin() {
     const env = { PATH: "/usr/bin:/bin", HOME: this.home, LAMPLIGHT_DATA: join(this.home, "data"), LAMPLIGHT_CONFIG: join(this.home, "config.toml") };
-    this.process = spawn(BINARY, ["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"], { env, stdio: ["ignore", "pipe", "pipe"] });
+    const args = ["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", ...(this.ui ? ["--ui"] : [])];
+    this.process = spawn(BINARY, args, { env, stdio: ["ignore", "pipe", "pipe"] });
     this.process.stderr.pipe(createWriteStream(join(this.home, "serve.log"), { flags: "a" }));
     const [line] = await Promise.race([
       once(createInterface(this.process.stdout), "line"),

@@ -83,6 +83,8 @@ test.each([
   ["claude-sonnet-4-5-20250929[1m]", "sonnet 4.5"],
   ["gpt-5.5", "gpt-5.5"],
   ["<synthetic>", "<synthetic>"],
+  ["gpt\u202e5\u001b[31m", "gpt5"],
+  ["\u001b[0m", "model not known"],
 ])("model %s", (model, text) => {
   expect(modelName(model)).toBe(text);
 });

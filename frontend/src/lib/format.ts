@@ -1,5 +1,7 @@
 // Every number and time on the screen is written here, so that one thing has one look.
 
+import { cleanLine } from "./clean";
+
 /** No-break space: a number and its unit never part at a line end. */
 const NB = "\u00a0";
 export const NOT_KNOWN = "not known";
@@ -163,11 +165,11 @@ export function tildePath(path: string): string {
   return path.replace(/^(\/home\/[^/]+|\/Users\/[^/]+|\/root)(?=\/|$)/, "~");
 }
 
-/** Model names as people say them: `claude-opus-4-8-20260501` is `opus 4.8`. Unknown shapes stay as written. */
+/** Model names as people say them: `claude-opus-4-8-20260501` is `opus 4.8`. Unknown shapes stay as written, as one safe line. */
 export function modelName(model: string | null): string {
   if (model === null) return `model ${NOT_KNOWN}`;
   const m = /^claude-(?:([a-z]+)-(\d+)(?:-(\d{1,2}))?|(\d+)(?:-(\d{1,2}))?-([a-z]+))(?:-\d{8})?(?:\[[^\]]*\])?$/.exec(model);
-  if (!m) return model;
+  if (!m) return cleanLine(model) || `model ${NOT_KNOWN}`;
   const family = m[1] ?? m[6] ?? "";
   const major = m[2] ?? m[4] ?? "";
   const minor = m[3] ?? m[5];
