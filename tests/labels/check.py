@@ -49,7 +49,7 @@ def problems(path):
     rows, end = evidence(agent, folder)
     if labels["end_at"] != end:
         yield f"end_at {labels['end_at']} is not the timeline's end {end}"
-    material = "".join(p.read_text() + p.name for p in folder.rglob("*") if p.is_file())
+    material = "".join(p.read_text(errors="replace") + p.name for p in folder.rglob("*") if p.is_file())
     for name, session in labels["sessions"].items():
         if session not in material:
             yield f"session {name}: {session} occurs nowhere in the fixtures"

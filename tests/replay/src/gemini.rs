@@ -13,6 +13,7 @@ pub(crate) fn load(folder: &Path) -> anyhow::Result<Recorded> {
     let path = folder.join("timeline.jsonl");
     let text = std::fs::read_to_string(&path).with_context(|| format!("while reading {}", path.display()))?;
     let first: Value = serde_json::from_str(text.lines().next().context("an empty timeline")?)?;
-    let zero = Timestamp(ms(first["t"].as_f64().context("a row without time")?));
+    let seconds = |key: &str| first[key].as_f64().with_context(|| format!("a row without {key}"));
+    let zero = Timestamp(ms(seconds("t")?) - ms(seconds("dt")?));
     Ok(Recorded { zero, files: Vec::new(), moments: Vec::new() })
 }

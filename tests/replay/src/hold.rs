@@ -54,17 +54,23 @@ pub struct Held {
 /// Holds what was said of a scenario against its labels.
 #[must_use]
 pub fn hold(scenario: &Scenario, history: &History) -> Held {
+    hold_within(LAG_MS, scenario, history)
+}
+
+/// The same for a source that lags further behind the screen: telemetry leaves an agent only every so often.
+#[must_use]
+pub fn hold_within(lag_ms: i64, scenario: &Scenario, history: &History) -> Held {
     let mut held = Held::default();
     let mut before: Option<&Label> = None;
     for label in &scenario.labels.labels {
-        let holder = Holder { scenario, history, label };
+        let holder = Holder { scenario, history, label, lag_ms };
         let former = before.filter(|b| b.session == label.session);
         holder.state(former.is_none_or(|b| b.states != label.states), &mut held);
         holder.need(&mut held);
         before = Some(label);
     }
     for never in &scenario.labels.never {
-        hold_never(scenario, history, never, &mut held);
+        hold_never(lag_ms, scenario, history, never, &mut held);
     }
     held
 }
@@ -73,6 +79,7 @@ struct Holder<'a> {
     scenario: &'a Scenario,
     history: &'a History,
     label: &'a Label,
+    lag_ms: i64,
 }
 
 impl Holder<'_> {
@@ -84,9 +91,10 @@ impl Holder<'_> {
     fn state(&self, is_change: bool, held: &mut Held) {
         let Label { session, states, at_ms, until_ms, .. } = self.label;
         let single = if let [state] = states.as_slice() { Some(*state) } else { None };
-        let is_long = until_ms - at_ms > LAG_MS;
-        let later =
-            || self.history.of(session).iter().filter(|c| c.at_ms > *at_ms && c.at_ms <= until_ms + LAG_MS);
+        let is_long = until_ms - at_ms > self.lag_ms;
+        let later = || {
+            self.history.of(session).iter().filter(|c| c.at_ms > *at_ms && c.at_ms <= until_ms + self.lag_ms)
+        };
         let reached = if self.fits(self.history.at(session, *at_ms)) {
             Some(*at_ms)
         } else {
@@ -98,7 +106,7 @@ impl Holder<'_> {
                 self.find(held, &format!("missed: {words}"), *at_ms, *until_ms);
                 false
             }
-            Some(reached_ms) if reached_ms - at_ms > LAG_MS => {
+            Some(reached_ms) if reached_ms - at_ms > self.lag_ms => {
                 self.find(held, &format!("late: {words}"), *at_ms, *until_ms);
                 false
             }
@@ -108,7 +116,7 @@ impl Holder<'_> {
             }
             Some(reached_ms) => {
                 // Once the lag is over, the state must be shown without a break.
-                let settled_ms = reached_ms.max(at_ms + LAG_MS);
+                let settled_ms = reached_ms.max(at_ms + self.lag_ms);
                 let within = |c: &&Change| c.at_ms < *until_ms && !self.fits(Some(c));
                 held.passing_states += count(later().filter(|c| c.at_ms > reached_ms).filter(within));
                 let settled = self.history.at(session, settled_ms).filter(|_| settled_ms < *until_ms);
@@ -165,10 +173,10 @@ impl Holder<'_> {
         let is_wrong = |c: &&Change| tier(Some(c)) != 0 && !allowed.contains(&tier(Some(c)));
         let changes = self.history.of(session);
         let raised = changes.windows(2).filter(|pair| pair[0].need != pair[1].need).map(|pair| &pair[1]);
-        let passing_end_ms = (at_ms + LAG_MS).min(*until_ms);
+        let passing_end_ms = (at_ms + self.lag_ms).min(*until_ms);
         held.passing_needs +=
             count(raised.filter(|c| c.at_ms > *at_ms && c.at_ms < passing_end_ms).filter(is_wrong));
-        if until_ms - at_ms <= LAG_MS {
+        if until_ms - at_ms <= self.lag_ms {
             return;
         }
         let at_end = tier(self.history.at(session, *until_ms));
@@ -183,7 +191,7 @@ impl Holder<'_> {
         if must {
             held.needs.0 += 1;
         }
-        let settled_ms = at_ms + LAG_MS;
+        let settled_ms = at_ms + self.lag_ms;
         let standing = self.history.at(session, settled_ms);
         let later = changes.iter().filter(|c| c.at_ms > settled_ms && c.at_ms < *until_ms);
         if standing.into_iter().chain(later).any(|c| is_wrong(&c)) {
@@ -208,12 +216,12 @@ fn count<T>(of: impl Iterator<Item = T>) -> u32 {
     u32::try_from(of.count()).unwrap_or(u32::MAX)
 }
 
-fn hold_never(scenario: &Scenario, history: &History, never: &Never, held: &mut Held) {
+fn hold_never(lag_ms: i64, scenario: &Scenario, history: &History, never: &Never, held: &mut Held) {
     let Never { name, session, from_ms, to_ms, states } = never;
     let is_bad = |c: &Change| states.contains(&c.state);
     // Where the state stood before, the source may need its time to leave it.
     let stood = history.at(session, *from_ms).is_some_and(is_bad);
-    let from_ms = if stood { from_ms + LAG_MS } else { *from_ms };
+    let from_ms = if stood { from_ms + lag_ms } else { *from_ms };
     let later = history.of(session).iter().filter(|c| c.at_ms > from_ms && c.at_ms < *to_ms);
     let mut said = history.at(session, from_ms).into_iter().chain(later);
     if from_ms < *to_ms && said.any(is_bad) {

@@ -13,12 +13,13 @@ mod gemini;
 mod hold;
 mod hooks;
 mod labels;
+mod otlp;
 mod play;
 mod scenario;
 mod table;
 mod transcript;
 
-pub use hold::{Delay, Finding, Held, LAG_MS, hold};
+pub use hold::{Delay, Finding, Held, LAG_MS, hold, hold_within};
 pub use labels::{Label, Labels, Never};
 pub use play::{Change, History, Player, play};
 pub use scenario::{Fact, Moment, Scenario, tests_dir};

@@ -8,6 +8,7 @@ use lamplight_engine::config::{Config, Notify};
 use lamplight_engine::core::Core;
 use lamplight_engine::facts::{HookFact, Input, RegistryUpdate};
 use lamplight_engine::sources::decode;
+use lamplight_engine::sources::otlp::decode as decode_request;
 use lamplight_engine::store::Store;
 use lamplight_model::assess::Assessment;
 use lamplight_model::attention::CauseKind;
@@ -232,6 +233,10 @@ impl<'a> Player<'a> {
             }
             Fact::Lock { session, present, holder } => {
                 Some(Input::Lock { session: session.clone(), present: *present, holder: *holder, at: now })
+            }
+            Fact::Telemetry { signal, encoding, body } => {
+                let batch = decode_request(*signal, *encoding, body, now)?;
+                Some(Input::Telemetry(Box::new(batch)))
             }
             Fact::Hook(bytes) => {
                 let read = decode::hook(bytes, now);

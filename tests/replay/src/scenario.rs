@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use lamplight_engine::sources::otlp::{Encoding, Signal};
 use lamplight_model::ids::{Agent, SessionId, Timestamp};
 
 use crate::labels::Labels;
 use crate::transcript::TranscriptFile;
-use crate::{claude, codex, gemini, hooks};
+use crate::{claude, codex, gemini, hooks, otlp};
 
 /// Something the engine's sources would have seen.
 #[derive(Debug, Clone)]
@@ -58,6 +59,15 @@ pub enum Fact {
     },
     /// A hook, as `lamp hook` spools it.
     Hook(Vec<u8>),
+    /// A request of an OpenTelemetry exporter.
+    Telemetry {
+        /// What it carries.
+        signal: Signal,
+        /// How it is written.
+        encoding: Encoding,
+        /// The message.
+        body: Vec<u8>,
+    },
     /// A line of Codex's index of titles.
     Title(Vec<u8>),
 }
@@ -86,6 +96,8 @@ pub struct Scenario {
     pub moments: Vec<Moment>,
     /// Hooks, in order of time. They are seen only where they are asked for: a person need not install any.
     pub hooks: Vec<Moment>,
+    /// Telemetry, in order of time; only seen where it is asked for, as hooks are.
+    pub telemetry: Vec<Moment>,
     /// Labelled truth.
     pub labels: Labels,
 }
@@ -107,7 +119,9 @@ impl Scenario {
         moments.sort_by_key(|m| m.at_ms);
         let mut hooks = hooks::load(&folder, agent, zero)?;
         hooks.sort_by_key(|m| m.at_ms);
-        Ok(Self { agent, name: name.to_owned(), zero, files, moments, hooks, labels })
+        let mut telemetry = otlp::load(&folder, zero)?;
+        telemetry.sort_by_key(|m| m.at_ms);
+        Ok(Self { agent, name: name.to_owned(), zero, files, moments, hooks, telemetry, labels })
     }
 
     /// The same scenario with its hooks among what was seen.
@@ -115,6 +129,21 @@ impl Scenario {
     pub fn with_hooks(mut self) -> Self {
         self.moments.extend(self.hooks.iter().cloned());
         self.moments.sort_by_key(|m| m.at_ms);
+        self
+    }
+
+    /// The same scenario with its telemetry among what was seen.
+    #[must_use]
+    pub fn with_telemetry(mut self) -> Self {
+        self.moments.extend(self.telemetry.iter().cloned());
+        self.moments.sort_by_key(|m| m.at_ms);
+        self
+    }
+
+    /// The same scenario as a machine sees it that holds none of the agent's files and processes.
+    #[must_use]
+    pub fn from_afar(mut self) -> Self {
+        self.moments.clear();
         self
     }
 

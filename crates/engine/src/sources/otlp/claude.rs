@@ -106,10 +106,8 @@ pub(super) fn log(
             }));
             out.push(about.heard(at, id, Word::ToolEnded { key, name }));
         }
-        "compaction" => {
-            if own.flag("success") != Some(false) {
-                out.push(about.heard(at, id, Word::Compacted));
-            }
+        "compaction" if own.flag("success") != Some(false) => {
+            out.push(about.heard(at, id, Word::Compacted));
         }
         "subagent_completed" => out.push(about.heard(at, id, Word::AgentFinished)),
         "permission_mode_changed" => {
