@@ -271,7 +271,7 @@ describe("hostile words", () => {
     assert.equal(everywhere.includes("pwned") || existsSync("pwned"), false);
   });
 
-  test("in ids make no session, and in SQL change nothing", async () => {
+  test("in ids make no session, and in SQL change nothing (A210)", async () => {
     const { services } = await lamp.get("/api/v1/status");
     assert.equal(services.length, 1);
     assert.ok(services[0].name.includes("DROP TABLE") && !UNSAFE.test(services[0].name), services[0].name);

@@ -119,7 +119,7 @@ class Stories:
             span.end(at_ns + shop.SECOND)
         agent.end(at_ns + 10 * shop.SECOND)
 
-    def test_spans_show_calls_errors_models_tokens_cost_latency_and_their_minute(self):
+    def test_spans_show_calls_errors_models_tokens_cost_latency_and_their_minute_a77_a78_a79_a191_a192_a193(self):
         provider = TracerProvider(resource=resource(shop.NAME))
         provider.add_span_processor(BatchSpanProcessor(self.exporter("traces")))
         at_ns = shop.last_minute()
