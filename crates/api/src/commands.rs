@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lamplight_engine::setup::{self, Wish};
 use lamplight_engine::{CauseAction, Engine, TraceFilter};
 use lamplight_model::view::{
-    ImportTotals, Resume, RunDetail, RunPage, Service, ServiceDetail, SessionCard, SessionDetail,
+    Doctor, ImportTotals, Resume, RunDetail, RunPage, Service, ServiceDetail, SessionCard, SessionDetail,
     SessionPage, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, Trace, TracePage,
 };
 use serde::de::DeserializeOwned;
@@ -91,6 +91,7 @@ commands! {
     runs(RunsParams) -> RunPage: Get "/api/v1/runs";
     run(RunParams) -> RunDetail: Get "/api/v1/runs/{id}";
     set_cause(CauseParams) -> Done: Post "/api/v1/causes/{causeId}" body is "action";
+    doctor(NoParams) -> Doctor: Get "/api/v1/doctor";
     totals(NoParams) -> ImportTotals: Get "/api/v1/totals";
     import(NoParams) -> ImportTotals: Post "/api/v1/import";
     setup_state(NoParams) -> SetupState: Get "/api/v1/setup";
@@ -393,6 +394,14 @@ pub fn set_cause(engine: &Engine, params: CauseParams) -> Result<Done, ApiError>
     engine.set_cause(&params.cause_id, params.action)?;
     seen_by_all(engine)?;
     Ok(Done {})
+}
+
+/// Looks at everything Lamplight depends on and says what is wrong and what to do.
+///
+/// # Errors
+/// None today; the table's shape asks for a result.
+pub fn doctor(engine: &Engine, _: NoParams) -> Result<Doctor, ApiError> {
+    Ok(engine.doctor())
 }
 
 /// Returns the totals of the database.

@@ -35,6 +35,8 @@ pub(crate) enum Task {
     Runs(RunsArgs),
     /// Show programs that send telemetry, and how they fare
     Services(ServicesArgs),
+    /// Look at everything Lamplight depends on: what is wrong, and what to do
+    Doctor(DoctorArgs),
     /// Take one event of an agent; agents call this, it ends with 0 and says nothing
     Hook(HookArgs),
 }
@@ -125,6 +127,17 @@ pub(crate) struct RunsArgs {
 pub(crate) struct ServicesArgs {
     /// Only the service of this name, in full
     pub(crate) name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `lamp doctor`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
+    /// Put right what can be put right without a loss; Lamplight must not run meanwhile
+    #[arg(long)]
+    pub(crate) repair: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -47,7 +47,7 @@ impl Client {
         Self { data_dir: data_dir.to_owned() }
     }
 
-    /// Runs a command of the table. `import` may take as long as it takes.
+    /// Runs a command of the table. `import`, and `doctor` who reads the whole database, may take as long as it takes.
     pub(crate) async fn ask<T: DeserializeOwned>(&self, command: &str, params: Value) -> Result<T, AskError> {
         let request = request(command, &params)?;
         let exchange = async {
@@ -61,7 +61,7 @@ impl Client {
                 Err(refusal(status, &body))
             }
         };
-        if command == "import" {
+        if matches!(command, "import" | "doctor") {
             return exchange.await;
         }
         match tokio::time::timeout(ANSWER_TIMEOUT, exchange).await {

@@ -7,6 +7,7 @@
 mod args;
 mod client;
 mod close;
+mod doctor;
 mod hook;
 mod import;
 mod output;
@@ -70,6 +71,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Close(args) => close::run(&load_config(None)?, &args),
         Task::Runs(args) => runs::run(&load_config(None)?, &args),
         Task::Services(args) => services::run(&load_config(None)?, &args),
+        Task::Doctor(args) => doctor::run(&load_config(None)?, &args),
         Task::Hook(args) => {
             // Handled before the arguments were parsed.
             let _ = (args.agent, args.event);

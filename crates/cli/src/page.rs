@@ -63,10 +63,14 @@ impl Page {
 
     /// A line, cut to the terminal.
     pub(crate) fn line(&mut self, line: &str, colour: Colour) {
-        let line = match self.look.columns {
-            Some(columns) => cut(line, columns),
-            None => line.to_owned(),
-        };
+        match self.look.columns {
+            Some(columns) => self.whole(&cut(line, columns), colour),
+            None => self.whole(line, colour),
+        }
+    }
+
+    /// A line in full; the terminal may wrap it.
+    pub(crate) fn whole(&mut self, line: &str, colour: Colour) {
         let code = match colour {
             _ if !self.look.colour => None,
             Colour::None => None,

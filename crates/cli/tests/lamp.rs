@@ -343,6 +343,37 @@ fn runs_and_services_are_told_with_and_without_an_engine_a130() {
 }
 
 #[test]
+fn doctor_looks_with_and_without_an_engine_and_repairs_only_without_a214() {
+    let home = Home::new();
+    home.lamp(&["import"]).ok();
+    let by_id = |report: &Value, id: &str| -> Vec<String> {
+        let checks = report["checks"].as_array().unwrap().iter().filter(|check| check["id"] == id);
+        checks.map(|check| check["state"].as_str().unwrap().to_owned()).collect()
+    };
+    let report = home.lamp(&["doctor", "--json"]).json();
+    assert_eq!(report["is_running"], false);
+    for id in ["engine", "data", "database", "claude-code", "codex"] {
+        assert_eq!(by_id(&report, id), ["ok"], "{id}: {report}");
+    }
+    let (running, _) = home.serve(&[]);
+    let report = home.lamp(&["doctor", "--json"]).json();
+    assert_eq!((&report["is_running"], by_id(&report, "engine")), (&json!(true), vec!["ok".to_owned()]));
+    assert!(home.lamp(&["doctor"]).ok().contains("runs as process"));
+    let (code, why) = home.lamp(&["doctor", "--repair"]).failed();
+    assert_eq!(code, 1);
+    assert!(why.contains("Quit it, then repair"), "{why}");
+    assert_eq!(running.end("TERM").0, Some(0));
+
+    std::fs::set_permissions(home.data(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let found = home.lamp(&["doctor"]);
+    assert_eq!(found.code, Some(1), "{}", found.stdout);
+    assert!(found.stdout.contains("FAIL  Data folder") && found.stdout.contains("lamp doctor --repair"));
+    let repaired = home.lamp(&["doctor", "--repair"]).ok();
+    assert!(repaired.starts_with("repaired  Closed "), "{repaired}");
+    home.lamp(&["doctor"]).ok();
+}
+
+#[test]
 fn wrong_usage_exits_2() {
     let home = Home::empty();
     for args in [

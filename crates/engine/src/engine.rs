@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use lamplight_model::ids::{FactId, SessionKey, Timestamp, TraceId};
 use lamplight_model::instance::is_placeholder;
 use lamplight_model::view::{
-    ChangeSet, ImportTotals, RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage,
-    Status, Trace, TracePage,
+    ChangeSet, Doctor, ImportTotals, RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail,
+    SessionPage, Status, Trace, TracePage,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
@@ -26,6 +26,7 @@ use crate::board::Subscription;
 use crate::clock;
 use crate::config::Config;
 use crate::core::Notice;
+use crate::doctor::{self, Patient};
 use crate::facts::{self, Input};
 use crate::otlp::traces::TraceFilter;
 use crate::otlp::{self, Waiting};
@@ -335,6 +336,12 @@ impl Engine {
     pub fn attend(&self, session: Option<String>) {
         // As above.
         let _ = self.inner.commands.send(Command::Attend(session));
+    }
+
+    /// Looks at everything it depends on, see [`doctor`]. Reads the whole database once.
+    #[must_use]
+    pub fn doctor(&self) -> Doctor {
+        doctor::examine(&self.inner.config, Patient::Running(&self.status()), clock::now())
     }
 
     /// What the engine runs with.

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod core;
 mod detail;
+pub mod doctor;
 pub mod engine;
 pub mod facts;
 mod import;

@@ -40,6 +40,37 @@ impl DirLock {
     }
 }
 
+/// Who holds a data directory.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// Nobody: no engine runs on it.
+    Nobody,
+    /// A process, by the pid it wrote down.
+    Process(Option<u32>),
+    /// It cannot be told, and why.
+    Unknown(String),
+}
+
+/// Looks who holds a data directory, without taking it for longer than the look and without making anything.
+pub(crate) fn holder(dir: &Path) -> Holder {
+    let mut file = match OpenOptions::new().read(true).open(dir.join("engine.lock")) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Holder::Nobody,
+        Err(e) => return Holder::Unknown(e.to_string()),
+    };
+    // Shared: two who look do not take one another for an engine.
+    match file.try_lock_shared() {
+        Ok(()) => Holder::Nobody,
+        Err(std::fs::TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            // The pid is for the message only.
+            let _ = file.read_to_string(&mut text);
+            Holder::Process(text.trim().parse().ok())
+        }
+        Err(std::fs::TryLockError::Error(e)) => Holder::Unknown(e.to_string()),
+    }
+}
+
 fn make_private_dir(dir: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -70,7 +101,10 @@ mod tests {
             Err(StartError::Locked { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
             other => panic!("{other:?}"),
         }
+        assert_eq!(holder(&dir), Holder::Process(Some(std::process::id())));
         drop(held);
+        assert_eq!(holder(&dir), Holder::Nobody);
+        assert_eq!(holder(&home.path().join("nowhere")), Holder::Nobody);
         DirLock::take(&dir).unwrap();
         #[cfg(unix)]
         {

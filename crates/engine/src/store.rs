@@ -6,6 +6,7 @@
 pub(crate) mod calls;
 pub(crate) mod causes;
 pub(crate) mod files;
+pub(crate) mod heard;
 pub(crate) mod otlp;
 pub(crate) mod rows;
 pub(crate) mod runs;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 /// Name of the database inside the data directory.
-const FILE: &str = "lamplight.db";
+pub(crate) const FILE: &str = "lamplight.db";
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]

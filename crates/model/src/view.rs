@@ -6,6 +6,7 @@
 
 mod card;
 mod detail;
+mod doctor;
 mod run;
 mod service;
 mod setup;
@@ -13,6 +14,7 @@ mod status;
 
 pub use card::*;
 pub use detail::*;
+pub use doctor::*;
 pub use run::*;
 pub use service::*;
 pub use setup::*;

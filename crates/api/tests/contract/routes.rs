@@ -153,6 +153,15 @@ fn a_label_is_given_and_taken_back() {
 }
 
 #[test]
+fn the_doctor_can_be_asked_over_the_wire() {
+    let host = Host::new();
+    let report = host.get("/api/v1/doctor").json();
+    assert_eq!(report["is_running"], true);
+    let checks = report["checks"].as_array().unwrap();
+    assert!(checks.iter().any(|check| check["id"] == "database" && check["state"] == "ok"), "{report}");
+}
+
+#[test]
 fn runs_are_listed_and_an_unknown_one_is_a_clear_404_a130_a131() {
     let host = Host::new();
     let page = host.get("/api/v1/runs").json();

@@ -22,8 +22,7 @@ const MIGRATIONS: &[&str] = &[
 /// is then compared with the expected one, and missing tables, columns and indexes are added; nothing is dropped or
 /// retyped.
 pub(crate) fn migrate(db: &Connection, path: &Path) -> Result<Vec<String>, StoreError> {
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let (found, known) = versions(db)?;
     if found > known {
         return Err(StoreError::Newer { path: path.to_owned(), found, known });
     }
@@ -41,12 +40,29 @@ pub(crate) fn migrate(db: &Connection, path: &Path) -> Result<Vec<String>, Store
     heal(db)
 }
 
-fn heal(db: &Connection) -> Result<Vec<String>, StoreError> {
+/// A part that a database lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lack {
+    /// `column files.gone`, `table labels`, `index causes_open`.
+    pub what: String,
+    /// The statement that adds it.
+    sql: String,
+}
+
+/// The schema a database has by its own word, and the newest one that is known.
+pub(crate) fn versions(db: &Connection) -> Result<(i64, i64), StoreError> {
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    Ok((db.query_row("PRAGMA user_version", [], |row| row.get(0))?, known))
+}
+
+/// What a database lacks of the newest schema, in the order it can be added in.
+pub(crate) fn lacks(db: &Connection) -> Result<Vec<Lack>, StoreError> {
     let model = Connection::open_in_memory()?;
     for sql in MIGRATIONS {
         model.execute_batch(sql)?;
     }
-    let mut healed = Vec::new();
+    let mut lacks = Vec::new();
+    // An index may name a column that is missing: tables come first in `objects`.
     for (kind, name, sql) in objects(&model)? {
         let exists: bool = db.query_row(
             "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = ?1 AND name = ?2)",
@@ -54,18 +70,26 @@ fn heal(db: &Connection) -> Result<Vec<String>, StoreError> {
             |row| row.get(0),
         )?;
         if !exists {
-            // An index may name a column that is healed below: tables come first in `objects`.
-            db.execute_batch(&sql)?;
-            healed.push(format!("{kind} {name}"));
+            lacks.push(Lack { what: format!("{kind} {name}"), sql });
         } else if kind == "table" {
+            let have = columns(db, &name)?;
             for (column, declaration) in columns(&model, &name)? {
-                if !columns(db, &name)?.iter().any(|(have, _)| *have == column) {
-                    db.execute_batch(&format!("ALTER TABLE \"{name}\" ADD COLUMN {declaration}"))?;
-                    healed.push(format!("column {name}.{column}"));
+                if !have.iter().any(|(have, _)| *have == column) {
+                    let sql = format!("ALTER TABLE \"{name}\" ADD COLUMN {declaration}");
+                    lacks.push(Lack { what: format!("column {name}.{column}"), sql });
                 }
             }
         }
     }
+    Ok(lacks)
+}
+
+fn heal(db: &Connection) -> Result<Vec<String>, StoreError> {
+    let lacks = lacks(db)?;
+    for lack in &lacks {
+        db.execute_batch(&lack.sql)?;
+    }
+    let healed: Vec<String> = lacks.into_iter().map(|lack| lack.what).collect();
     if healed.iter().any(|what| matches!(what.as_str(), "column sessions.run" | "column sessions.instance")) {
         super::runs::fill(db)?;
     }
@@ -126,6 +150,28 @@ mod tests {
         assert_eq!(healed, ["column files.gone", "table labels", "index causes_open"]);
         db.execute("INSERT INTO labels VALUES ('codex', 'x', 'y', 1)", []).unwrap();
         assert_eq!(migrate(&db, Path::new("test.db")).unwrap(), Vec::<String>::new(), "healed once");
+    }
+
+    #[test]
+    fn what_was_declared_before_there_were_columns_for_it_is_filled_in_a211() {
+        let db = Connection::open_in_memory().unwrap();
+        for sql in &MIGRATIONS[..2] {
+            db.execute_batch(sql).unwrap();
+        }
+        db.execute_batch(
+            r#"PRAGMA user_version = 2;
+               INSERT INTO sessions (agent, session_id, fold_version, state) VALUES
+                   ('codex', 'a', 1, '{"telemetry": {"run": {"at": 1, "value": "nightly"}}}'),
+                   ('codex', 'b', 1, '{"telemetry": {"instance": {"at": 1, "value": "pts-1"}}}'),
+                   ('codex', 'c', 1, '{}')"#,
+        )
+        .unwrap();
+        migrate(&db, Path::new("test.db")).unwrap();
+        let mut select = db.prepare("SELECT run, instance FROM sessions ORDER BY session_id").unwrap();
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let rows: Vec<(Option<String>, Option<String>)> = rows.map(Result::unwrap).collect();
+        let text = |word: &str| Some(word.to_owned());
+        assert_eq!(rows, [(text("nightly"), None), (None, text("pts-1")), (None, None)]);
     }
 
     #[test]
