@@ -341,7 +341,7 @@ impl Engine {
     /// Looks at everything it depends on, see [`doctor`]. Reads the whole database once.
     #[must_use]
     pub fn doctor(&self) -> Doctor {
-        doctor::examine(&self.inner.config, Patient::Running(&self.status()), clock::now())
+        doctor::examine(&self.inner.config(), Patient::Running(&self.status()), clock::now())
     }
 
     /// What the engine runs with.

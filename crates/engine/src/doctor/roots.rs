@@ -60,6 +60,7 @@ pub(super) fn name(agent: Agent) -> &'static str {
     match agent {
         Agent::ClaudeCode => "Claude Code",
         Agent::Codex => "Codex",
+        Agent::Gemini => "Gemini CLI",
     }
 }
 
