@@ -69,6 +69,45 @@ describe("widths", { concurrency: 2 }, () => {
   test("200 % zoom", () => check("now-zoom200", { fixture: "thirty", width: 640, height: 400, scale: 2 }));
 });
 
+// What the fixtures call their traces: see trace() in src/fixtures/telemetry.ts.
+const traceId = (n) => (((n + 77) * 2_654_435_761) % 4_294_967_296).toString(16).padStart(8, "0").repeat(4);
+const TELEMETRY = [
+  ["services", "#/services", (page) => page.getByTestId("service-billing-bot").waitFor()],
+  ["service", "#/service/triage-agent?project=support", (page) => page.getByRole("table", { name: "Traces, newest first" }).waitFor()],
+  ["trace", `#/trace/${traceId(1)}`, async (page) => {
+    await page.getByTestId("next-error").click();
+    await page.getByTestId("span-panel").waitFor();
+  }],
+  ["runs", "#/runs", (page) => page.getByTestId("run-nightly-42").waitFor()],
+  ["run", "#/run/nightly-42", (page) => page.locator(".members li").first().waitFor()],
+  ["setup", "#/setup", async (page) => {
+    await page.getByTestId("setup-show").click();
+    await page.getByTestId("setup-apply").waitFor();
+  }],
+];
+const HOSTILE = [
+  ["services", "#/services"],
+  ["service", `#/service/${"x".repeat(255)}?project=${"y".repeat(255)}`],
+  ["trace", `#/trace/${"e".repeat(32)}`],
+  ["runs", "#/runs"],
+];
+
+describe("services, traces, runs, set-up", { concurrency: 2 }, () => {
+  for (const theme of ["light", "dark"]) {
+    for (const [name, hash, ready] of TELEMETRY) test(`${name} ${theme}`, () => check(`${name}-${theme}`, { fixture: "thirty", theme, hash }, ready));
+    for (const name of ["services", "runs", "setup"]) test(`${name}, nothing there ${theme}`, () => check(`${name}-empty-${theme}`, { fixture: "empty", theme, hash: `#/${name}` }));
+    for (const [name, hash] of HOSTILE) test(`${name}, names nobody would choose ${theme}`, () => check(`${name}-hostile-${theme}`, { fixture: "long-names", theme, hash }, (page) => page.getByTestId("headline").waitFor()));
+  }
+  for (const name of ["services", "runs"]) test(`three hundred ${name}`, () => check(`${name}-300`, { fixture: "three-hundred", hash: `#/${name}`, width: 1600 }, undefined, { axe: false }));
+  test("three services", () => check("services-three", { fixture: "three", hash: "#/services" }));
+  test("no such run", () => check("run-unknown", { fixture: "thirty", hash: "#/run/nothing" }, (page) => page.getByText("No session said").waitFor()));
+  for (const width of [1600, 1024, 640, 360, 320]) {
+    for (const [name, hash, ready] of TELEMETRY) test(`${name} at ${width}`, () => check(`${name}-${width}`, { fixture: "thirty", width, hash }, ready, { axe: width === 360 || width === 640 }));
+    for (const [name, hash] of HOSTILE) test(`${name}, names nobody would choose, at ${width}`, () => check(`${name}-hostile-${width}`, { fixture: "long-names", width, hash }, undefined, { axe: false }));
+  }
+  test("200 % zoom", () => check("services-zoom200", { fixture: "thirty", width: 640, height: 400, scale: 2, hash: "#/services" }));
+});
+
 describe("overlays", { concurrency: 2 }, () => {
   const card = (page) => page.getByTestId(`card-${WEBHOOK}`);
   for (const theme of ["light", "dark"]) {
@@ -188,6 +227,42 @@ describe("a hand", () => {
     assert.equal(await page.getByTestId("archive-search").inputValue(), "retry bud");
     await page.locator("mark").first().waitFor();
     assert.deepEqual(complaints, []);
+    await context.close();
+  });
+
+  test("two thousand spans are a few dozen elements, and the last one can be reached by a key", async () => {
+    const { page, context, complaints } = await open(browser, host.origin, { fixture: "thirty", hash: `#/trace/${traceId(1)}` });
+    const tree = page.getByTestId("waterfall");
+    await tree.focus();
+    await page.keyboard.press("End");
+    await tree.locator("[aria-selected=true]").waitFor();
+    assert.ok((await tree.getByRole("treeitem").count()) < 90);
+    const seen = await tree.locator("[aria-selected=true]").evaluate((e) => { const b = e.getBoundingClientRect(); const s = e.closest("[data-scroll]").getBoundingClientRect(); return b.top >= s.top && b.bottom <= s.bottom + 1; });
+    assert.ok(seen, "the chosen row is in sight");
+    await page.keyboard.press("Home");
+    const first = await tree.locator("[aria-selected=true]").evaluate((e) => { const b = e.getBoundingClientRect(); const a = e.closest("[data-scroll]").querySelector(".axis").getBoundingClientRect(); return b.top >= a.bottom - 1; });
+    assert.ok(first, "not under the axis");
+    assert.deepEqual(complaints, []);
+    await context.close();
+  });
+
+  test("a quiet minute repaints nothing of the services but their ages", async () => {
+    const { page, context } = await open(browser, host.origin, { fixture: "thirty", hash: "#/services" });
+    await page.getByTestId("service-billing-bot").waitFor();
+    await page.evaluate(() => {
+      window.changed = [];
+      const watch = new MutationObserver((all) => {
+        for (const m of all) {
+          const at = m.target instanceof Element ? m.target : m.target.parentElement;
+          if (at?.closest("time") === null) window.changed.push(`${m.type} ${at.tagName} ${at.className?.baseVal ?? at.className}`);
+        }
+      });
+      watch.observe(document.querySelector("main"), { subtree: true, childList: true, characterData: true, attributes: true });
+    });
+    await page.waitForTimeout(2_500);
+    const moved = (await page.evaluate(() => window.changed)).filter((c) => !/path/.test(c));
+    assert.deepEqual(moved, []);
+    assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
     await context.close();
   });
 
