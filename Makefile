@@ -68,8 +68,9 @@ test-rust: setup-test frontend/dist/index.html
 test-frontend: setup-test frontend/node_modules/.package-lock.json
 	cd frontend && npm run test
 
-test-browser: setup-test frontend/node_modules/.package-lock.json
-	cd frontend && npm run e2e
+test-browser: setup-test frontend/dist/index.html
+	cargo build --workspace
+	cd frontend && npm run e2e && npm run e2e:real
 
 test-window: setup-test frontend/dist/index.html
 	cargo build --workspace

@@ -53,9 +53,15 @@ export class Lamp {
     return this.#post("/v1/traces", { resourceSpans: [{ resource: { attributes: attributes(resource) }, scopeSpans: [{ scope: { name: "test" }, spans }] }] });
   }
 
-  /** Log records of one resource and scope. */
-  logs(resource, scope, records) {
-    return this.#post("/v1/logs", { resourceLogs: [{ resource: { attributes: attributes(resource) }, scopeLogs: [{ scope: { name: scope }, logRecords: records }] }] });
+  /** A prompt and a request of a Claude Code session, as its own exporter tells them. */
+  claude(session, { resource = {}, request = { model: "claude-opus-4-8", cost_usd: 0.25 } } = {}) {
+    const record = (name, ago, own) => ({ timeUnixNano: String(BigInt(Date.now() - ago) * 1_000_000n), body: { stringValue: `claude_code.${name}` }, attributes: attributes({ "event.name": name, "session.id": session, ...own }) });
+    const logRecords = [
+      record("user_prompt", 3_000, { prompt_length: 12 }),
+      record("api_request", 1_000, { input_tokens: 1_000, output_tokens: 100, cache_read_tokens: 0, cache_creation_tokens: 0, duration_ms: 900, request_id: `req_${session}`, ...request }),
+    ];
+    const scope = { name: "com.anthropic.claude_code.events", version: "2.1.7" };
+    return this.#post("/v1/logs", { resourceLogs: [{ resource: { attributes: attributes({ "service.name": "claude-code", ...resource }) }, scopeLogs: [{ scope, logRecords }] }] });
   }
 }
 

@@ -96,12 +96,13 @@ describe("services", () => {
   test("what is a service is told by what it is, not by a session id; coding agents' telemetry is none (A74)", () =>
     visit(lamp, async (page) => {
       await lamp.spans({ "service.name": "chatty" }, [chat({ "session.id": "visit-1", "gen_ai.conversation.id": "talk-1" })]);
-      await lamp.logs({ "service.name": "claude-code" }, "com.anthropic.claude_code.events", [{ timeUnixNano: String(BigInt(Date.now()) * 1_000_000n), body: { stringValue: "claude_code.user_prompt" }, attributes: [{ key: "event.name", value: { stringValue: "user_prompt" } }, { key: "session.id", value: { stringValue: "11111111-2222-4333-8444-555555555555" } }] }]);
+      await lamp.claude("11111111-2222-4333-8444-555555555555", { resource: { "service.name": "my-own-name" } });
       await open(page, "#/services");
       await page.getByTestId("service-chatty").waitFor();
-      assert.equal(await page.getByTestId("service-claude-code").count(), 0);
+      assert.equal(await page.locator("[data-testid=service-claude-code], [data-testid=service-my-own-name]").count(), 0);
       await page.getByTestId("nav-now").click();
-      await title(page, "No session is open right now");
+      await page.getByTestId("card-claude-code:11111111-2222-4333-8444-555555555555").waitFor();
+      assert.deepEqual(await page.locator("article[data-id]").evaluateAll((all) => all.map((e) => e.dataset.id)), ["claude-code:11111111-2222-4333-8444-555555555555"]);
     }));
 
   test("a service's page, its traces, and one of them as a waterfall; by keys, in both themes (A86)", async () => {
@@ -191,11 +192,12 @@ describe("runs", () => {
   let lamp;
   before(async () => {
     lamp = await Lamp.start();
-    const member = (session, parent, more = {}) =>
-      lamp.spans({ "service.name": "sweeper", "service.namespace": "lab", "lamplight.run_id": "nightly 42/é", ...(parent === null ? {} : { "lamplight.parent_session_id": parent }) }, [chat({ "session.id": session, ...more })]);
-    await member("boss", null);
-    await member("worker-1", "boss");
-    await member("worker-2", "worker-1", { "gen_ai.request.model": "nobody-knows-its-price" });
+    const session = (n) => `${n}1111111-2222-4333-8444-555555555555`;
+    // What a fan-out harness does: workers of a coding agent, each told the run and who started it.
+    const member = (n, parent, request) => lamp.claude(session(n), { resource: { "lamplight.run_id": "nightly 42/é", ...(parent === null ? {} : { "lamplight.parent_session_id": session(parent) }) }, request });
+    await member(1, null, { model: "claude-opus-4-8", cost_usd: 0.25 });
+    await member(2, 1, { model: "claude-opus-4-8", cost_usd: 0.35 });
+    await member(3, 2, { model: "nobody-knows-its-price" });
   });
   after(() => lamp?.end());
 
@@ -205,8 +207,8 @@ describe("runs", () => {
         await page.getByTestId("nav-runs").click();
         await page.locator("[data-open]").getByText("nightly 42/é").click();
         await title(page, "nightly 42/é");
-        assert.match(await plain(page.getByTestId("run-figures")), /3 members/);
-        assert.match(await plain(page.getByTestId("run-money")), /^\$0\.60 list price, and 1 not known$/);
+        assert.match(await plain(page.getByTestId("run-figures")), /^members 3 at work now 3 /);
+        assert.match(await plain(page.getByTestId("run-money")), /^as reported, and 1 not known \$0\.60$/);
         const members = page.locator(".members li");
         assert.equal(await members.count(), 3);
         assert.deepEqual(await members.evaluateAll((all) => all.map((e) => e.style.getPropertyValue("--in"))), ["0rem", "1.5rem", "3rem"]);

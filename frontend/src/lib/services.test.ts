@@ -79,6 +79,8 @@ describe("words", () => {
     expect([plain(rateWords(one({ requests_per_minute: 42 }))), plain(rateWords(one({ state: "quiet", requests_per_minute: 9 })))]).toEqual(["42 / min", "was 9 / min"]);
     expect([0, 0.0004, 0.012, 0.5, 1].map((error_rate) => plain(errorWords(one({ error_rate }))))).toEqual(["0 %", "<0.1 %", "1.2 %", "50 %", "100 %"]);
     expect(errorWords(one({ error_rate: null }))).toBe("no calls");
+  // After a day the minutes are gone: what they were is not known, and not zero.
+  expect([rateWords(one({ state: "dormant", calls: 0, requests_per_minute: 0 })), errorWords(one({ state: "dormant", calls: 0, error_rate: null }))]).toEqual(["not known", "not known"]);
     expect([counted(1, "requests"), counted(2, "model_calls"), counted(0, "logs")]).toEqual(["1 request", "2 model calls", "0 log records"]);
   });
 });

@@ -84,12 +84,19 @@ export function counted(n: number, measure: ServiceMeasure): string {
   return count(n, MEASURES[measure].one, MEASURES[measure].many);
 }
 
+/** Minutes are kept for about a day: what was before is forgotten, and not zero. */
+function forgotten(service: Service): boolean {
+  return service.state === "dormant" && service.calls === 0;
+}
+
 /** The rate; of one that is silent it is what it was. */
 export function rateWords(service: Service): string {
+  if (forgotten(service)) return NOT_KNOWN;
   return service.state === "live" ? perMinute(service.requests_per_minute) : `was ${perMinute(service.requests_per_minute)}`;
 }
 
 export function errorWords(service: Service): string {
+  if (forgotten(service)) return NOT_KNOWN;
   return service.error_rate === null ? "no calls" : share(service.error_rate);
 }
 
