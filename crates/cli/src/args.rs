@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use clap::{Parser, Subcommand};
+use lamplight_model::view::SetupAgent;
 
 /// Says which coding-agent session needs you, and takes you back to it.
 #[derive(Debug, Parser)]
@@ -37,6 +38,12 @@ pub(crate) enum Task {
     Services(ServicesArgs),
     /// Look at everything Lamplight depends on: what is wrong, and what to do
     Doctor(DoctorArgs),
+    /// Connect agents and shells, after showing what would change; --undo takes it back
+    Setup(SetupArgs),
+    /// Print OTEL_RESOURCE_ATTRIBUTES for a run in this folder
+    OtelResourceAttrs(AttributesArgs),
+    /// Say that a run has ended; ends with 0 in silence, also when nobody listens
+    SessionEnd(SessionEndArgs),
     /// Take one event of an agent; agents call this, it ends with 0 and says nothing
     Hook(HookArgs),
 }
@@ -141,6 +148,71 @@ pub(crate) struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Arguments of `lamp setup`.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
+pub(crate) struct SetupArgs {
+    /// Take back what set-up changed
+    #[arg(long)]
+    pub(crate) undo: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Only show what would change
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Only this agent: claude-code, codex or gemini; may be given more than once [default: all]
+    #[arg(long = "agent", value_name = "AGENT", value_parser = setup_agent)]
+    pub(crate) agents: Vec<SetupAgent>,
+    /// Leave telemetry as it is
+    #[arg(long)]
+    pub(crate) no_telemetry: bool,
+    /// Leave hooks as they are
+    #[arg(long)]
+    pub(crate) no_hooks: bool,
+    /// Leave shells as they are
+    #[arg(long)]
+    pub(crate) no_shell: bool,
+    /// The project that sessions of this repository belong to
+    #[arg(long, value_name = "NAME", conflicts_with = "no_project")]
+    pub(crate) project: Option<String>,
+    /// Do not ask for the project
+    #[arg(long)]
+    pub(crate) no_project: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `lamp otel-resource-attrs`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AttributesArgs {
+    /// Whose run it is [default: claude-code]
+    #[arg(long, value_name = "AGENT", value_parser = setup_agent)]
+    pub(crate) agent: Option<SetupAgent>,
+    /// A name for the terminal [default: LAMPLIGHT_AS]
+    #[arg(long = "as", value_name = "NAME", allow_hyphen_values = true)]
+    pub(crate) name: Option<String>,
+    /// Without a name, take the terminal's own
+    #[arg(long)]
+    pub(crate) terminal: bool,
+}
+
+/// Arguments of `lamp session-end`.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct SessionEndArgs {
+    /// The terminal it ran in [default: service.instance.id of OTEL_RESOURCE_ATTRIBUTES]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub(crate) instance_id: Option<String>,
+    /// The session: agent:session_id, or the bare id
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub(crate) session_id: Option<String>,
+}
+
+fn setup_agent(word: &str) -> Result<SetupAgent, String> {
+    SetupAgent::from_word(word).ok_or_else(|| "one of claude-code, codex, gemini".to_owned())
 }
 
 /// Arguments of `lamp hook`, for its help alone: it reads them itself.

@@ -19,7 +19,9 @@ mod resume;
 mod runs;
 mod serve;
 mod services;
+mod setup;
 mod status;
+mod terminal;
 mod watch;
 mod words;
 
@@ -28,7 +30,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use lamplight_api::config_file;
 use lamplight_engine::config::Config;
-use lamplight_engine::setup;
+use lamplight_engine::setup::stable_path;
 
 use args::{Args, Task};
 
@@ -44,18 +46,46 @@ impl std::fmt::Display for NothingMatches {
 
 impl std::error::Error for NothingMatches {}
 
+/// The command line asks for what cannot be done: exit code 2.
+#[derive(Debug)]
+struct WrongUsage(String);
+
+impl std::fmt::Display for WrongUsage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrongUsage {}
+
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     if args.next().is_some_and(|task| task == "hook") {
         return hook::run(&args.map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>());
     }
-    match run(Args::parse().task) {
+    let task = match Args::try_parse() {
+        Ok(args) => args.task,
+        // Whoever calls it at the end of a run is not to be bothered, whatever it was called with.
+        Err(error)
+            if error.use_stderr() && std::env::args_os().nth(1).is_some_and(|task| task == "session-end") =>
+        {
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => error.exit(),
+    };
+    match run(task) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough (`lamp status | head`).
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::error(&error);
-            if error.is::<NothingMatches>() { ExitCode::from(3) } else { ExitCode::FAILURE }
+            if error.is::<NothingMatches>() {
+                ExitCode::from(3)
+            } else if error.is::<WrongUsage>() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -72,6 +102,12 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Runs(args) => runs::run(&load_config(None)?, &args),
         Task::Services(args) => services::run(&load_config(None)?, &args),
         Task::Doctor(args) => doctor::run(&load_config(None)?, &args),
+        Task::Setup(args) => setup::run(&load_config(None)?, &args),
+        Task::OtelResourceAttrs(args) => terminal::attributes(&args),
+        Task::SessionEnd(args) => {
+            terminal::end(&args);
+            Ok(())
+        }
         Task::Hook(args) => {
             // Handled before the arguments were parsed.
             let _ = (args.agent, args.event);
@@ -87,7 +123,7 @@ fn load_config(data: Option<&str>) -> anyhow::Result<Config> {
         output::warning(warning);
     }
     let exe = std::env::current_exe().ok();
-    config.setup.lamp = exe.map(|exe| setup::stable_path(&exe, environment("PATH").as_deref()));
+    config.setup.lamp = exe.map(|exe| stable_path(&exe, environment("PATH").as_deref()));
     Ok(config)
 }
 

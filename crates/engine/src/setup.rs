@@ -30,7 +30,7 @@ pub use places::{Places, Wish, lamp_beside, passing, stable_path};
 pub use plan::plan;
 pub use project::{Instance, configured_project, instance_of, repository, resource_attributes};
 pub use state::state;
-pub use undo::undo;
+pub use undo::{undo, written};
 
 #[cfg(test)]
 mod tests;

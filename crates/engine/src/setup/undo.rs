@@ -19,16 +19,25 @@ use super::{claude, codex, gemini, project, shell};
 /// [`SetupError::File`] when what was kept cannot be reached at all.
 pub fn undo(data_dir: &Path, agents: &[SetupAgent]) -> Result<SetupDone, SetupError> {
     let journal = Journal::of(data_dir);
-    let is_asked =
-        |record: &Record| agents.is_empty() || record.agent.is_some_and(|agent| agents.contains(&agent));
     let mut files = Vec::new();
     if !journal.records().is_empty() {
         let _lock = journal.lock().map_err(|source| SetupError::File { source, done: Vec::new() })?;
-        for record in journal.records().iter().filter(|record| is_asked(record)) {
+        for record in journal.records().iter().filter(|record| is_asked(record, agents)) {
             files.push(take_back(record, &journal));
         }
     }
     Ok(SetupDone { files, notes: Vec::new() })
+}
+
+/// Names the files that [`undo`] would deal with.
+#[must_use]
+pub fn written(data_dir: &Path, agents: &[SetupAgent]) -> Vec<String> {
+    let records = Journal::of(data_dir).records();
+    records.iter().filter(|record| is_asked(record, agents)).map(|record| shown(&record.path)).collect()
+}
+
+fn is_asked(record: &Record, agents: &[SetupAgent]) -> bool {
+    agents.is_empty() || record.agent.is_some_and(|agent| agents.contains(&agent))
 }
 
 fn take_back(record: &Record, journal: &Journal) -> SetupFile {
