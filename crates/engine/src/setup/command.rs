@@ -53,7 +53,8 @@ pub(super) fn lamp_of(command: &str) -> Option<String> {
     Some(rest[..end].replace(r"'\''", "'"))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::io::Write;
     use std::os::unix::fs::PermissionsExt;

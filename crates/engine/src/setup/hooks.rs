@@ -93,8 +93,11 @@ pub(super) fn remove(root: &CstObject, made: &[Entry]) -> Result<bool, TextError
     for event in events_of(&hooks) {
         any |= take_out_of(&hooks, &event, was_made(&["hooks", &event]));
     }
-    if hooks.properties().is_empty() && was_made(&["hooks"]) {
-        hooks.parent().map(|property| property.remove());
+    if hooks.properties().is_empty()
+        && was_made(&["hooks"])
+        && let Some(property) = root.get("hooks")
+    {
+        property.remove();
     }
     Ok(any)
 }

@@ -76,6 +76,8 @@ impl Entry {
 /// A JSON file whose root is an object.
 pub(super) struct Json {
     has_bom: bool,
+    /// The text, where nothing was in it.
+    blank: Option<String>,
     root: CstRootNode,
     object: CstObject,
 }
@@ -92,7 +94,8 @@ impl Json {
         let object = root
             .object_value_or_create()
             .ok_or_else(|| TextError::Shape { what: "its outermost value is not an object".to_owned() })?;
-        Ok(Self { has_bom, root, object })
+        let blank = body.trim().is_empty().then(|| text.to_owned());
+        Ok(Self { has_bom, blank, root, object })
     }
 
     pub(super) fn object(&self) -> &CstObject {
@@ -106,6 +109,9 @@ impl Json {
     }
 
     pub(super) fn into_text(self) -> String {
+        if let Some(text) = self.blank.as_ref().filter(|_| self.is_bare()) {
+            return text.clone();
+        }
         let bom = if self.has_bom { BOM.to_string() } else { String::new() };
         format!("{bom}{}", self.root)
     }

@@ -40,7 +40,9 @@ function __lamplight
         return
     end
 
-    # A signal to this shell waits until the agent has ended; then its end is told first.
+    # A signal to this shell waits until the agent has ended; then its end is told first. Ctrl-C that ends the agent ends
+    # this function too: what is set here is told after the whole line then.
+    set -g __lamplight_running $lamp $attributes "$data"
     set -g __lamplight_signal ''
     function __lamplight_hup --on-signal HUP
         set -g __lamplight_signal HUP
@@ -53,12 +55,7 @@ function __lamplight
     end
     OTEL_RESOURCE_ATTRIBUTES=$attributes command $program $rest
     set -l ended $status
-
-    if __lamplight_ended $ended
-        test -n "$data"; and set -lx LAMPLIGHT_DATA $data
-        OTEL_RESOURCE_ATTRIBUTES=$attributes $lamp session-end </dev/null >/dev/null 2>&1
-    end
-    functions -e __lamplight_hup __lamplight_term __lamplight_int
+    __lamplight_over $ended
     set -l signal $__lamplight_signal
     set -e __lamplight_signal
     switch $signal$ended
@@ -66,6 +63,22 @@ function __lamplight
             kill -s $signal $fish_pid
     end
     return $ended
+end
+
+# Tells the end of the run that is over, once.
+function __lamplight_over
+    set -q __lamplight_running; or return
+    set -l run $__lamplight_running
+    set -e __lamplight_running
+    functions -e __lamplight_hup __lamplight_term __lamplight_int
+    if __lamplight_ended $argv[1]
+        test -n "$run[3]"; and set -lx LAMPLIGHT_DATA $run[3]
+        OTEL_RESOURCE_ATTRIBUTES=$run[2] $run[1] session-end </dev/null >/dev/null 2>&1
+    end
+end
+
+function __lamplight_interrupted --on-event fish_postexec
+    __lamplight_over $status
 end
 
 # Whether a status says that the program ended: it was started, is not merely stopped, and did not crash, which is not an

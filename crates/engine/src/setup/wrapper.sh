@@ -77,6 +77,8 @@ function __lamplight_ended {
     [ "$1" -gt 128 ] || return 0
     case $(kill -l "$1" 2>/dev/null) in
         HUP | INT | TERM) return 0 ;;
+        # zsh stops a function with the program it runs: that it goes on says that the program has ended since.
+        STOP | TSTP | TTIN | TTOU) [ -n "${ZSH_VERSION-}" ] && return 0 ;;
     esac
     return 1
 }
