@@ -13,8 +13,8 @@ use lamplight_model::view::{
 use serde_json::json;
 
 use crate::args::SetupArgs;
+use crate::page::Look;
 use crate::plain::plain;
-use crate::status::Look;
 use crate::{WrongUsage, output};
 
 pub(crate) fn run(config: &Config, args: &SetupArgs) -> anyhow::Result<()> {

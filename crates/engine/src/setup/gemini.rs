@@ -1,7 +1,6 @@
 //! Gemini CLI: `settings.json`, its hooks and its telemetry.
 
 use jsonc_parser::cst::{CstInputValue, CstObject};
-use lamplight_model::ids::Agent;
 use lamplight_model::view::SetupAgent;
 
 use super::agent::{Edited, Survey, Want};
@@ -11,18 +10,13 @@ use super::text::{Entry, Json, TextError, object_at, object_or_make, once, text_
 
 /// Events that tell what a session does: its turns, its approvals, its end. A tool is told when it has run, which is
 /// what ends the wait for its approval.
-const EVENTS: &[&str] =
+pub(super) const EVENTS: &[&str] =
     &["SessionStart", "BeforeAgent", "Notification", "AfterTool", "AfterAgent", "SessionEnd"];
 /// Milliseconds a hook may take; ours takes a few.
 const TIMEOUT: u32 = 5_000;
 
 const TELEMETRY: &str = "telemetry";
 const ENDPOINT: &str = "otlpEndpoint";
-
-/// The events wanted: none as long as nothing here reads them, since each costs the agent time.
-pub(super) fn events() -> &'static [&'static str] {
-    if Agent::from_word(SetupAgent::Gemini.word()).is_some() { EVENTS } else { &[] }
-}
 
 /// What is there.
 pub(super) fn survey(text: &str, want: &Want<'_>) -> Result<Survey, TextError> {
@@ -39,7 +33,7 @@ pub(super) fn survey(text: &str, want: &Want<'_>) -> Result<Survey, TextError> {
     }
     Ok(Survey {
         hooks: hooks::installed(json.object(), wanted(want))?,
-        wanted: u32::try_from(events().len()).unwrap_or(u32::MAX),
+        wanted: u32::try_from(EVENTS.len()).unwrap_or(u32::MAX),
         trusted: None,
         telemetry: Some(found.view()),
         notes,
@@ -50,7 +44,7 @@ pub(super) fn survey(text: &str, want: &Want<'_>) -> Result<Survey, TextError> {
 pub(super) fn edit(text: &str, want: &Want<'_>) -> Result<Edited, TextError> {
     let json = Json::parse(text)?;
     let mut edited = Edited::default();
-    if want.hooks && !events().is_empty() {
+    if want.hooks {
         edited.entries.extend(hooks::install(json.object(), wanted(want))?);
     }
     if want.telemetry && !needs_token(want) {
@@ -87,7 +81,7 @@ pub(super) fn take_out(text: &str, entries: &[Entry]) -> Result<String, TextErro
 }
 
 fn wanted<'a>(want: &Want<'a>) -> Wanted<'a> {
-    Wanted { events: events(), command: want.command, timeout: TIMEOUT }
+    Wanted { events: EVENTS, command: want.command, timeout: TIMEOUT }
 }
 
 fn needs_token(want: &Want<'_>) -> bool {
