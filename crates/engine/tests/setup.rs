@@ -132,7 +132,9 @@ fn telemetry_that_goes_elsewhere_is_left_and_forwarding_is_named() {
     assert_eq!(claude["env"], original["env"]);
     assert!(claude["hooks"]["Stop"].is_array());
     assert_eq!(home.read(".codex/config.toml"), fixture("codex-own-notify.toml"));
-    assert_eq!(home.read(".gemini/settings.json"), r#"{"telemetry": {"enabled": false}}"#);
+    let gemini: Value = serde_json::from_str(&home.read(".gemini/settings.json")).unwrap();
+    assert_eq!(gemini["telemetry"], serde_json::json!({"enabled": false}));
+    assert!(gemini["hooks"]["Notification"].is_array());
     let notes: Vec<String> = shown.agents.iter().flat_map(|agent| agent.notes.clone()).collect();
     for part in [
         "https://otel.example.com",

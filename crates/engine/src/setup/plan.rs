@@ -137,9 +137,7 @@ fn agent_changes(
         }
         SetupAgent::Gemini => {
             let edited = settings.understood(gemini::edit(&settings.text, want))?;
-            let why =
-                if gemini::events().is_empty() { &why[why.len().saturating_sub(1)..] } else { &why[..] };
-            Ok(settings.change(Kind::GeminiSettings, owner, edited, why).into_iter().collect())
+            Ok(settings.change(Kind::GeminiSettings, owner, edited, &why).into_iter().collect())
         }
         SetupAgent::Codex => {
             let notify = command::notify(want.places, lamp);
