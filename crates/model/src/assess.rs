@@ -145,6 +145,7 @@ impl SessionState {
             || self.hooks.prompted
             || !self.telemetry.unwritten.is_empty()
             || self.telemetry.told.speaks()
+            || self.telemetry.meters.has_spent()
     }
 }
 

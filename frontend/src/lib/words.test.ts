@@ -1,7 +1,7 @@
 import { describe as group, expect, test } from "vitest";
 import { card, cause, MIN } from "../fixtures/build";
 import type { SessionCard } from "./types";
-import { calling, describe, doingVerb, permissionFor, snoozed, toolName } from "./words";
+import { calling, costOrigin, describe, doingVerb, permissionFor, snoozed, toolName } from "./words";
 
 const NOW = new Date(2026, 10, 20, 14, 14).getTime();
 const plain = (s: string | null): string => (s ?? "").replaceAll("\u00a0", " ");
@@ -60,4 +60,11 @@ test("what was put off does not call until its time has come", () => {
 test("the most urgent of several causes calls, whatever their order", () => {
   const both = card(NOW, "a", "a", { causes: [cause("uncommitted", NOW, "u"), cause("reply", NOW, "r")] });
   expect(calling(both, NOW)?.cause).toBe("reply");
+});
+
+test("every dollar figure says where it comes from, and none what a plan pays (A195)", () => {
+  const origin = (cost_usd: number | null, cost_source: SessionCard["cost_source"]): string => plain(costOrigin(card(NOW, "a", "a", { cost_usd, cost_source })));
+  const all = [origin(1.5, "table"), origin(1.5, "reported"), origin(1.5, "mixed"), origin(null, null)];
+  expect(all).toEqual(["$1.50 at list price", "$1.50 as the agent reported it", "$1.50, partly reported, partly list price", "Cost not known: a model in it has no known price"]);
+  for (const words of all) expect(words).not.toMatch(/plan|subscription|bill|spent/i);
 });

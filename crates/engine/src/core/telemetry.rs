@@ -194,7 +194,9 @@ impl Core {
         }
         let id = self.row_of(&key)?;
         if let Some(loaded) = self.load(id)? {
-            let meters = &mut loaded.state.telemetry.meters;
+            let telemetry = &mut loaded.state.telemetry;
+            telemetry.last_at = telemetry.last_at.max(Some(m.at));
+            let meters = &mut telemetry.meters;
             if m.is_cumulative {
                 meters.set(m.id.hash, m.meter, m.amount);
             } else {

@@ -272,6 +272,7 @@ pub(crate) struct Heard {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Metered {
     pub session: SessionId,
+    pub at: Timestamp,
     /// The point, or the series it is a total of.
     pub id: RecordId,
     pub meter: Meter,
@@ -537,7 +538,7 @@ impl Mapper {
             self.seen(around, &own, at);
             if around.origin == Origin::Coding(Agent::ClaudeCode) {
                 self.told(Agent::ClaudeCode, &own, false, |about, out| {
-                    out.extend(meter::claude(&metric.name, &point, &own, about, around.hash));
+                    out.extend(meter::claude(&metric.name, &point, &own, about, around.hash, at));
                 });
             } else {
                 self.batch.counted += 1;

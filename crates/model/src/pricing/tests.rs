@@ -50,7 +50,7 @@ fn every_row_cites_a_page() {
 
 /// A guard against slips of the pen: Anthropic's published multipliers, and no discount that costs more.
 #[test]
-fn rows_keep_the_published_proportions() {
+fn rows_keep_the_published_proportions_a194() {
     let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
     for row in BUILTIN.prices.values().flatten() {
         assert!(row.input > 0.0 && row.output > row.input && row.cache_read < row.input, "{row:?}");
@@ -69,7 +69,21 @@ fn rows_keep_the_published_proportions() {
 }
 
 #[test]
-fn each_kind_of_token_has_its_own_price() {
+fn current_models_of_anthropic_have_their_published_rates_a194() {
+    let table = PriceTable::builtin();
+    for (model, input, output, read) in [
+        ("claude-haiku-4-5-20251001", 1.0, 5.0, 0.10),
+        ("claude-sonnet-4-5", 3.0, 15.0, 0.30),
+        ("claude-opus-4-5", 5.0, 25.0, 0.50),
+    ] {
+        let row = table.price(model, now()).unwrap();
+        assert_eq!((row.input, row.output, row.cache_read), (input, output, read), "{model}");
+        assert_eq!((row.cache_write_5m, row.cache_write_1h), (input * 1.25, input * 2.0), "{model}");
+    }
+}
+
+#[test]
+fn each_kind_of_token_has_its_own_price_a192() {
     let table = PriceTable::builtin();
     let one = |usage: Usage| table.cost_usd("claude-opus-4-5-20251101", now(), &usage);
     let n = 1_000_000;

@@ -122,6 +122,12 @@ impl Meters {
         self.all().filter(|(m, _)| *m == meter).map(|(_, n)| n).reduce(u64::saturating_add)
     }
 
+    /// Whether tokens or cost were measured: a model was asked.
+    #[must_use]
+    pub fn has_spent(&self) -> bool {
+        self.all().any(|(m, n)| n > 0 && matches!(m, Meter::Tokens { .. } | Meter::Cost { .. }))
+    }
+
     fn all(&self) -> impl Iterator<Item = (&Meter, u64)> {
         self.deltas.iter().map(|(m, n)| (m, *n)).chain(self.totals.values().map(|(m, n)| (m, *n)))
     }

@@ -1,7 +1,7 @@
 //! Metrics of Claude Code: what they measure of a session. Codex's name no thread and Gemini CLI's repeat its records;
 //! both are counted only.
 
-use lamplight_model::ids::FactId;
+use lamplight_model::ids::{FactId, Timestamp};
 use lamplight_model::telemetry::{Meter, TokenKind};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -16,6 +16,7 @@ pub(super) fn claude(
     own: &Attributes<'_>,
     about: &About,
     around: u128,
+    at: Timestamp,
 ) -> Option<Fact> {
     let grown = point.grown?;
     let model = || own.name("model").unwrap_or_else(|| "unknown".to_owned());
@@ -55,6 +56,7 @@ pub(super) fn claude(
     let at_ns = if grown.is_cumulative { grown.start_time_unix_nano } else { point.time_unix_nano };
     Some(Fact::Metered(Metered {
         session: about.session.clone(),
+        at,
         id: RecordId { at_ns: i64::try_from(at_ns).unwrap_or(i64::MAX), hash: series },
         meter,
         amount: whole(grown.value * unit)?,
