@@ -15,5 +15,7 @@ export default defineConfig(({ mode }) => ({
     include: ["src/**/*.test.ts"],
     setupFiles: ["src/test-setup.ts"],
     restoreMocks: true,
+    // A machine that builds beside it is slow; a test that hangs still ends.
+    testTimeout: 20_000,
   },
 }));

@@ -43,14 +43,14 @@ export class Lamp {
     rmSync(this.home, { recursive: true });
   }
 
-  async #post(path, body) {
+  async post(path, body) {
     const answer = await fetch(`http://${this.http}${path}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
   }
 
   /** Spans of one resource, as an OTLP/JSON exporter sends them. */
   spans(resource, spans) {
-    return this.#post("/v1/traces", { resourceSpans: [{ resource: { attributes: attributes(resource) }, scopeSpans: [{ scope: { name: "test" }, spans }] }] });
+    return this.post("/v1/traces", { resourceSpans: [{ resource: { attributes: attributes(resource) }, scopeSpans: [{ scope: { name: "test" }, spans }] }] });
   }
 
   /** A prompt and a request of a Claude Code session, as its own exporter tells them. */
@@ -61,7 +61,7 @@ export class Lamp {
       record("api_request", 1_000, { input_tokens: 1_000, output_tokens: 100, cache_read_tokens: 0, cache_creation_tokens: 0, duration_ms: 900, request_id: `req_${session}`, ...request }),
     ];
     const scope = { name: "com.anthropic.claude_code.events", version: "2.1.7" };
-    return this.#post("/v1/logs", { resourceLogs: [{ resource: { attributes: attributes({ "service.name": "claude-code", ...resource }) }, scopeLogs: [{ scope, logRecords }] }] });
+    return this.post("/v1/logs", { resourceLogs: [{ resource: { attributes: attributes({ "service.name": "claude-code", ...resource }) }, scopeLogs: [{ scope, logRecords }] }] });
   }
 }
 

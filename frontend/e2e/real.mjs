@@ -157,6 +157,24 @@ describe("services", () => {
       assert.equal(await tree.locator("[aria-selected=true]").getAttribute("aria-label"), chosen);
     }));
 
+  test("a session of Claude Code leads to its traces, and a trace back to it", async () => {
+    const recorded = readFileSync(new URL("../../tests/fixtures/otlp/claude-agents-traces-1.json", import.meta.url), "utf8");
+    await lamp.post("/v1/traces", JSON.parse(recorded));
+    const session = "claude-code:a2164028-d730-4798-b376-36be7148d15f";
+    await visit(lamp, async (page) => {
+      await open(page, `#/session/${encodeURIComponent(session)}`);
+      await page.getByTestId("session-traces").getByRole("button").last().click();
+      await title(page, "interaction");
+      const tree = page.getByTestId("waterfall");
+      await tree.getByRole("treeitem").nth(2).waitFor();
+      const kinds = await tree.getByRole("treeitem").evaluateAll((all) => [...new Set(all.map((e) => e.getAttribute("aria-label").split(":")[0]))].sort());
+      assert.deepEqual(kinds, ["agent", "model call", "tool", "waiting for a person"]);
+      await audit(page, "claude-trace");
+      await page.getByTestId("trace-session").click();
+      await page.getByTestId("session-traces").waitFor();
+    });
+  });
+
   test("names of strangers are text, in both themes", async () => {
     const evil = '<img src=x onerror="document.title=\'owned\'"> \u001b[31m\u202egnirts ' + "x".repeat(180);
     await lamp.spans({ "service.name": evil, "service.namespace": evil }, [chat({ trace: "e".repeat(32), "gen_ai.request.model": `<b>${"m".repeat(90)}` }), span(evil, { trace: "e".repeat(32), failed: evil, evil, [evil]: "\u0007" })]);

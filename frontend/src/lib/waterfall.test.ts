@@ -88,6 +88,10 @@ describe("words", () => {
     ["the name says it", { name: "chat gpt-5.5", model: "gpt-5.5" }, "chat gpt-5.5"],
     ["the name does not", { name: "chat", model: "gpt-5.5" }, "chat gpt-5.5"],
     ["a tool of a server", { name: "execute_tool", tool: "mcp__linear__create" }, "execute_tool linear: create"],
+    ["a model by its long name", { name: "chat", model: "claude-opus-4-8-20260501" }, "chat opus 4.8"],
+    ["Claude Code's", { name: "claude_code.llm_request", model: "claude-haiku-5-5" }, "llm_request haiku 5.5"],
+    ["Claude Code's tools", { name: "claude_code.tool", tool: "Agent" }, "Agent"],
+    ["Claude Code's parts of them", { name: "claude_code.tool.execution" }, "tool.execution"],
     ["no name", { name: "", model: null, tool: null }, "no name"],
     ["escapes and direction characters", { name: "\u001b[31mred\u001b[0m \u202etxet" }, "red txet"],
   ])("%s", (_, more, said) => {

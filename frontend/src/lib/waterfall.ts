@@ -1,6 +1,6 @@
 // A trace as rows under one axis. Pure: the same spans and the same folds give the same picture.
 import { cleanLine } from "./clean";
-import { count, duration, NOT_KNOWN } from "./format";
+import { count, duration, modelName, NOT_KNOWN } from "./format";
 import type { SpanKind, SpanView, Trace } from "./types";
 import { toolName } from "./words";
 
@@ -117,12 +117,18 @@ export const KINDS: Record<SpanKind, { word: string; icon: string }> = {
   other: { word: "step", icon: "k-other" },
 };
 
+/** A name without the prefix that all of Claude Code's share: what differs would be cut off. */
+export function shortName(name: string): string {
+  return cleanLine(name).replace(/^claude_code\./, "") || "no name";
+}
+
 /** What a span is called: the model or the tool it is about, when its name does not say so. */
 export function spanName(span: SpanView): string {
-  const name = cleanLine(span.name);
-  const about = span.tool !== null ? toolName(span.tool) : span.model === null ? null : cleanLine(span.model);
-  if (name === "") return about ?? "no name";
-  return about === null || name.toLocaleLowerCase().includes(about.toLocaleLowerCase()) ? name : `${name} ${about}`;
+  const name = shortName(span.name);
+  const about = span.tool !== null ? toolName(span.tool) : span.model === null ? null : modelName(span.model);
+  if (about === null || name.toLocaleLowerCase().includes(cleanLine(span.tool ?? span.model ?? "").toLocaleLowerCase())) return name;
+  // Its icon says that it is a tool.
+  return name === "no name" || name === "tool" ? about : `${name} ${about}`;
 }
 
 /** A span in a sentence, for who cannot see the bar. */
