@@ -100,6 +100,8 @@ pub fn load(env: Env<'_>) -> Result<Config, ConfigError> {
         notify: notify(raw.notify),
         otlp_token: raw.otlp_token,
         git: raw.git.unwrap_or(true),
+        forward: raw.forward,
+        forward_unclear: raw.forward_unclear,
         durable: raw.durable.unwrap_or(false),
         setup,
         warnings,

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use lamplight_model::ids::Agent;
 
+pub use crate::forward::{Endpoint, Header, Protocol};
+use crate::sources::otlp::Signal;
+
 /// Everything the engine needs to know of its surroundings.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -34,6 +37,10 @@ pub struct Config {
     pub otlp_token: Option<String>,
     /// What set-up deals with.
     pub setup: crate::setup::Places,
+    /// `[forward]`: where telemetry is passed on to; nowhere unless set.
+    pub forward: Option<Forward>,
+    /// There is a `[forward]`, and it cannot be used: nothing is sent, and what waits is kept.
+    pub forward_unclear: bool,
     /// Clear text of settings that were not understood, with line and hint.
     pub warnings: Vec<String>,
 }
@@ -65,5 +72,43 @@ pub struct Notify {
 impl Default for Notify {
     fn default() -> Self {
         Self { enabled: true, previews: true, quiet: None, muted: Vec::new() }
+    }
+}
+
+/// Where telemetry is passed on to, and what of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// The Collector.
+    pub endpoint: Endpoint,
+    /// How it is spoken to.
+    pub protocol: Protocol,
+    /// Sent along with every request; their values are never shown.
+    pub headers: Vec<Header>,
+    /// What is passed on.
+    pub signals: Vec<Signal>,
+    /// Prompts, answers, arguments and output too.
+    pub content: bool,
+    /// Most bytes that may wait on disk.
+    pub max_bytes: u64,
+    /// Lamplight's own session facts too.
+    pub own: bool,
+}
+
+impl Forward {
+    /// Unless configured: 256 MB.
+    pub const MAX_BYTES: u64 = 256 * 1024 * 1024;
+
+    /// Everything but content to an endpoint over HTTP.
+    #[must_use]
+    pub fn to(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            protocol: Protocol::default(),
+            headers: Vec::new(),
+            signals: Signal::ALL.to_vec(),
+            content: false,
+            max_bytes: Self::MAX_BYTES,
+            own: true,
+        }
     }
 }

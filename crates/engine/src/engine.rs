@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::core::Notice;
 use crate::doctor::{self, Patient};
 use crate::facts::{self, Input};
+use crate::forward::{ForwardTotals, Original};
 use crate::otlp::traces::TraceFilter;
 use crate::otlp::{self, Waiting};
 use crate::sources::otlp::{Batch, PartialSuccess, clean_name};
@@ -287,22 +288,63 @@ impl Engine {
     ///
     /// # Errors
     /// [`IngestError::Busy`] when too much waits already; nothing was taken then.
-    pub async fn ingest(&self, mut batch: Batch) -> Result<PartialSuccess, IngestError> {
+    pub async fn ingest(&self, batch: Batch) -> Result<PartialSuccess, IngestError> {
+        self.ingest_request(batch, None).await
+    }
+
+    /// Takes in telemetry as [`Engine::ingest`], and passes the request it came in on where that is wanted: then it returns
+    /// once the request is committed and waits on disk to be forwarded, so that both survive the death of the process.
+    ///
+    /// # Errors
+    /// [`IngestError::Busy`] when too much waits already; nothing was taken then.
+    pub async fn ingest_request(
+        &self,
+        mut batch: Batch,
+        original: Option<Original>,
+    ) -> Result<PartialSuccess, IngestError> {
         let partial = std::mem::take(&mut batch.partial);
         let waiting = Waiting::begin(&self.inner.uncommitted, batch.records).ok_or(IngestError::Busy)?;
         batch.partial.rejected = partial.rejected;
         let (answer, committed) = tokio::sync::oneshot::channel();
-        let command = Command::Ingest { batch: Box::new(batch), waiting, answer };
+        let forwarding = self.inner.forwarding().zip(original);
+        let prepared =
+            forwarding.and_then(|(forwarding, original)| forwarding.prepare(original, batch.records));
+        let (pass_on, queued) = prepared.unzip();
+        let command = Command::Ingest { batch: Box::new(batch), waiting, pass_on, answer };
         self.inner.commands.try_send(command).map_err(|error| match error {
             TrySendError::Full(_) => IngestError::Busy,
             TrySendError::Disconnected(_) => IngestError::Stopped,
         })?;
         committed.await.map_err(|_| IngestError::Stopped)?;
+        if let Some(queued) = queued {
+            // An error means that it gave way to newer requests, which is counted.
+            let _ = queued.await;
+        }
         Ok(partial)
+    }
+
+    /// Whether requests are passed on, so that their bodies are worth keeping until they are committed.
+    #[must_use]
+    pub fn is_forwarding(&self) -> bool {
+        self.inner.forwarding().is_some()
+    }
+
+    /// Whether the mark of a request ([`crate::forward::SENDER_HEADER`]) says that this engine forwarded it: its endpoint
+    /// leads back here, and taking it in would never end.
+    #[must_use]
+    pub fn is_own_request(&self, mark: &[u8]) -> bool {
+        self.inner.forwarding().is_some_and(|forwarding| forwarding.is_own(mark))
+    }
+
+    /// What was forwarded since the start; `None` while forwarding is off.
+    #[must_use]
+    pub fn forward_totals(&self) -> Option<ForwardTotals> {
+        self.inner.forwarding().map(|forwarding| forwarding.totals())
     }
 
     /// Says where telemetry is received, for the health of the source.
     pub fn set_receiver(&self, receiver: facts::Receiver) {
+        self.inner.set_receiving(receiver.listening.iter().filter_map(|addr| addr.parse().ok()).collect());
         // A stopped engine has no sources.
         let _ = self.inner.commands.send(Command::Facts(Input::Receiver(receiver)));
     }
@@ -353,8 +395,12 @@ impl Engine {
     /// Takes other settings over. What only holds from a start on (folders, the database, the receiver) stays as it is
     /// and is named among the warnings.
     pub fn reconfigure(&self, config: Config) {
-        let config = Arc::new(settings::merged(&self.inner.config(), config));
+        let before = self.inner.config();
+        let config = Arc::new(settings::merged(&before, config));
         self.inner.set_config(Arc::clone(&config));
+        if before.forward != config.forward {
+            self.inner.restart_forwarding();
+        }
         // A stopped engine runs with no settings.
         let _ = self.inner.commands.send(Command::Reconfigure(config));
     }

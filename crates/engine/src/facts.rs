@@ -84,6 +84,8 @@ pub enum Input {
     Receiver(Receiver),
     /// A worktree was looked at.
     Worktree(Box<WorktreeLook>),
+    /// How forwarding goes; `None` when it is off.
+    Forwarding(Option<Box<lamplight_model::view::SourceView>>),
     /// All registries and locks have been listed and sent: what is not alive by now has no process.
     LiveListed {
         /// When.

@@ -13,6 +13,7 @@ mod detail;
 pub mod doctor;
 pub mod engine;
 pub mod facts;
+pub mod forward;
 mod import;
 mod lock;
 mod otlp;

@@ -34,6 +34,8 @@ pub(crate) struct Reports {
     /// What is not used of the settings; of this run of the engine only.
     settings: Vec<IssueView>,
     settings_path: PathBuf,
+    /// How forwarding goes; `None` while it is off.
+    forwarding: Option<SourceView>,
     /// A later hook has come than the engine's note says.
     hooks_unsaved: bool,
     /// When this engine began to look; a registry file read before is a former engine's.
@@ -128,6 +130,7 @@ impl Reports {
             locks_seen: HashSet::new(),
             started_at: now,
             spool,
+            forwarding: None,
             hooks_unsaved: false,
             settings: Vec::new(),
             settings_path: config.setup.config_file.clone().unwrap_or_default(),
@@ -234,6 +237,12 @@ impl Reports {
             })
             .collect();
         self.changed = true;
+    }
+
+    /// Forwarding said how it goes; it decides itself what is worth telling.
+    pub(crate) fn forwarding(&mut self, view: Option<SourceView>) {
+        self.changed |= self.forwarding != view;
+        self.forwarding = view;
     }
 
     /// Telemetry was received.
@@ -355,6 +364,7 @@ impl Reports {
                 }
             })
             .chain(settings)
+            .chain(self.forwarding.clone())
             .collect()
     }
 }

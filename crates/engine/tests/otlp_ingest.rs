@@ -44,6 +44,8 @@ fn config(home: &Path) -> Config {
         notify: Notify::default(),
         otlp_token: None,
         setup: Default::default(),
+        forward: None,
+        forward_unclear: false,
         warnings: Vec::new(),
     }
 }

@@ -289,6 +289,8 @@ fn config() -> Config {
         notify: Notify::default(),
         otlp_token: None,
         setup: Default::default(),
+        forward: None,
+        forward_unclear: false,
         warnings: Vec::new(),
     }
 }

@@ -1,8 +1,11 @@
 //! The settings file as written, with a warning for everything in it that means nothing.
 
+mod forward;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use lamplight_engine::config::Forward;
 use lamplight_model::attention::CauseKind;
 use lamplight_model::ids::Agent;
 use lamplight_model::pricing::Price;
@@ -32,6 +35,10 @@ pub struct RawConfig {
     pub git: Option<bool>,
     /// `[otlp] token`; one that cannot be used is empty, which lets nobody in.
     pub otlp_token: Option<String>,
+    /// `[forward]`, when it names a place and everything in it is understood.
+    pub forward: Option<Forward>,
+    /// There is a `[forward]`, and it cannot be used.
+    pub forward_unclear: bool,
     /// `[store] durable`.
     pub durable: Option<bool>,
 }
@@ -74,7 +81,7 @@ pub(super) struct SyntaxError {
 }
 
 const SECTIONS: &[&str] =
-    &["sessions", "session_labels", "agents", "roots", "prices", "notify", "git", "otlp", "store"];
+    &["sessions", "session_labels", "agents", "roots", "prices", "notify", "git", "otlp", "forward", "store"];
 const NOTIFY_KEYS: &[&str] = &["enabled", "previews", "quiet", "muted"];
 
 impl RawConfig {
@@ -130,6 +137,7 @@ impl Reader<'_> {
                     "status" => reader.parsed.config.git = reader.bool_value(git, key, item),
                     _ => reader.unknown(git, key, &["status"]),
                 }),
+                "forward" => self.forward(root, item),
                 "store" => self.each(root, key, item, |reader, store, key, item| match key {
                     "durable" => reader.parsed.config.durable = reader.bool_value(store, key, item),
                     _ => reader.unknown(store, key, &["durable"]),

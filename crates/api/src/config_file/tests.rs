@@ -249,3 +249,67 @@ fn the_example_file_holds_every_setting_and_is_understood() {
     assert!(!config.session_labels.is_empty() && !config.projects.is_empty() && !config.prices.is_empty());
     assert!(config.roots.len() > 2 && config.durable && !config.git && config.otlp_token.is_some());
 }
+
+const FORWARD: &str = "[forward]\nendpoint = \"https://collector.example.org\"\n";
+
+#[test]
+fn forwarding_is_off_unless_an_endpoint_is_named() {
+    assert_eq!(check("").forward, None);
+    let forward = check(FORWARD).forward.unwrap();
+    assert_eq!(forward.endpoint.to_string(), "https://collector.example.org:443");
+    assert_eq!((forward.content, forward.own, forward.max_bytes), (false, true, 256 * 1024 * 1024));
+    assert_eq!(forward.signals.len(), 3);
+    let config = check("[forward]\ncontent = true");
+    assert_eq!(config.forward, None);
+    assert_eq!(config.warnings, ["line 1: forward needs an endpoint; nothing is forwarded until it has one"]);
+}
+
+#[test]
+fn what_is_not_understood_of_forwarding_sends_nothing() {
+    for (line, warning) in [
+        (
+            "protocol = \"udp\"",
+            "line 3: protocol must be \"http\" or \"grpc\"; nothing is forwarded until it is corrected",
+        ),
+        (
+            "signals = [\"logs\", \"profiles\"]",
+            "line 3: signals must be a list of \"logs\", \"traces\" and \"metrics\", not empty; nothing is forwarded until it is corrected",
+        ),
+        (
+            "headers = { \"content-type\" = \"s3cret\" }",
+            "line 3: content-type is a header that the protocol sets itself; nothing is forwarded until it is corrected",
+        ),
+        (
+            "headers = \"s3cret\"",
+            "line 3: headers must be a section of names and texts; nothing is forwarded until it is corrected",
+        ),
+    ] {
+        let config = check(&format!("{FORWARD}{line}"));
+        assert_eq!(config.warnings, [warning]);
+        assert_eq!(config.forward, None, "{line}");
+    }
+    let config = check("[forward]\nendpoint = \"collector:4318\"");
+    assert_eq!(config.forward, None);
+    assert_eq!(
+        config.warnings,
+        ["line 2: endpoint must begin with http:// or https://; nothing is forwarded until it is corrected"]
+    );
+    let config = check(&format!("{FORWARD}content = \"yes\"\nmax_bytes = 5\ncontents = true"));
+    assert!(!config.forward.unwrap().content);
+    assert_eq!(config.warnings.len(), 3, "{:?}", config.warnings);
+}
+
+#[test]
+fn secrets_of_forwarding_are_never_shown_and_open_ones_are_warned_of() {
+    let text = "[forward]\nendpoint = \"http://collector.example.org:4318\"\nheaders = { authorization = \"Bearer s3cret\" }";
+    let config = check(text);
+    assert_eq!(
+        config.warnings,
+        [
+            "line 1: forward sends headers or content to another machine without encryption; use an endpoint with https"
+        ]
+    );
+    assert_eq!(config.forward.as_ref().unwrap().headers.len(), 1);
+    assert!(!format!("{config:?}").contains("s3cret"));
+    assert_eq!(check(&text.replace("collector.example.org", "127.0.0.1")).warnings, Vec::<String>::new());
+}

@@ -6,6 +6,7 @@ use std::fmt::{Display, Write};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use lamplight_engine::forward::ForwardTotals;
 use lamplight_model::view::{Attention, ImportTotals, SourceHealth, Status};
 
 use super::routes::App;
@@ -14,7 +15,7 @@ use crate::error::{ApiError, ErrorCode};
 pub(super) async fn metrics(State(app): State<App>) -> Response {
     let text = tokio::task::spawn_blocking(move || {
         let totals = app.engine.totals()?;
-        Ok::<_, ApiError>(render(&app.engine.status(), &totals))
+        Ok::<_, ApiError>(render(&app.engine.status(), &totals, app.engine.forward_totals()))
     })
     .await;
     match text {
@@ -35,7 +36,7 @@ pub(super) async fn metrics(State(app): State<App>) -> Response {
     }
 }
 
-fn render(status: &Status, totals: &ImportTotals) -> String {
+fn render(status: &Status, totals: &ImportTotals, forward: Option<ForwardTotals>) -> String {
     let mut page = Page(String::new());
     page.family("lamplight_build_info", "gauge", "Version that runs.");
     page.sample("lamplight_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -84,7 +85,44 @@ fn render(status: &Status, totals: &ImportTotals) -> String {
     }
     imported(&mut page, totals);
     sources(&mut page, status);
+    if let Some(forward) = forward {
+        forwarding(&mut page, &forward);
+    }
     page.0
+}
+
+fn forwarding(page: &mut Page, forward: &ForwardTotals) {
+    for (name, kind, help, value) in [
+        (
+            "lamplight_forward_up",
+            "gauge",
+            "1 where nothing hinders forwarding, else 0.",
+            u64::from(forward.is_well),
+        ),
+        ("lamplight_forward_queue_bytes", "gauge", "Bytes that wait to be forwarded.", forward.queue_bytes),
+        (
+            "lamplight_forward_queue_records",
+            "gauge",
+            "Records that wait to be forwarded.",
+            forward.queue_records,
+        ),
+        ("lamplight_forward_sent_total", "counter", "Records the Collector took.", forward.sent),
+        (
+            "lamplight_forward_dropped_total",
+            "counter",
+            "Records dropped for want of room, or because the settings no longer let them out.",
+            forward.dropped,
+        ),
+        (
+            "lamplight_forward_refused_total",
+            "counter",
+            "Records the Collector refused for good.",
+            forward.refused,
+        ),
+    ] {
+        page.family(name, kind, help);
+        page.sample(name, &[], value);
+    }
 }
 
 fn imported(page: &mut Page, totals: &ImportTotals) {
@@ -125,7 +163,8 @@ struct SourceSum {
 
 fn sources(page: &mut Page, status: &Status) {
     let mut by_name: BTreeMap<&str, SourceSum> = BTreeMap::new();
-    for source in &status.sources {
+    // Forwarding reads nothing and has numbers of its own.
+    for source in status.sources.iter().filter(|source| source.name != "forward") {
         let sum = by_name.entry(&source.name).or_default();
         sum.degraded |= source.state == SourceHealth::Degraded;
         sum.ok |= source.state == SourceHealth::Ok;
@@ -195,7 +234,8 @@ mod tests {
             "archived": 0, "sources": [source("ok", 2), source("absent", 0), source("ok", 3)], "importing": null});
         let totals = serde_json::json!({"sessions": 0, "messages": 0, "prompts": 0, "tool_calls": 0, "subagents": 0,
             "tokens": {}, "bytes_read": 0, "elapsed_ms": 0});
-        let page = render(&serde_json::from_value(status).unwrap(), &serde_json::from_value(totals).unwrap());
+        let page =
+            render(&serde_json::from_value(status).unwrap(), &serde_json::from_value(totals).unwrap(), None);
         let series: Vec<&str> = page
             .lines()
             .filter(|line| !line.starts_with('#'))

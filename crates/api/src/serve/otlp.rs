@@ -16,6 +16,7 @@ use axum::response::Response;
 use axum::routing::post;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use lamplight_engine::forward::{Original, SENDER_HEADER};
 use lamplight_engine::sources::otlp::{self, Encoding, PartialSuccess, Signal};
 use lamplight_engine::{Engine, IngestError, clock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -64,6 +65,8 @@ pub(super) enum Refused {
     Busy,
     /// The engine is stopping.
     Stopping,
+    /// This engine forwarded it itself: the place it forwards to leads back here.
+    Loop,
 }
 
 impl Refused {
@@ -85,6 +88,9 @@ impl Refused {
             Self::TimedOut => "The body did not arrive in time.".to_owned(),
             Self::Busy => "Too much telemetry waits to be stored. Send it again in a moment.".to_owned(),
             Self::Stopping => "Lamplight is stopping. Send it again later.".to_owned(),
+            Self::Loop => {
+                "This Lamplight sent the request itself: [forward] endpoint leads back to it.".to_owned()
+            }
         }
     }
 
@@ -97,6 +103,7 @@ impl Refused {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
             Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Loop => StatusCode::MISDIRECTED_REQUEST,
         }
     }
 
@@ -107,6 +114,7 @@ impl Refused {
             Self::TimedOut => 4,
             Self::OtherUser => 7,
             Self::TooLarge => 8,
+            Self::Loop => 9,
             Self::Busy | Self::Stopping => 14,
             Self::Unauthorized => 16,
         }
@@ -123,16 +131,20 @@ impl Intake {
         }
     }
 
-    /// Checks who sends: by the token where one is configured, else by the owner of the connection.
+    /// Checks who sends: by the token where one is configured, else by the owner of the connection; and that it is not this
+    /// engine itself.
     pub(super) fn check_sender(&self, headers: &HeaderMap, peer: Peer) -> Result<(), Refused> {
         match (&self.token, peer) {
-            (Some(token), _) => guard::check_token(headers, token).map_err(|_| Refused::Unauthorized),
-            (None, Peer::Own | Peer::Unknown) => Ok(()),
-            (None, Peer::Other) => Err(Refused::OtherUser),
+            (Some(token), _) => guard::check_token(headers, token).map_err(|_| Refused::Unauthorized)?,
+            (None, Peer::Own | Peer::Unknown) => {}
+            (None, Peer::Other) => return Err(Refused::OtherUser),
         }
+        let mark = headers.get(SENDER_HEADER);
+        let is_own = mark.is_some_and(|mark| self.engine.is_own_request(mark.as_bytes()));
+        if is_own { Err(Refused::Loop) } else { Ok(()) }
     }
 
-    /// Takes a request in and returns once it is committed.
+    /// Takes a request in and returns once it is committed, and waits to be forwarded where that is wanted.
     pub(super) async fn take(
         &self,
         signal: Signal,
@@ -140,12 +152,14 @@ impl Intake {
         is_gzip: bool,
         body: Bytes,
     ) -> Result<PartialSuccess, Refused> {
-        let batch = {
+        let keeps_body = self.engine.is_forwarding();
+        let (batch, original) = {
             let _turn = self.decoding.acquire().await.map_err(|_| Refused::Stopping)?;
             let decoded = tokio::task::spawn_blocking(move || {
                 let body = if is_gzip { inflate(&body)?.into() } else { body };
-                otlp::decode(signal, encoding, &body, clock::now())
-                    .map_err(|error| Refused::Malformed(error.to_string()))
+                let batch = otlp::decode(signal, encoding, &body, clock::now())
+                    .map_err(|error| Refused::Malformed(error.to_string()))?;
+                Ok((batch, keeps_body.then_some(Original { signal, encoding, body })))
             });
             match decoded.await {
                 Ok(decoded) => decoded?,
@@ -156,7 +170,7 @@ impl Intake {
                 }
             }
         };
-        self.engine.ingest(batch).await.map_err(|error| match error {
+        self.engine.ingest_request(batch, original).await.map_err(|error| match error {
             IngestError::Busy => Refused::Busy,
             IngestError::Stopped => Refused::Stopping,
         })

@@ -63,6 +63,7 @@ impl Core {
                 }
             }
             Input::Receiver(receiver) => self.reports.receiver(receiver),
+            Input::Forwarding(view) => self.reports.forwarding(view.map(|view| *view)),
             Input::LiveListed { at, registries } => {
                 for agent in registries {
                     self.reports.registry_present(agent);

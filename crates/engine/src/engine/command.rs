@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::core::Notice;
 use crate::detail;
 use crate::facts::Input;
+use crate::forward::PassOn;
 use crate::otlp::Waiting;
 use crate::sources::otlp::Batch;
 
@@ -22,6 +23,8 @@ pub(super) enum Command {
     Ingest {
         batch: Box<Batch>,
         waiting: Waiting,
+        /// What to pass on once it is committed.
+        pass_on: Option<PassOn>,
         answer: tokio::sync::oneshot::Sender<()>,
     },
     SetLabel {

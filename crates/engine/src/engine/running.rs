@@ -1,10 +1,13 @@
 //! The threads of a running engine and what its handles share.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+
+use lamplight_model::view::SourceView;
 
 use super::command::Command;
 use super::settings::Follower;
@@ -15,6 +18,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::core::Core;
 use crate::facts::{Cursor, Input};
+use crate::forward::{self, Forwarding};
 use crate::lock::DirLock;
 use crate::otlp::Uncommitted;
 use crate::sources::scout::{self, Order};
@@ -42,6 +46,10 @@ pub(super) struct Running {
     is_stopping: Arc<AtomicBool>,
     /// Handles of the threads, taken by the first to stop them.
     pub(super) threads: Mutex<Option<Threads>>,
+    /// Passing telemetry on, where the user named a place; replaced when the settings change.
+    forwarding: Mutex<Option<Arc<Forwarding>>>,
+    /// Where telemetry is received; nothing is forwarded there.
+    receiving: Mutex<Option<Vec<SocketAddr>>>,
     /// Connections for reading; as many as there are readers at once, which a person's clicks keep at one or two.
     readers: Mutex<Vec<rusqlite::Connection>>,
     _lock: DirLock,
@@ -103,11 +111,16 @@ impl Running {
                 run_sources(&source_config, cursors, to_writer, orders_inbox);
             })
             .map_err(StartError::Sources)?;
-        Ok(Self {
+        if config.forward.is_none() && !config.forward_unclear {
+            forward::clear(&config.data_dir);
+        }
+        let running = Self {
             board,
             data_dir: config.data_dir.clone(),
             config: Mutex::new(Arc::new(config)),
             settings: Mutex::default(),
+            forwarding: Mutex::default(),
+            receiving: Mutex::default(),
             commands,
             uncommitted: Arc::default(),
             asked: AtomicU64::new(0),
@@ -115,7 +128,61 @@ impl Running {
             threads: Mutex::new(Some(Threads { writer, sources, worktrees, orders })),
             readers: Mutex::new(Vec::new()),
             _lock: lock,
-        })
+        };
+        running.start_forwarding();
+        Ok(running)
+    }
+
+    /// Passing telemetry on, while that is wanted.
+    pub(super) fn forwarding(&self) -> Option<Arc<Forwarding>> {
+        self.forwarding.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says where telemetry is received.
+    pub(super) fn set_receiving(&self, addresses: Vec<SocketAddr>) {
+        let mut receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+        *receiving = Some(addresses.clone());
+        if let Some(forwarding) = self.forwarding() {
+            forwarding.set_own(addresses);
+        }
+    }
+
+    /// Stops forwarding as it was and starts it as the settings say now. What waits on disk is kept: it goes to the new
+    /// place, or is cleared at the next start without one.
+    pub(super) fn restart_forwarding(&self) {
+        let before = self.forwarding.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(before) = before {
+            before.stop();
+        }
+        self.start_forwarding();
+    }
+
+    /// Starts forwarding where the user named a place. That it cannot start is shown, and stops nothing else.
+    fn start_forwarding(&self) {
+        let config = self.config();
+        let Some(forward) = &config.forward else { return self.tell_forwarding(None) };
+        let to_writer = self.commands.clone();
+        let tell =
+            move |view| to_writer.try_send(Command::Facts(Input::Forwarding(Some(Box::new(view))))).is_ok();
+        let board = Arc::clone(&self.board);
+        match Forwarding::start(forward.clone(), &config.data_dir, board, Box::new(tell)) {
+            Ok(forwarding) => {
+                let receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(addresses) = receiving.as_ref() {
+                    forwarding.set_own(addresses.clone());
+                }
+                *self.forwarding.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(forwarding));
+            }
+            Err(error) => {
+                tracing::error!(%error, "forwarding cannot start");
+                self.tell_forwarding(Some(Box::new(forward::failed(forward))));
+            }
+        }
+    }
+
+    fn tell_forwarding(&self, view: Option<Box<SourceView>>) {
+        // A stopped engine shows nothing.
+        let _ = self.commands.send(Command::Facts(Input::Forwarding(view)));
     }
 
     /// What it runs with now.
@@ -165,6 +232,10 @@ impl Running {
         let writer = threads.writer.join();
         if sources.is_err() || writer.is_err() {
             tracing::error!("a thread of the engine had panicked");
+        }
+        // Last, with everything that was committed in its queue.
+        if let Some(forwarding) = self.forwarding() {
+            forwarding.stop();
         }
     }
 }

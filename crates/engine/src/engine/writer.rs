@@ -169,9 +169,9 @@ impl Writer {
         let mut ingested = Vec::new();
         for command in commands {
             match command {
-                Command::Ingest { batch, waiting, answer } => {
+                Command::Ingest { batch, waiting, pass_on, answer } => {
                     facts.push(Input::Telemetry(batch));
-                    ingested.push((waiting, answer));
+                    ingested.push((waiting, pass_on, answer));
                 }
                 Command::Facts(input) => {
                     if let Input::Listed { asked, .. } = input {
@@ -198,8 +198,11 @@ impl Writer {
             // The sources end before the writer; what they leave in the spool is read again, which changes nothing.
             let _ = self.orders.send(Order::Stored(hooks));
         }
-        for (waiting, answer) in ingested {
+        for (waiting, pass_on, answer) in ingested {
             drop(waiting);
+            if let Some(pass_on) = pass_on {
+                pass_on.go();
+            }
             // The exporter may have hung up; it will send again, which changes nothing.
             let _ = answer.send(());
         }

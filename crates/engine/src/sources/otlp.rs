@@ -6,17 +6,17 @@
 //! whether a session id is there.
 
 mod attributes;
-mod classify;
+pub(crate) mod classify;
 mod claude;
 mod codex;
 mod gemini;
-mod json;
+pub(crate) mod json;
 mod meter;
 mod private;
 mod proto;
 mod service;
 mod span;
-mod walk;
+pub(crate) mod walk;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -35,7 +35,7 @@ pub use proto::{response_bytes, status_bytes};
 pub(crate) use span::SpanSeen;
 
 /// Largest record that is decoded. Agents' largest, with prompts, are some 100 KB.
-const MAX_RECORD_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_RECORD_BYTES: usize = 1024 * 1024;
 
 /// What a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -72,6 +72,8 @@ impl Home {
             notify: Notify::default(),
             otlp_token: None,
             setup: Default::default(),
+            forward: None,
+            forward_unclear: false,
             warnings: Vec::new(),
         }
     }

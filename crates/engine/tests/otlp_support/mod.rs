@@ -37,6 +37,8 @@ pub fn config(home: &Path) -> Config {
         durable: false,
         notify: Notify::default(),
         otlp_token: None,
+        forward: None,
+        forward_unclear: false,
         git: false,
         setup: Default::default(),
         warnings: Vec::new(),

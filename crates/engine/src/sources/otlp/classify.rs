@@ -7,7 +7,7 @@ use super::attributes::Attributes;
 
 /// Who sent a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// A coding agent whose sessions are known by other sources too.
     Coding(Agent),
     /// A coding agent of which nothing else is read.
@@ -19,6 +19,11 @@ pub(super) enum Origin {
 /// Tells coding agents from services by what the agents themselves write: the scope, which a user cannot rename, else
 /// the service's name.
 pub(super) fn classify(resource: &Attributes<'_>, scope: &str) -> Origin {
+    by_name(resource.text("service.name"), scope)
+}
+
+/// As [`classify`], by the two names alone.
+pub(crate) fn by_name(service: Option<&str>, scope: &str) -> Origin {
     const AGENTS: [(&str, Origin); 4] = [
         ("com.anthropic.claude_code", Origin::Coding(Agent::ClaudeCode)),
         ("codex_", Origin::Coding(Agent::Codex)),
@@ -28,7 +33,7 @@ pub(super) fn classify(resource: &Attributes<'_>, scope: &str) -> Origin {
     if let Some((_, origin)) = AGENTS.iter().find(|(start, _)| scope.starts_with(start)) {
         return *origin;
     }
-    match resource.text("service.name") {
+    match service {
         Some("claude-code") => Origin::Coding(Agent::ClaudeCode),
         Some("codex") => Origin::Coding(Agent::Codex),
         Some(name) if name.starts_with("codex_") || name.starts_with("codex-") => {

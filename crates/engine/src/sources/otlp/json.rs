@@ -9,19 +9,19 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use super::proto::{AnyValue, MAX_ATTRIBUTES, Value};
 
 /// `null` counts as absent.
-pub(super) fn optional<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(crate) fn optional<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
 ) -> Result<Option<T>, D::Error> {
     Option::deserialize(from)
 }
 
 /// `null` counts as empty.
-pub(super) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+pub(crate) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// A list of which at most [`MAX_ATTRIBUTES`] are built; `null` counts as empty.
-pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
     struct Bounded<T>(PhantomData<T>);
     impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
         type Value = Vec<T>;
@@ -77,13 +77,13 @@ impl Visitor<'_> for Whole {
 }
 
 /// An unsigned 64-bit number; absent is 0.
-pub(super) fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+pub(crate) fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let n = from.deserialize_any(Whole)?.unwrap_or(0);
     u64::try_from(n).map_err(serde::de::Error::custom)
 }
 
 /// Reads an enum written as its number or as its name; an unknown name counts as 0, "unspecified".
-fn by_name<'de, D: Deserializer<'de>>(
+pub(crate) fn by_name<'de, D: Deserializer<'de>>(
     from: D,
     names: &'static [(&'static str, i32)],
 ) -> Result<i32, D::Error> {
@@ -111,7 +111,7 @@ fn by_name<'de, D: Deserializer<'de>>(
 }
 
 /// A severity; each name stands for the first number of its four.
-pub(super) fn severity<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
+pub(crate) fn severity<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
     by_name(
         from,
         &[
@@ -126,7 +126,7 @@ pub(super) fn severity<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Err
 }
 
 /// A span's kind.
-pub(super) fn span_kind<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
+pub(crate) fn span_kind<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
     by_name(
         from,
         &[
@@ -140,12 +140,12 @@ pub(super) fn span_kind<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Er
 }
 
 /// A span's status.
-pub(super) fn status_code<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
+pub(crate) fn status_code<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
     by_name(from, &[("STATUS_CODE_OK", 1), ("STATUS_CODE_ERROR", 2)])
 }
 
 /// A trace or span id in hex, of either case; absent is empty.
-pub(super) fn hex<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+pub(crate) fn hex<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
     let text: Option<std::borrow::Cow<'de, str>> = Option::deserialize(from)?;
     let text = text.unwrap_or_default();
     if !text.len().is_multiple_of(2) || text.len() > 64 {
@@ -193,7 +193,7 @@ impl<'de> Deserialize<'de> for AnyValue {
     }
 }
 
-struct Int(Option<i128>);
+pub(crate) struct Int(pub(crate) Option<i128>);
 
 impl<'de> Deserialize<'de> for Int {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -202,7 +202,7 @@ impl<'de> Deserialize<'de> for Int {
 }
 
 /// A float, written as a number or as text (`"NaN"`).
-struct Real(Option<f64>);
+pub(crate) struct Real(pub(crate) Option<f64>);
 
 impl<'de> Deserialize<'de> for Real {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

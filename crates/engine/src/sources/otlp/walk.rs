@@ -13,14 +13,14 @@ const MAX_GROUPS: usize = 20_000;
 
 /// A resource and what it sent.
 #[derive(Default)]
-pub(super) struct Group<'a> {
+pub(crate) struct Group<'a> {
     pub resource: &'a [u8],
     pub scopes: Vec<Scope<'a>>,
 }
 
 /// A scope and its records.
 #[derive(Default)]
-pub(super) struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     pub scope: &'a [u8],
     pub records: Vec<&'a [u8]>,
 }
@@ -48,7 +48,7 @@ impl Budget {
 }
 
 /// Walks a protobuf request. All three signals number these fields alike: 1 the resource or scope, 2 what it holds.
-pub(super) fn protobuf(body: &[u8]) -> Result<Vec<Group<'_>>, Malformed> {
+pub(crate) fn protobuf(body: &[u8]) -> Result<Vec<Group<'_>>, Malformed> {
     let mut budget = Budget::new();
     let mut groups = Vec::new();
     for field in Fields(body) {
@@ -165,7 +165,7 @@ struct JsonScope<'a> {
 }
 
 /// Walks a JSON request.
-pub(super) fn json(body: &[u8]) -> Result<Vec<Group<'_>>, Malformed> {
+pub(crate) fn json(body: &[u8]) -> Result<Vec<Group<'_>>, Malformed> {
     let mut budget = Budget::new();
     let mut groups = Vec::new();
     let request: JsonRequest<'_> = parse(body)?;
