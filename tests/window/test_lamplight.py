@@ -1,9 +1,12 @@
 """The window, tray, notifications and clipboard of the real app, on a desktop of their own."""
 
+import json
 import os
 import shlex
 import signal
+import time
 import unittest
+import urllib.request
 from pathlib import Path
 
 from agent import FakeClaude
@@ -155,6 +158,45 @@ class Story(Window):
         later = wait_for("a notification of the crash", lambda: desktop.monitor.shown()[shown:], seconds=40)
         self.assertEqual([notice.title for notice in later], ["Billing rollout"])
         self.assertIn("process is gone", later[0].body)
+        app.quit()
+
+
+class Telemetry(Window):
+    """What a program sends, and what set-up would write, in the real window: its commands reach the engine."""
+
+    def test_a_service_from_its_first_span_to_its_waterfall_and_set_up(self):
+        desktop = self.desktop()
+        app = App(desktop, BINARY)
+        wait_for("the empty state", lambda: "No session is open right now" in app.text("body"))
+        address = wait_for("the address", lambda: json.loads((desktop.data / "endpoint.json").read_text())["http"])
+        trace, root = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+        now = time.time_ns()
+
+        def span(name, own, parent, ago_ms, **attributes):
+            start = now - ago_ms * 1_000_000
+            values = [{"key": key, "value": {"stringValue": value}} for key, value in attributes.items()]
+            return {"traceId": trace, "spanId": own, "parentSpanId": parent, "name": name, "kind": 1, "startTimeUnixNano": str(start), "endTimeUnixNano": str(now), "attributes": values}
+
+        spans = [
+            span("invoke_agent billing", root, "", 900, **{"gen_ai.operation.name": "invoke_agent"}),
+            span("execute_tool refund", "00f067aa0ba902b7", root, 400, **{"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "refund"}),
+        ]
+        resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "billing-bot"}}]}
+        body = json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": {"name": "test"}, "spans": spans}]}]}).encode()
+        request = urllib.request.Request(f"http://{address}/v1/traces", data=body, headers={"Content-Type": "application/json"})
+        self.assertEqual(urllib.request.urlopen(request, timeout=10).status, 200)
+
+        app.click("[data-testid=nav-services]")
+        wait_for("the service", lambda: "1 service live" in app.text(HEADLINE))
+        app.click('[data-testid="service-billing-bot"] [data-open]')
+        app.click(f'[data-testid="trace-{trace}"] [data-open]')
+        wait_for("the waterfall", lambda: "execute_tool refund" in app.text("[data-testid=waterfall]"))
+        self.picture(desktop, "telemetry-1-trace")
+
+        app.click("[data-testid=nav-setup]")
+        app.click("[data-testid=setup-show]")
+        wait_for("what would change", lambda: "would change" in app.text("[data-testid=setup-plan]"))
+        self.picture(desktop, "telemetry-2-set-up")
         app.quit()
 
 

@@ -5,7 +5,7 @@ import { cleanLine } from "./clean";
 import type { Clock } from "./clock.svelte";
 import { today } from "./format";
 import { arrange, idOf, laneOf, nextTurn, projects, type Arrangement } from "./sections";
-import { reuse } from "./services";
+import { reuse, serviceKey } from "./services";
 import type { Hidden, ImportProgress, Service, SessionCard, SourceView, StreamMessage, Worktree } from "./types";
 import { calling, describe } from "./words";
 
@@ -136,7 +136,7 @@ export class Store {
     if (message.type === "snapshot") {
       this.cards = new Map(message.sessions.map((card) => [idOf(card), card]));
       this.worktrees = message.worktrees;
-      this.services = reuse(this.services, message.services);
+      this.#takeServices(message.services);
       this.sources = message.sources;
       this.archived = message.archived;
       this.hidden = message.hidden;
@@ -153,7 +153,7 @@ export class Store {
       for (const card of message.upserted) cards.set(idOf(card), card);
       this.cards = cards;
       this.worktrees = message.worktrees ?? this.worktrees;
-      if (message.services !== null) this.services = reuse(this.services, message.services);
+      if (message.services !== null) this.#takeServices(message.services);
       this.sources = message.sources ?? this.sources;
       this.archived = message.archived ?? this.archived;
       this.hidden = message.hidden ?? this.hidden;
@@ -247,6 +247,14 @@ export class Store {
   dispose(): void {
     clearTimeout(this.#rest);
     clearTimeout(this.#turn);
+  }
+
+  /** One that was heard of and fell silent is said once; those that were silent before are not news. */
+  #takeServices(services: Service[]): void {
+    const before = new Map(this.services.map((s) => [serviceKey(s), s.state]));
+    const fell = services.filter((s) => s.state === "quiet" && before.get(serviceKey(s)) === "live");
+    if (fell.length > 0) this.announcement = `${fell.map((s) => cleanLine(s.name)).join(", ")} went quiet. It may be an outage`;
+    this.services = reuse(this.services, services);
   }
 
   #thaw(): void {

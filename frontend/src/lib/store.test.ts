@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { card, cause, change, MIN, sources, status } from "../fixtures/build";
 import { scenario } from "../fixtures/scenarios";
+import { service } from "../fixtures/telemetry";
 import { Clock } from "./clock.svelte";
 import { idOf } from "./sections";
 import { Store } from "./store.svelte";
@@ -44,6 +45,20 @@ describe("the stream", () => {
     const before = store.card("claude-code:a");
     news([works("b")]);
     expect(store.card("claude-code:a")).toBe(before);
+  });
+
+  test("a service that falls silent is said once, and one that was silent before is not", () => {
+    const live = service(now, "etl");
+    const quiet = { ...live, state: "quiet" as const };
+    snapshot([], { services: [live, service(now, "old", { state: "quiet" })] });
+    expect(store.announcement).toBe("");
+    news([], [], { services: [quiet, service(now, "old", { state: "quiet" })] });
+    expect(store.announcement).toBe("etl went quiet. It may be an outage");
+    store.announcement = "";
+    news([], [], { services: [quiet] });
+    expect(store.announcement).toBe("");
+    news([], [], { services: null });
+    expect(store.services.map((s) => s.name)).toEqual(["etl"]);
   });
 
   test("the import's progress comes and goes; sources stay until they change", () => {
