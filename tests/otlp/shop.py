@@ -3,6 +3,7 @@
 import json
 import pathlib
 import time
+import urllib.parse
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -43,3 +44,22 @@ def holds(test, service, at_ns):
     test.assertEqual({i: n for i, n in enumerate(series["errors"]) if n}, {minute: errors})
     test.assertAlmostEqual(series["cost_usd"][minute], cost_usd(SHOWN["tokens"]), places=9)
     test.assertAlmostEqual(sum(series["cost_usd"]), cost_usd(SHOWN["tokens"]), places=9)
+
+
+def trace_holds(test, lamp):
+    """Holds the one trace of the visit against what was done: its spans once each, under the agent that made them."""
+    page = lamp.get("/api/v1/traces?" + urllib.parse.urlencode({"service": NAME}))
+    test.assertEqual([trace["name"] for trace in page["traces"]], ["invoke_agent shop"])
+    summary = page["traces"][0]
+    test.assertEqual((summary["spans"], summary["errors"], summary["has_root"]), (1 + len(CALLS) + len(AROUND), 1, True))
+    test.assertEqual(sorted(summary["models"]), SHOWN["models"])
+    test.assertEqual(summary["tokens"], SHOWN["tokens"])
+    found = lamp.get(f"/api/v1/traces/{summary['trace_id']}")
+    root, *inside = found["spans"]
+    test.assertEqual((root["name"], root["parent_span_id"], root["depth"]), ("invoke_agent shop", None, 0))
+    test.assertEqual(sorted(span["name"] for span in inside), sorted(told["name"] for told in CALLS + AROUND))
+    for span in inside:
+        test.assertEqual((span["parent_span_id"], span["depth"], span["is_orphan"]), (root["span_id"], 1, False))
+    test.assertEqual([span["message"] for span in inside if span["is_error"]], ["429"])
+    test.assertEqual([span["tool"] for span in inside if span["tool"]], ["search"])
+    test.assertEqual({span["duration_us"] for span in inside if span["model"]}, {SECONDS_PER_CALL * 1_000_000})

@@ -127,6 +127,7 @@ class Stories:
         provider.shutdown()
         service = self.lamp.service(shop.NAME, lambda service: service["calls"] >= shop.SHOWN["calls"])
         shop.holds(self, service, at_ns)
+        shop.trace_holds(self, self.lamp)
         self.nothing_was_refused()
         # A session id in a service's telemetry makes no coding session.
         sessions = self.lamp.get("/api/v1/sessions?limit=100")["sessions"] + self.lamp.get("/api/v1/status")["sessions"]
@@ -234,6 +235,7 @@ class Stories:
             self.assertGreaterEqual(relay.answers, 2, "it was sent again, and answered")
             self.all_before_is_shown()
             shop.holds(self, self.lamp.services()[shop.NAME], at_ns)
+            shop.trace_holds(self, self.lamp)
 
     def test_what_is_sent_again_to_the_next_lamplight_after_a_kill_changes_nothing(self):
         with Relay(self.protocol.address(self.lamp), self.protocol.is_http2) as relay:
@@ -253,6 +255,7 @@ class Stories:
             self.assertGreaterEqual(relay.answers, 2, "it was sent again, and answered")
             self.all_before_is_shown()
             shop.holds(self, self.lamp.services()[shop.NAME], at_ns)
+            shop.trace_holds(self, self.lamp)
 
     def test_what_there_is_no_room_for_is_sent_again_and_counted_once(self):
         # Somebody holds the database, so that nothing can be stored: more requests come than may wait.

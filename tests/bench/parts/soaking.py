@@ -28,23 +28,12 @@ SPANS_OF_A_REQUEST = 128
 NAME_LASTS_S = 1_200
 
 
-def span(number, at_ns):
-    """A request that was served in 12 ms; every tenth failed."""
-    status = telemetry.field(15, telemetry.varint(3 << 3) + telemetry.varint(2)) if number % 10 == 0 else b""
-    times = telemetry.varint(7 << 3 | 1) + (at_ns - 12_000_000).to_bytes(8, "little") + telemetry.varint(8 << 3 | 1) + at_ns.to_bytes(8, "little")
-    ids = telemetry.field(1, os.urandom(16)) + telemetry.field(2, os.urandom(8))
-    attributes = {"http.route": "/orders/{id}", "http.response.status_code": 200, "enduser.id": f"customer-{number}"}
-    said = b"".join(telemetry.field(9, telemetry.attribute(key, value)) for key, value in attributes.items())
-    return ids + telemetry.field(5, b"POST /orders/{id}") + telemetry.varint(6 << 3) + telemetry.varint(2) + times + said + status
-
-
 def request_of(name, records):
-    scope = telemetry.field(1, telemetry.field(1, b"soak"))
-    return telemetry.field(1, telemetry.field(1, telemetry.resource(name)) + telemetry.field(2, scope + b"".join(telemetry.field(2, record) for record in records)))
+    return telemetry.request(telemetry.resource(name), "soak", b"".join(telemetry.field(2, record) for record in records))
 
 
 def spans(name, at_ns):
-    return request_of(name, [span(number, at_ns + number) for number in range(SPANS_OF_A_REQUEST)])
+    return request_of(name, [telemetry.span(number, at_ns + number) for number in range(SPANS_OF_A_REQUEST)])
 
 
 def metrics(name, at_ns):

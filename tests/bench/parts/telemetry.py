@@ -3,6 +3,7 @@
 import http.client
 import json
 import multiprocessing
+import os
 import sqlite3
 import struct
 import time
@@ -45,13 +46,41 @@ def resource(name, **more):
     return b"".join(field(1, attribute(key, value)) for key, value in attributes.items())
 
 
+def request(resource_, scope, records):
+    """A request of one resource and one scope."""
+    return field(1, field(1, resource_) + field(2, field(1, field(1, scope.encode())) + records))
+
+
+def span(number, at_ns):
+    """A request that was served in 12 ms; every tenth failed."""
+    status = field(15, varint(3 << 3) + varint(2)) if number % 10 == 0 else b""
+    times = varint(7 << 3 | 1) + (at_ns - 12_000_000).to_bytes(8, "little") + varint(8 << 3 | 1) + at_ns.to_bytes(8, "little")
+    ids = field(1, os.urandom(16)) + field(2, os.urandom(8))
+    attributes = {"http.route": "/orders/{id}", "http.response.status_code": 200, "enduser.id": f"customer-{number}"}
+    said = b"".join(field(9, attribute(key, value)) for key, value in attributes.items())
+    return ids + field(5, b"POST /orders/{id}") + varint(6 << 3) + varint(2) + times + said + status
+
+
+class Spans:
+    """Spans, each a trace of its own, as a service has them that answers requests."""
+
+    signal = "traces"
+
+    def __init__(self, index):
+        self.resource = resource(f"shop-{index}")
+
+    def batch(self, at_ns):
+        return request(self.resource, "shop.server", b"".join(field(2, span(number, at_ns + number)) for number in range(BATCH)))
+
+
 class Records:
     """Log records of one kind, each with a time of its own; all of them as long as the first, so that making many is quick."""
 
+    signal = "logs"
     TIME = b"\x11\x11\x11\x11\x11\x11\x11\x11"
 
     def __init__(self, service, scope, body, attributes):
-        self.resource, self.scope = resource(service), field(1, scope.encode())
+        self.resource, self.scope = resource(service), scope
         record = b"\x09" + self.TIME + b"\x59" + self.TIME + varint(2 << 3) + varint(9) + field(3, b"INFO") + field(5, field(1, body.encode()))
         record += b"".join(field(6, attribute(key, value)) for key, value in attributes.items())
         self.pieces = field(2, record).split(self.TIME)
@@ -61,7 +90,7 @@ class Records:
         records = bytearray()
         for number in range(BATCH):
             records += struct.pack("<Q", at_ns + number * 1_000).join(self.pieces)
-        return field(1, field(1, self.resource) + field(2, field(1, self.scope) + bytes(records)))
+        return request(self.resource, self.scope, bytes(records))
 
 
 def lines_of_a_service(index):
@@ -95,13 +124,13 @@ def export(address, records, seconds, go, results):
         body = records.batch(time.time_ns())
         at = time.monotonic()
         while True:
-            connection.request("POST", "/v1/logs", body, PROTOBUF)
+            connection.request("POST", f"/v1/{records.signal}", body, PROTOBUF)
             answer = connection.getresponse()
             said = answer.read()
             if answer.status == 200 and not said:
                 break
             if answer.status != 503:
-                results.put(RuntimeError(f"/v1/logs answered {answer.status}: {said[:200]!r}"))
+                results.put(RuntimeError(f"/v1/{records.signal} answered {answer.status}: {said[:200]!r}"))
                 return
             again += 1
             time.sleep(0.05)
@@ -195,7 +224,7 @@ def measure(setting):
     seconds = 3 if setting.quick else 15
     yardstick = sqlite_alone(setting, 200 if setting.quick else 1_000)
     lines = []
-    for make, what, is_row in ((lines_of_a_service, "log lines", True), (calls_of_a_service, "model calls", False)):
+    for make, what, is_row in ((lines_of_a_service, "log lines", True), (calls_of_a_service, "model calls", False), (Spans, "spans, each a trace of its own", False)):
         data = setting.fresh("telemetry-data")
         with Engine(setting, setting.fresh("telemetry-home"), data) as engine:
             rate, took, answers, again, size = send(engine, make, EXPORTERS, seconds)
