@@ -4,7 +4,7 @@ import { card } from "../fixtures/build";
 import { byDay } from "./archive.svelte";
 import { pieces } from "./marks";
 import { parseRoute, routeHash, type Route } from "./router.svelte";
-import { notShown, receivers, sourceName, summarise } from "./sources";
+import { amounts, leaves, notShown, receivers, sourceName, summarise } from "./sources";
 
 test.each<[Route, string]>([
   [{ page: "now" }, "#/"],
@@ -53,7 +53,18 @@ test("sources are told by agent, from the worst of what it is read through", () 
   expect(words(other("otlp", 1))).toEqual(["live OTLP: receiving"]);
   expect(words(other("hooks", null))).toEqual(["part Hooks: none received"]);
   expect(words(other("hooks", null).map((s) => ({ ...s, state: "absent" })))).toEqual(["part Hooks: off"]);
+  expect(words(other("forward", null))).toEqual(["part Forwarding: nothing sent yet"]);
+  expect(words(other("forward", 1))).toEqual(["live Forwarding: sending"]);
   expect(sourceName("claude-code registry")).toBe("Claude Code registry");
+});
+
+test("what leaves the machine is said, and forwarding counts what waits", () => {
+  const forward = { name: "forward", path: "https://collector.example.org:4318 (http)", state: "ok" as const, files: 3, bytes: 2_048, skipped: 1, issues: [], last_fact_at_ms: null };
+  expect(leaves(sources(0))).toBe("Nothing is sent anywhere.");
+  expect(leaves([...sources(0), forward])).toBe("Telemetry is forwarded to https://collector.example.org:4318 (http), as your settings say.");
+  expect(amounts(forward)).toMatch(/^3 records waiting, 2\sKB, 1 dropped or refused$/);
+  expect(amounts({ ...forward, files: 0, bytes: 0, skipped: 0 })).toBe("0 records waiting");
+  expect(amounts({ ...forward, name: "otlp", files: 0 })).toBeNull();
 });
 
 test("what is not shown is counted, and nothing is said when all is shown", () => {

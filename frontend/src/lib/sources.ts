@@ -1,7 +1,7 @@
 // Sources in the words of the footer: one entry per agent, from the worst of what it is read through.
 import type { Hidden, SourceView } from "./types";
 import { cleanLine } from "./clean";
-import { agent, count } from "./format";
+import { agent, bytes, count, number } from "./format";
 
 export interface SourceSummary {
   key: string;
@@ -15,6 +15,7 @@ export interface SourceSummary {
 const OTHERS: Record<string, { name: string; works: string; idle: string }> = {
   otlp: { name: "OTLP", works: "receiving", idle: "listening" },
   hooks: { name: "Hooks", works: "live", idle: "none received" },
+  forward: { name: "Forwarding", works: "sending", idle: "nothing sent yet" },
   store: { name: "Database", works: "live", idle: "live" },
 };
 
@@ -22,6 +23,28 @@ const OTHERS: Record<string, { name: string; works: string; idle: string }> = {
 export function sourceName(name: string): string {
   const [id = "", ...rest] = cleanLine(name).split(" ");
   return [OTHERS[id]?.name ?? agent(id).name, ...rest].join(" ");
+}
+
+/** Forwarding reads nothing: its numbers are what waits to be sent. */
+export function isForward(source: SourceView): boolean {
+  return source.name === "forward";
+}
+
+/** What leaves the machine, in a sentence. */
+export function leaves(sources: SourceView[]): string {
+  const to = sources.find(isForward);
+  if (to === undefined) return "Nothing is sent anywhere.";
+  return `Telemetry is forwarded to ${cleanLine(to.path)}, as your settings say.`;
+}
+
+/** How much a source holds: `2 files, 3 MB read, 1 skipped`, or null when there is nothing to say. */
+export function amounts(source: SourceView): string | null {
+  if (isForward(source)) {
+    const lost = source.skipped > 0 ? `, ${number(source.skipped)} dropped or refused` : "";
+    return `${count(source.files, "record")} waiting${source.bytes > 0 ? `, ${bytes(source.bytes)}` : ""}${lost}`;
+  }
+  if (source.files === 0) return null;
+  return `${count(source.files, "file")}${source.bytes > 0 ? `, ${bytes(source.bytes)} read` : ""}${source.skipped > 0 ? `, ${number(source.skipped)} skipped` : ""}`;
 }
 
 export function summarise(sources: SourceView[]): SourceSummary[] {

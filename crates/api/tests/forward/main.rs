@@ -373,6 +373,30 @@ fn while_it_is_off_nothing_is_kept_and_switching_it_off_clears_what_waited() {
 }
 
 #[test]
+fn a_change_of_the_settings_holds_at_once() {
+    let (collector, dir) = (Collector::http(), home());
+    let host = Host::start(dir.path(), None);
+    let mut config = (*host.engine.config()).clone();
+    host.log([1]);
+    config.forward = Some(to(&collector.url()));
+    host.engine.reconfigure(config.clone());
+    host.log([2]);
+    assert_eq!(numbers(&collector.next().body), [2]);
+    host.health(|h| h.state == SourceHealth::Ok);
+    let other = Collector::http();
+    config.forward = Some(to(&other.url()));
+    host.engine.reconfigure(config.clone());
+    host.log([3]);
+    assert_eq!(numbers(&other.next().body), [3]);
+    config.forward = None;
+    host.engine.reconfigure(config);
+    host.log([4]);
+    host.engine.barrier().unwrap();
+    assert!(host.engine.forward_totals().is_none());
+    assert!(host.engine.status().sources.iter().all(|s| s.name != "forward"));
+}
+
+#[test]
 fn what_was_queued_with_content_is_not_sent_once_content_is_unwanted() {
     let (dir, nobody) = (home(), format!("http://{}", free_port()));
     let host = Host::start(dir.path(), Some(Forward { content: true, ..to(&nobody) }));

@@ -52,8 +52,10 @@ async fn look_after(shared: &Shared, told: &mut Told) {
     loop {
         tick.tick().await;
         told.tell(shared);
-        if let Some(file) = shared.queue.to_sync() {
-            let synced = tokio::task::spawn_blocking(move || file.sync_data()).await;
+        let files = shared.queue.to_sync();
+        if !files.is_empty() {
+            let sync = move || files.iter().try_for_each(std::fs::File::sync_data);
+            let synced = tokio::task::spawn_blocking(sync).await;
             if !matches!(synced, Ok(Ok(()))) {
                 shared.health().disk_failed(clock::now());
             }

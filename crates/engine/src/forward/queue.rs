@@ -74,8 +74,10 @@ struct Inner {
     segments: VecDeque<Segment>,
     /// The last segment's file.
     writing: Option<File>,
-    /// Appended since it was last asked to reach the disk.
+    /// Appended to since it was last asked to reach the disk.
     unsynced: bool,
+    /// Full segments that were not asked to yet.
+    full: Vec<File>,
     position: Position,
     delivered: File,
     /// Number of the next segment.
@@ -132,6 +134,7 @@ impl Queue {
             segments,
             writing: None,
             unsynced: false,
+            full: Vec::new(),
             position,
             delivered,
             next,
@@ -239,14 +242,15 @@ impl Queue {
         segment::write_position(&inner.delivered, inner.position.segment, inner.position.offset)
     }
 
-    /// A file that has something which did not reach the disk yet; to be synced without the lock.
-    pub(super) fn to_sync(&self) -> Option<File> {
+    /// Files with something that did not reach the disk yet; to be synced without the lock.
+    pub(super) fn to_sync(&self) -> Vec<File> {
         let mut inner = self.lock();
-        if !std::mem::take(&mut inner.unsynced) {
-            return None;
+        let mut files = std::mem::take(&mut inner.full);
+        if std::mem::take(&mut inner.unsynced) {
+            // Without a further handle it is synced when it is full.
+            files.extend(inner.writing.as_ref().and_then(|file| file.try_clone().ok()));
         }
-        // Without a further handle it is synced when it is full.
-        inner.writing.as_ref().and_then(|file| file.try_clone().ok())
+        files
     }
 
     /// How full it is.
@@ -270,7 +274,7 @@ impl Inner {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than the whole queue"));
         }
         if self.segments.back().is_some_and(|s| s.bytes > 0 && s.bytes + size > segment_bytes) {
-            self.writing = None;
+            self.full.extend(self.writing.take());
         }
         self.make_room(dir, max_bytes, size);
         if self.writing.is_none() {
