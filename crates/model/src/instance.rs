@@ -37,6 +37,19 @@ pub fn is_placeholder(instance: &str) -> bool {
     word.chars().all(|c| matches!(c, '0' | '-')) || PLACEHOLDERS.contains(&word)
 }
 
+/// Whether an instance id is the name a terminal has by itself (`pts-3`, `/dev/pts/3`, `ttys004`, `tty1`, `7`): it tells
+/// terminals apart, but nobody chose it, and a person knows a session by anything else sooner.
+#[must_use]
+pub fn is_terminal(instance: &str) -> bool {
+    let word = instance.trim();
+    let word = word.strip_prefix("/dev/").unwrap_or(word);
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let rest = |start: &str| word.strip_prefix(start);
+    number(word)
+        || rest("pts-").or(rest("pts/")).is_some_and(number)
+        || rest("tty").is_some_and(|rest| number(rest.trim_start_matches(|c: char| c.is_ascii_alphabetic())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +75,16 @@ mod tests {
         }
         for own in ["pts-3", "/dev/pts/3", "ttys004", "tty1", "api", "unknown-api", "my console", "7", "é"] {
             assert!(!is_placeholder(own), "{own:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_terminal_is_called_by_itself_is_told_from_a_chosen_name() {
+        for own in ["pts-3", "/dev/pts/12", "pts/0", "ttys004", "tty1", "ttyS0", "7"] {
+            assert!(is_terminal(own), "{own:?}");
+        }
+        for chosen in ["pts3", "api", "tty", "pts-", "pts-a", "3rd", "ttyx", "", "t-7"] {
+            assert!(!is_terminal(chosen), "{chosen:?}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::SessionKey;
+use crate::instance::{is_placeholder, is_terminal};
 use crate::session::{LabelSource, SessionState};
 
 /// Longest label, in characters.
@@ -36,7 +37,8 @@ pub fn is_unsafe(c: char) -> bool {
 }
 
 /// Returns the label and where it comes from: config exact id, config prefix (the longest), rename, the agent's
-/// user-given name, instance id, the agent's title, first prompt, short id.
+/// user-given name, instance id, the agent's title, first prompt, short id. An instance id that is a terminal's own name
+/// comes only before the short id.
 #[must_use]
 pub fn label(key: &SessionKey, state: &SessionState, names: &Names<'_>) -> (String, LabelSource) {
     let id = key.id.as_str();
@@ -69,7 +71,8 @@ pub fn label(key: &SessionKey, state: &SessionState, names: &Names<'_>) -> (Stri
     if let Some(label) = by_user.and_then(clean_label) {
         return (label, LabelSource::AgentUser);
     }
-    if let Some(label) = names.instance.and_then(clean_label) {
+    let given = names.instance.filter(|name| !is_placeholder(name) && !is_terminal(name));
+    if let Some(label) = given.and_then(clean_label) {
         return (label, LabelSource::InstanceId);
     }
     if let Some(label) = t.and_then(|t| t.agent_title.as_deref()).and_then(clean_label) {
@@ -79,6 +82,11 @@ pub fn label(key: &SessionKey, state: &SessionState, names: &Names<'_>) -> (Stri
         state.first_prompt().and_then(|prompt| prompt.lines().find(|line| !line.trim().is_empty()));
     if let Some(label) = first_line.and_then(clean_label) {
         return (label, LabelSource::FirstPrompt);
+    }
+    // What a terminal is called by itself says more than an id does, and less than anything else.
+    let terminal = names.instance.filter(|name| is_terminal(name) && !is_placeholder(name));
+    if let Some(label) = terminal.and_then(clean_label) {
+        return (label, LabelSource::InstanceId);
     }
     (key.id.short().to_owned(), LabelSource::ShortId)
 }
@@ -131,6 +139,8 @@ mod tests {
             assert_eq!(label(&key(), state, &names), (want.0.to_owned(), want.1));
         };
         check(&state, &configured, None, None, ("27c27f9f", LabelSource::ShortId));
+        check(&state, &configured, None, Some("pts-3"), ("pts-3", LabelSource::InstanceId));
+        check(&state, &configured, None, Some("unknown"), ("27c27f9f", LabelSource::ShortId));
         let mut t =
             Transcript { first_prompt: Some("\n  Fix the tests\nplease".into()), ..Transcript::default() };
         t.last_at = Some(Timestamp(1));
@@ -140,6 +150,8 @@ mod tests {
         state.mains.insert(1, t.clone());
         check(&state, &configured, None, None, ("Repair", LabelSource::AgentTitle));
         check(&state, &configured, None, Some("pts3"), ("pts3", LabelSource::InstanceId));
+        check(&state, &configured, None, Some("/dev/pts/3"), ("Repair", LabelSource::AgentTitle));
+        check(&state, &configured, None, Some("unknown"), ("Repair", LabelSource::AgentTitle));
         t.user_title = Some("mine".into());
         state.mains.insert(1, t);
         check(&state, &configured, None, Some("pts3"), ("mine", LabelSource::AgentUser));

@@ -288,3 +288,34 @@ fn endpoint_json_names_the_addresses_and_goes_with_the_server() {
     assert!(data.join("token").exists(), "the token stays: programs keep it");
     assert!(std::net::TcpStream::connect(("127.0.0.1", host.port)).is_err());
 }
+
+#[test]
+fn set_up_shows_and_writes_only_what_was_shown_and_takes_no_paths() {
+    let host = Host::new();
+    let choices = json!({ "agents": ["claude-code"], "hooks": true, "telemetry": true, "shell": false });
+    let state = host.get("/api/v1/setup").json();
+    assert_eq!((&state["can_undo"], &state["lamp"]), (&json!(false), &Value::Null));
+    assert_eq!(state["agents"][0]["status"], "not_connected");
+    // This host has no lamp to install, and says so.
+    let plan = host.post("/api/v1/setup/plan", &choices).json();
+    assert_eq!(plan["changes"], json!([]));
+    assert!(plan["notes"][0].as_str().unwrap().contains("`lamp` was not found"), "{plan}");
+    let digest = plan["digest"].clone();
+    let done = host.post("/api/v1/setup/apply", &json!({ "choices": choices, "digest": digest }));
+    assert_eq!(done.json()["files"], json!([]));
+    let outdated = host.post("/api/v1/setup/apply", &json!({ "choices": choices, "digest": "0" }));
+    assert_eq!(outdated.refusal(), (409, "conflict".to_owned()));
+    for (path, body) in [
+        ("/api/v1/setup/plan", json!({ "agents": ["/etc/passwd"] })),
+        ("/api/v1/setup/plan", json!({ "claude": "/tmp/x" })),
+        ("/api/v1/setup/plan", json!({ "project_root": "/tmp/x" })),
+        ("/api/v1/setup/apply", json!({ "choices": choices, "digest": digest, "lamp": "/tmp/x" })),
+        ("/api/v1/setup/apply", json!({ "choices": { "path": "/tmp/x" }, "digest": digest })),
+        ("/api/v1/setup/apply", json!({ "choices": choices })),
+        ("/api/v1/setup/undo", json!({ "data_dir": "/tmp/x" })),
+    ] {
+        assert_eq!(host.post(path, &body).refusal(), (400, "bad_request".to_owned()), "{path} {body}");
+    }
+    let undone = host.post("/api/v1/setup/undo", &json!({})).json();
+    assert_eq!(undone, json!({ "files": [], "notes": [] }));
+}

@@ -1,5 +1,7 @@
 //! A person's home, with what agents and shells keep there.
 
+#![allow(dead_code, reason = "each test file is a program of its own and uses a part of this")]
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
