@@ -506,7 +506,13 @@ fn note_transcript(v: &mut Verdict, t: &Transcript) {
         }
         Phase::Working => match t.open_calls.last() {
             Some(call) => v.note("transcript", call.at, format!("{} call without a result", call.name)),
-            None => v.note("transcript", t.last_at.unwrap_or(at), "Turn open".to_owned()),
+            None => match t.turn.retry {
+                Some((attempt, of)) => {
+                    let fact = format!("Retrying the model (attempt {attempt} of {of})");
+                    v.note("transcript", t.last_at.unwrap_or(at), fact);
+                }
+                None => v.note("transcript", t.last_at.unwrap_or(at), "Turn open".to_owned()),
+            },
         },
         Phase::Ended => v.note("transcript", at, "The agent ended its turn".to_owned()),
         Phase::Interrupted => v.note("transcript", at, "You interrupted the turn".to_owned()),

@@ -178,3 +178,17 @@ fn a_thread_that_says_nothing_yet_has_a_verdict() {
         }
     }
 }
+
+#[test]
+fn a_retry_under_way_is_said_with_its_number() {
+    let mut t = transcript(Phase::Working, 1_000);
+    t.turn.retry = Some((3, 10));
+    let verdict = assess(
+        &state(Some(t), vec![process(1, Some(Busy), 1_000)]),
+        &Circumstances { agent: Agent::ClaudeCode, registry_listed: true, idle_window_ms: 1 },
+        Timestamp(5_000),
+    );
+    assert_eq!(verdict.turn_state, Working);
+    let said: Vec<&str> = verdict.evidence.iter().map(|e| e.fact.as_str()).collect();
+    assert!(said.contains(&"Retrying the model (attempt 3 of 10)"), "{said:?}");
+}
