@@ -2,7 +2,7 @@
 
 use lamplight_model::assess::{Circumstances, assess};
 use lamplight_model::attention::Cause;
-use lamplight_model::ids::{SessionKey, Timestamp};
+use lamplight_model::ids::{Agent, SessionKey, Timestamp};
 use lamplight_model::pricing::PriceTable;
 use lamplight_model::view::{SessionCard, SessionPage, SourceHealth};
 use rusqlite::Connection;
@@ -12,6 +12,7 @@ use crate::card;
 use crate::config::Config;
 use crate::engine::{EngineError, FindError};
 use crate::places::Places;
+use crate::sources::gemini;
 use crate::store::rows::SessionRow;
 use crate::store::{causes, files, rows};
 
@@ -137,8 +138,16 @@ impl<'a> Cards<'a> {
         let open: Vec<Cause> =
             causes::of_session(db, row.id, 50)?.into_iter().map(|s| s.cause).filter(Cause::is_open).collect();
         let renamed = rows::label(db, &row.key)?;
-        let transcript = files::main_path(db, row.id)?;
-        let directory = card::home_directory(&row.state, transcript.as_deref());
+        let chat =
+            (row.key.agent == Agent::Gemini).then(|| gemini::find(&config.roots, &row.key.id)).flatten();
+        let transcript = match &chat {
+            Some(chat) => Some(chat.path.clone()),
+            None => files::main_path(db, row.id)?,
+        };
+        let directory = match &chat {
+            Some(chat) => Some(chat.project.as_str()),
+            None => card::home_directory(&row.state, transcript.as_deref()),
+        };
         let place = self.places.look(directory.unwrap_or(""), now);
         let config_dir =
             transcript.as_deref().and_then(|t| card::foreign_config_dir(row.key.agent, t, config));

@@ -68,13 +68,12 @@ fn is_folder_of(folder: &str, directory: &str) -> bool {
     }
 }
 
-/// Directory the session works in now.
+/// Directory the session works in now, by what may be believed: a transcript, or the agent's registry.
 pub(crate) fn working_directory(state: &SessionState) -> Option<&str> {
     let t = state.transcript();
     let registry =
         state.processes.values().max_by_key(|p| p.observed_at).and_then(|p| p.entry.cwd.as_deref());
-    let told = state.hooks.folder.as_ref().map(|d| d.value.as_str());
-    t.and_then(|t| t.cwd.as_deref()).or(registry).or(told)
+    t.and_then(|t| t.cwd.as_deref()).or(registry)
 }
 
 /// Makes the card.
@@ -86,7 +85,8 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
     let names = Names { configured: Some(known.session_labels), renamed: known.renamed, instance };
     let (name, label_source) = label(key, state, &names);
     let (label_default, _) = label(key, state, &Names { renamed: None, ..names });
-    let cwd = working_directory(state);
+    // What a hook alone says is shown, and nothing is opened for it.
+    let cwd = working_directory(state).or(state.hooks.folder.as_ref().map(|d| d.value.as_str()));
     let git_root = known.place.git_root.as_deref().or(t.and_then(|t| t.git_root.as_deref()));
     let mut causes: Vec<&Cause> = known.causes.iter().filter(|c| c.is_open()).collect();
     causes.sort_by_key(|c| (c.kind.tier(), c.since, c.id));

@@ -233,3 +233,30 @@ fn a_killed_gemini_that_is_opened_anew_is_not_at_work() {
     assert_eq!(at(15_000), Some(TurnState::Working), "{DEATH_UNSEEN}");
     assert_eq!(at(21_190), Some(TurnState::Interrupted));
 }
+
+/// The same script was run once per protocol; what was sent is byte for byte as captured for two of them.
+#[test]
+fn the_three_protocols_say_the_same_of_the_same_run() {
+    let said = ["otlp-http-json", "otlp-http-protobuf", "otlp-grpc"].map(|name| {
+        let scenario = load(Agent::ClaudeCode, name).from_afar().with_telemetry();
+        let end_ms = scenario.labels.end_ms + 60_000;
+        let mut player = Player::new(&scenario).unwrap();
+        for moment in &scenario.moments {
+            player.wait_until(moment.at_ms).unwrap();
+            player.see(moment.at_ms, [&moment.fact]).unwrap();
+        }
+        player.wait_until(end_ms).unwrap();
+        let mut sessions = player.core.status(scenario.instant(end_ms)).sessions;
+        assert_eq!(sessions.len(), 1, "{name}");
+        let card = sessions.remove(0);
+        let mut tokens = card.tokens.unwrap();
+        // In the JSON capture the name of one count is masked, so that all that was written counts as short-lived there.
+        tokens.cache_write_5m += std::mem::take(&mut tokens.cache_write_1h);
+        format!(
+            "{:?} {tokens:?} {:?} {:?} {:?} {:?} {}",
+            card.turn_state, card.cost_usd, card.cost_source, card.model, card.excerpt, card.tool_calls
+        )
+    });
+    assert_eq!(said[0], said[1]);
+    assert_eq!(said[0], said[2]);
+}
