@@ -166,6 +166,7 @@ class Telemetry(Window):
 
     def test_a_service_from_its_first_span_to_its_waterfall_and_set_up(self):
         desktop = self.desktop()
+        desktop.claude.mkdir(exist_ok=True)
         app = App(desktop, BINARY)
         wait_for("the empty state", lambda: "No session is open right now" in app.text("body"))
         address = wait_for("the address", lambda: json.loads((desktop.data / "endpoint.json").read_text())["http"])

@@ -7,7 +7,6 @@
 mod card;
 mod detail;
 mod doctor;
-mod notice;
 mod run;
 mod service;
 mod setup;
@@ -16,7 +15,6 @@ mod status;
 pub use card::*;
 pub use detail::*;
 pub use doctor::*;
-pub use notice::*;
 pub use run::*;
 pub use service::*;
 pub use setup::*;

@@ -100,8 +100,6 @@ enabled = false
 previews = false
 quiet = { from = "22:30", to = 07:00:00 }
 muted = ["reply", "uncommitted"]
-muted_projects = ["scratch"]
-command = ["blink", "--amber"]
 [git]
 status = false
 [store]
@@ -126,9 +124,7 @@ durable = true
             enabled: false,
             previews: false,
             quiet: Some((22 * 60 + 30, 7 * 60)),
-            muted: vec![CauseKind::Reply, CauseKind::Uncommitted],
-            muted_projects: vec!["scratch".to_owned()],
-            command: vec!["blink".to_owned(), "--amber".to_owned()],
+            muted: vec![CauseKind::Reply, CauseKind::Uncommitted]
         }
     );
     assert_eq!(
