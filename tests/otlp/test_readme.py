@@ -7,19 +7,28 @@ import unittest
 
 from lamp import REPOSITORY, Lamp
 
+SNIPPET = re.compile(r"return `# pip install [^\n]*\n(.*?)`;", re.DOTALL)
 EXAMPLE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+def examples():
+    return EXAMPLE.findall((REPOSITORY / "README.md").read_text(encoding="utf-8"))
+
+
 class Readme(unittest.TestCase):
+    def test_the_screen_shows_the_same_lines(self):
+        source = (REPOSITORY / "frontend" / "src" / "lib" / "snippets.ts").read_text(encoding="utf-8")
+        shown = [snippet.replace("${exporter}", "OTLPSpanExporter()") + "\n" for snippet in SNIPPET.findall(source)]
+        self.assertEqual(shown, examples())
+
     def test_the_service_of_the_example_shows_up_with_its_sparkline(self):
-        examples = EXAMPLE.findall((REPOSITORY / "README.md").read_text(encoding="utf-8"))
-        self.assertEqual(len(examples), 1)
-        statements = [line for line in examples[0].splitlines() if line.strip()]
+        (example,) = examples()
+        statements = [line for line in example.splitlines() if line.strip()]
         self.assertLessEqual(len(statements), 10, "ten lines are what is promised")
         with Lamp() as lamp:
             # The one difference: the receiver of this test is not at the usual port.
             environment = {"PATH": "/usr/bin:/bin", "HOME": str(lamp.home), "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{lamp.http}"}
-            done = subprocess.run([sys.executable, "-c", examples[0]], env=environment, capture_output=True, text=True, timeout=60)
+            done = subprocess.run([sys.executable, "-c", example], env=environment, capture_output=True, text=True, timeout=60)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             service = lamp.service("shop-assistant")
         self.assertEqual((service["state"], service["measures"], service["errors"]), ("live", "model_calls", 0))
