@@ -5,8 +5,9 @@ use std::sync::Arc;
 use lamplight_engine::setup::{self, Wish};
 use lamplight_engine::{CauseAction, Engine, TraceFilter};
 use lamplight_model::view::{
-    Doctor, ImportTotals, Resume, RunDetail, RunPage, Service, ServiceDetail, SessionCard, SessionDetail,
-    SessionPage, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, Trace, TracePage,
+    Doctor, ImportTotals, NoticePage, Resume, RunDetail, RunPage, Service, ServiceDetail, SessionCard,
+    SessionDetail, SessionPage, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, Trace,
+    TracePage,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -90,6 +91,7 @@ commands! {
     close(CloseParams) -> Closed: Post "/api/v1/sessions/close";
     runs(RunsParams) -> RunPage: Get "/api/v1/runs";
     run(RunParams) -> RunDetail: Get "/api/v1/runs/{id}";
+    notices(NoticesParams) -> NoticePage: Get "/api/v1/notices";
     set_cause(CauseParams) -> Done: Post "/api/v1/causes/{causeId}" body is "action";
     doctor(NoParams) -> Doctor: Get "/api/v1/doctor";
     totals(NoParams) -> ImportTotals: Get "/api/v1/totals";
@@ -152,6 +154,17 @@ pub struct RunsParams {
     #[serde(default)]
     pub before: Option<String>,
     /// Runs wanted, 1 to 100; 25 when absent.
+    #[serde(default, deserialize_with = "number_or_digits")]
+    pub limit: Option<u32>,
+}
+
+/// A page of the log of notifications.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct NoticesParams {
+    /// Cursor of an earlier page; `null` for the first.
+    #[serde(default)]
+    pub before: Option<String>,
+    /// Entries wanted, 1 to 500; 50 when absent.
     #[serde(default, deserialize_with = "number_or_digits")]
     pub limit: Option<u32>,
 }
@@ -375,6 +388,15 @@ pub fn close(engine: &Engine, params: CloseParams) -> Result<Closed, ApiError> {
 pub fn runs(engine: &Engine, params: RunsParams) -> Result<RunPage, ApiError> {
     let limit = params.limit.unwrap_or(DEFAULT_RUNS).clamp(1, MAX_RUNS);
     Ok(engine.runs(params.before.as_deref().filter(|b| !b.is_empty()), limit)?)
+}
+
+/// Returns a page of what became of telling about each cause: told, held back and why, taken back.
+///
+/// # Errors
+/// What the engine says, for example about a cursor that is none.
+pub fn notices(engine: &Engine, params: NoticesParams) -> Result<NoticePage, ApiError> {
+    let limit = params.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    Ok(engine.notice_log(params.before.as_deref().filter(|b| !b.is_empty()), limit)?)
 }
 
 /// Returns a run: its sums, and its members as a tree.

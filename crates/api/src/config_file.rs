@@ -159,6 +159,8 @@ fn notify(raw: RawNotify) -> Notify {
         previews: raw.previews.unwrap_or(unset.previews),
         quiet: raw.quiet.or(unset.quiet),
         muted: raw.muted,
+        muted_projects: raw.muted_projects,
+        command: raw.command,
     }
 }
 

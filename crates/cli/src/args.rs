@@ -34,6 +34,8 @@ pub(crate) enum Task {
     Close(CloseArgs),
     /// Show runs: sessions that one harness started
     Runs(RunsArgs),
+    /// What you were told, what not, and why
+    Notices(NoticesArgs),
     /// Show programs that send telemetry, and how they fare
     Services(ServicesArgs),
     /// Look at everything Lamplight depends on: what is wrong, and what to do
@@ -113,6 +115,17 @@ pub(crate) struct CloseArgs {
     /// Every open session that declared exactly this service.instance.id; with an id, both must fit
     #[arg(long, value_name = "ID")]
     pub(crate) instance_id: Option<String>,
+}
+
+/// Arguments of `lamp notices`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct NoticesArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Entries to show, the newest first
+    #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(crate) limit: u32,
 }
 
 /// Arguments of `lamp runs`.

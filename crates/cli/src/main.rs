@@ -10,6 +10,7 @@ mod close;
 mod doctor;
 mod hook;
 mod import;
+mod notices;
 mod output;
 mod page;
 mod plain;
@@ -99,6 +100,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Rename(args) => rename::run(&load_config(None)?, &args),
         Task::Resume(args) => resume::run(&load_config(None)?, &args.id),
         Task::Close(args) => close::run(&load_config(None)?, &args),
+        Task::Notices(args) => notices::run(&load_config(None)?, &args),
         Task::Runs(args) => runs::run(&load_config(None)?, &args),
         Task::Services(args) => services::run(&load_config(None)?, &args),
         Task::Doctor(args) => doctor::run(&load_config(None)?, &args),

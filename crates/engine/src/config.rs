@@ -67,11 +67,23 @@ pub struct Notify {
     pub quiet: Option<(u32, u32)>,
     /// Causes nothing is sent for.
     pub muted: Vec<lamplight_model::attention::CauseKind>,
+    /// Projects nothing is sent for.
+    pub muted_projects: Vec<String>,
+    /// A program and its arguments, run for each cause that is told, with the cause as JSON on its standard input; run
+    /// as it stands, by no shell. Empty for none.
+    pub command: Vec<String>,
 }
 
 impl Default for Notify {
     fn default() -> Self {
-        Self { enabled: true, previews: true, quiet: None, muted: Vec::new() }
+        Self {
+            enabled: true,
+            previews: true,
+            quiet: None,
+            muted: Vec::new(),
+            muted_projects: Vec::new(),
+            command: Vec::new(),
+        }
     }
 }
 

@@ -36,6 +36,7 @@ use crate::store::{Store, StoreError, causes, files, rows, worktrees as stored_w
 
 use worktrees::{Presence, Worktrees};
 
+pub(crate) use notify::Call;
 pub use notify::Notice;
 
 /// How often the chat of a session is looked for while it is not found, in milliseconds.

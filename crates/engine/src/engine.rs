@@ -2,6 +2,7 @@
 
 mod command;
 mod errors;
+mod hook_command;
 mod once;
 mod running;
 mod settings;
@@ -16,12 +17,13 @@ use std::time::{Duration, Instant};
 use lamplight_model::ids::{FactId, SessionKey, Timestamp, TraceId};
 use lamplight_model::instance::is_placeholder;
 use lamplight_model::view::{
-    ChangeSet, Doctor, ImportTotals, RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail,
-    SessionPage, Status, Trace, TracePage,
+    ChangeSet, Doctor, ImportTotals, NoticePage, RunDetail, RunPage, ServiceDetail, SessionCard,
+    SessionDetail, SessionPage, Status, Trace, TracePage,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
+use crate::archive::Cards;
 use crate::board::Subscription;
 use crate::clock;
 use crate::config::Config;
@@ -34,7 +36,7 @@ use crate::otlp::{self, Waiting};
 use crate::sources::otlp::{Batch, PartialSuccess, clean_name};
 use crate::sources::scout::Order;
 use crate::sources::watch::WatchError;
-use crate::{archive, detail, runs};
+use crate::{archive, detail, notices, runs};
 
 use command::Command;
 pub use errors::{EngineError, FindError, IngestError, StartError};
@@ -112,6 +114,18 @@ impl Engine {
     ) -> Result<SessionPage, EngineError> {
         self.inner.read(|db| {
             archive::page(db, &self.inner.config(), &self.inner.board, query, before, limit, clock::now())
+        })
+    }
+
+    /// A page of what became of telling about each cause, the newest first.
+    ///
+    /// # Errors
+    /// For a cursor that is none, or when the store fails.
+    pub fn notice_log(&self, before: Option<&str>, limit: u32) -> Result<NoticePage, EngineError> {
+        self.inner.read(|db| {
+            let config = self.inner.config();
+            let mut cards = Cards::new(db, &config, &self.inner.board, clock::now());
+            notices::page(db, &mut cards, before, limit)
         })
     }
 

@@ -16,6 +16,7 @@ pub mod facts;
 pub mod forward;
 mod import;
 mod lock;
+mod notices;
 mod otlp;
 mod places;
 mod reports;

@@ -3,6 +3,7 @@
 //! Start from [`scout`], the thread that drives everything here, and [`import`], which reads whole stores at first. What
 //! a line means is [`decode`]'s; nothing here interprets a state. Agent files are opened read-only and never locked.
 
+pub(crate) mod children;
 pub mod decode;
 pub mod discover;
 pub mod exits;

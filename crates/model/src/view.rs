@@ -7,6 +7,7 @@
 mod card;
 mod detail;
 mod doctor;
+mod notice;
 mod run;
 mod service;
 mod setup;
@@ -15,6 +16,7 @@ mod status;
 pub use card::*;
 pub use detail::*;
 pub use doctor::*;
+pub use notice::*;
 pub use run::*;
 pub use service::*;
 pub use setup::*;

@@ -63,6 +63,10 @@ pub struct RawNotify {
     pub quiet: Option<(u32, u32)>,
     /// `muted`.
     pub muted: Vec<CauseKind>,
+    /// `muted_projects`.
+    pub muted_projects: Vec<String>,
+    /// `command`.
+    pub command: Vec<String>,
 }
 
 /// A settings file that was understood, and what in it was not.
@@ -82,7 +86,7 @@ pub(super) struct SyntaxError {
 
 const SECTIONS: &[&str] =
     &["sessions", "session_labels", "agents", "roots", "prices", "notify", "git", "otlp", "forward", "store"];
-const NOTIFY_KEYS: &[&str] = &["enabled", "previews", "quiet", "muted"];
+const NOTIFY_KEYS: &[&str] = &["enabled", "previews", "quiet", "muted", "muted_projects", "command"];
 
 impl RawConfig {
     /// Reads TOML; everything that is not understood becomes a warning with its line.
@@ -250,6 +254,10 @@ impl Reader<'_> {
             "previews" => reader.parsed.config.notify.previews = reader.bool_value(notify, key, item),
             "quiet" => reader.quiet(notify, item),
             "muted" => reader.muted(notify, item),
+            "muted_projects" => {
+                reader.parsed.config.notify.muted_projects = reader.texts(notify, key, item);
+            }
+            "command" => reader.parsed.config.notify.command = reader.texts(notify, key, item),
             _ => reader.unknown(notify, key, NOTIFY_KEYS),
         });
     }
@@ -265,6 +273,16 @@ impl Reader<'_> {
             (Some(from), Some(to)) if from != to => self.parsed.config.notify.quiet = Some((from, to)),
             _ => self.warn(notify, "quiet", "needs two different times, from and to; it is ignored"),
         }
+    }
+
+    /// A list of texts; one that holds anything else is ignored as a whole.
+    fn texts(&mut self, table: &dyn TableLike, key: &str, item: &Item) -> Vec<String> {
+        let texts: Option<Vec<String>> =
+            item.as_array().and_then(|list| list.iter().map(|v| v.as_str().map(str::to_owned)).collect());
+        if texts.is_none() {
+            self.warn(table, key, "must be a list of texts in quotes; it is ignored");
+        }
+        texts.unwrap_or_default()
     }
 
     fn muted(&mut self, notify: &dyn TableLike, item: &Item) {

@@ -100,6 +100,8 @@ enabled = false
 previews = false
 quiet = { from = "22:30", to = 07:00:00 }
 muted = ["reply", "uncommitted"]
+muted_projects = ["scratch"]
+command = ["blink", "--amber"]
 [git]
 status = false
 [store]
@@ -124,7 +126,9 @@ durable = true
             enabled: false,
             previews: false,
             quiet: Some((22 * 60 + 30, 7 * 60)),
-            muted: vec![CauseKind::Reply, CauseKind::Uncommitted]
+            muted: vec![CauseKind::Reply, CauseKind::Uncommitted],
+            muted_projects: vec!["scratch".to_owned()],
+            command: vec!["blink".to_owned(), "--amber".to_owned()],
         }
     );
     assert_eq!(

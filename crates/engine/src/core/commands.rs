@@ -2,6 +2,7 @@
 
 use lamplight_model::assess::{Circumstances, assess, heard_last, is_close_pending};
 use lamplight_model::ids::{FactId, SessionKey, Timestamp};
+use lamplight_model::notice::NoticeOutcome;
 use lamplight_model::pricing::PriceTable;
 use lamplight_model::session::{Lifecycle, LivenessState, SessionState};
 use lamplight_model::view::SessionCard;
@@ -12,7 +13,7 @@ use crate::engine::{CauseAction, EngineError, snooze_until};
 use crate::facts::Issue;
 use crate::places::Place;
 use crate::store::rows::Class;
-use crate::store::{StoreError, causes, rows, runs};
+use crate::store::{StoreError, causes, notices, rows, runs};
 
 impl Core {
     pub(crate) fn set_label(
@@ -68,7 +69,7 @@ impl Core {
             } else if instance.is_none() {
                 for stored in loaded.causes.iter_mut().filter(|s| s.cause.is_open()) {
                     stored.cause.dismissed_at = Some(now);
-                    self.notifier.withdraw(stored.cause.id);
+                    self.notifier.withdraw(stored.cause.id, now);
                     causes::put(&self.store.db, id, stored)?;
                 }
             }
@@ -118,7 +119,7 @@ impl Core {
         match action {
             CauseAction::Dismiss => {
                 stored.cause.dismissed_at = Some(now);
-                self.notifier.withdraw(id);
+                self.notifier.withdraw(id, now);
             }
             CauseAction::Restore => {
                 stored.cause.dismissed_at = None;
@@ -137,17 +138,24 @@ impl Core {
         Ok(())
     }
 
-    /// Tells what is due, and marks it as told. Part of every transaction, after everything was judged.
+    /// Tells what is due, and writes down what became of each cause. Part of every transaction, after everything was
+    /// judged.
     pub(super) fn tell(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        for (id, at) in self.notifier.tell(now) {
-            let Some(session) = causes::session_of(&self.store.db, id)? else { continue };
+        self.notifier.tell(now);
+        for entry in self.notifier.take_log() {
+            let Some(session) = causes::session_of(&self.store.db, entry.cause)? else { continue };
+            notices::put(&self.store.db, session, &entry)?;
             self.load(session)?;
             let Some(loaded) = self.sessions.get_mut(&session) else { continue };
-            if let Some(stored) = loaded.causes.iter_mut().find(|s| s.cause.id == id) {
-                stored.cause.notified_at = Some(at);
-                causes::put(&self.store.db, session, stored)?;
-                self.touched.insert(session);
+            let Some(stored) = loaded.causes.iter_mut().find(|s| s.cause.id == entry.cause) else { continue };
+            match entry.outcome {
+                NoticeOutcome::Told | NoticeOutcome::Grouped => stored.cause.notified_at = Some(entry.at),
+                // Shown on the screen, and not told later either.
+                NoticeOutcome::HeldBack => stored.baseline = true,
+                NoticeOutcome::Resolved | NoticeOutcome::Withdrawn => continue,
             }
+            causes::put(&self.store.db, session, stored)?;
+            self.touched.insert(session);
         }
         Ok(())
     }

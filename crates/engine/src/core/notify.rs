@@ -1,20 +1,22 @@
-//! Causes are born, kept and cleared here; and the person is told of each once.
+//! The person is told of each cause once: when, or why not. `weigh` says what the causes are, `words` what is said.
+
+mod weigh;
+mod words;
 
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{Local, TimeZone, Timelike};
-use lamplight_model::assess::{Anchor, Assessment, NEWS_MS};
-use lamplight_model::attention::{Cause, CauseKind, ClearedBy, Tier};
+use lamplight_model::assess::NEWS_MS;
+use lamplight_model::attention::{Cause, CauseKind, Tier};
 use lamplight_model::ids::{FactId, SessionKey, Timestamp};
-use lamplight_model::session::{LivenessState, TurnState};
-use lamplight_model::view::SessionCard;
+use lamplight_model::notice::{HeldBack, NoticeOutcome};
+use lamplight_model::view::{Attention, SessionCard};
 use serde::Serialize;
 
-use super::cause_id;
-use super::worktrees::Risk;
 use crate::board::Pending;
 use crate::config::Notify;
-use crate::store::causes::StoredCause;
+use crate::store::notices::Logged;
+use words::{preview, reason};
 
 /// Time in which a blocked session may be answered before the person is told.
 const GRACE_BLOCKED_MS: i64 = 2_000;
@@ -24,10 +26,6 @@ const GRACE_TURN_MS: i64 = 10_000;
 const GRACE_RISK_MS: i64 = 120_000;
 /// Notices due within this of each other are told together.
 const GROUP_MS: i64 = 500;
-/// Two sources that date one prompt differ by less than this.
-const SAME_PROMPT_MS: i64 = 2_000;
-/// Causes of a session kept in memory; older ones that are over stand in the store.
-const MOST_CAUSES: usize = 64;
 /// So many at once become one.
 const GROUP_FROM: usize = 3;
 
@@ -57,6 +55,15 @@ pub enum Notice {
     },
 }
 
+/// A run of the user's own command for one cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// What it reads on its standard input.
+    pub json: String,
+}
+
 /// Decides who is told what, when.
 #[derive(Debug)]
 pub(crate) struct Notifier {
@@ -65,17 +72,27 @@ pub(crate) struct Notifier {
     /// `agent:session_id` of the session whose page is on screen and focused.
     attended: Option<String>,
     /// Causes that wait for their grace to pass.
-    due: BTreeMap<(Timestamp, FactId), String>,
+    due: BTreeMap<(Timestamp, FactId), Due>,
     /// Causes that were told, by id, so that they can be taken back.
-    told: HashMap<FactId, ()>,
+    told: HashMap<FactId, CauseKind>,
     /// What happened before this was before the person looked.
     news_from: Timestamp,
     /// After sleep nothing is told until the registries were looked at again.
     held_until: Timestamp,
     out: Vec<Notice>,
-    told_now: Vec<(FactId, Timestamp)>,
+    /// What became of causes since the last look, for the log.
+    log: Vec<Logged>,
+    calls: Vec<Call>,
     cards: HashMap<String, SessionCard>,
     pub(crate) pending: Pending,
+}
+
+/// A cause whose time of grace runs.
+#[derive(Debug, Clone)]
+struct Due {
+    /// `agent:session_id`.
+    session: String,
+    kind: CauseKind,
 }
 
 impl Notifier {
@@ -89,177 +106,19 @@ impl Notifier {
             news_from,
             held_until: Timestamp::default(),
             out: Vec::new(),
-            told_now: Vec::new(),
+            log: Vec::new(),
+            calls: Vec::new(),
             cards: HashMap::new(),
             pending: Pending::default(),
         }
     }
 
-    /// Compares what a session needs now with the causes that stand; returns the causes that changed.
-    pub(crate) fn weigh_causes(
-        &mut self,
-        key: &SessionKey,
-        verdict: &Assessment,
-        causes: &mut Vec<StoredCause>,
-        first_look: bool,
-        listed: bool,
-        now: Timestamp,
-    ) -> Vec<StoredCause> {
-        // Before the listing is complete nobody can say that a session has no process.
-        if !listed && verdict.liveness.state != LivenessState::Alive {
-            return Vec::new();
-        }
-        let mut changed = Vec::new();
-        let wanted = verdict.need.as_ref().map(|need| {
-            let anchor = match need.anchor {
-                Anchor::Blocked(at) => format!("blocked:{}", at.0),
-                Anchor::Turn(number) => format!("turn:{number}"),
-            };
-            let id = cause_id(key, &anchor);
-            // A hook and the registry date one prompt some milliseconds apart; the status leaves "waiting" between two.
-            let same = causes.iter().find(|s| {
-                matches!(need.anchor, Anchor::Blocked(_))
-                    && s.cause.cleared_at.is_none()
-                    && s.cause.kind.tier() == Tier::Blocked
-                    && s.cause.kind != CauseKind::SignIn
-                    && (s.cause.since.0 - need.since.0).abs() <= SAME_PROMPT_MS
-            });
-            (same.map_or(id, |s| s.cause.id), need)
-        });
-        for stored in causes
-            .iter_mut()
-            .filter(|s| s.cause.cleared_at.is_none() && s.cause.kind != CauseKind::Uncommitted)
-        {
-            if wanted.as_ref().is_some_and(|(id, _)| *id == stored.cause.id) {
-                continue;
-            }
-            // A dead process is evidence: a crash stays until its person has seen to it.
-            let still_crashed = stored.cause.kind == CauseKind::Crashed
-                && verdict.turn_state == TurnState::Crashed
-                && verdict.clears == ClearedBy::Expired;
-            if still_crashed {
-                continue;
-            }
-            stored.cause.cleared_at = Some(now);
-            stored.cause.cleared_by = Some(clears(stored.cause.kind, verdict));
-            self.withdraw(stored.cause.id);
-            changed.push(stored.clone());
-        }
-        if let Some((id, need)) = wanted {
-            match causes.iter_mut().find(|s| s.cause.id == id) {
-                Some(stored) => {
-                    let reopened = stored.cause.cleared_at.is_some();
-                    if reopened || stored.cause.kind != need.kind {
-                        stored.cause.kind = need.kind;
-                        stored.cause.cleared_at = None;
-                        stored.cause.cleared_by = None;
-                        changed.push(stored.clone());
-                    }
-                    if stored.cause.notified_at.is_none() && !stored.baseline && stored.cause.is_open() {
-                        self.schedule(&stored.cause, key, now);
-                    }
-                }
-                None => {
-                    // An end found at the first look is dated by the look itself.
-                    let found = first_look && need.kind == CauseKind::Crashed;
-                    let baseline = found || need.since < self.news_from;
-                    let stored = StoredCause {
-                        cause: Cause {
-                            id,
-                            kind: need.kind,
-                            since: Timestamp(need.since.0.min(now.0)),
-                            source: need.source.to_owned(),
-                            cleared_at: None,
-                            cleared_by: None,
-                            dismissed_at: None,
-                            snoozed_until: None,
-                            notified_at: None,
-                        },
-                        baseline,
-                    };
-                    if !baseline {
-                        self.schedule(&stored.cause, key, now);
-                    }
-                    causes.push(stored.clone());
-                    changed.push(stored);
-                    if causes.len() > MOST_CAUSES
-                        && let Some(oldest) = causes.iter().position(|s| s.cause.cleared_at.is_some())
-                    {
-                        causes.remove(oldest);
-                    }
-                }
-            }
-        }
-        changed
-    }
-
-    /// Compares what is at risk in the worktree of a session with the cause that stands; returns the causes that changed.
-    pub(super) fn weigh_worktree(
-        &mut self,
-        key: &SessionKey,
-        risk: Risk,
-        causes: &mut Vec<StoredCause>,
-        first_look: bool,
-        now: Timestamp,
-    ) -> Vec<StoredCause> {
-        let standing = causes
-            .iter_mut()
-            .find(|s| s.cause.kind == CauseKind::Uncommitted && s.cause.cleared_at.is_none());
-        match (risk, standing) {
-            // What nobody could see now is as it was.
-            (Risk::NotKnown, _) | (Risk::None, None) => Vec::new(),
-            (Risk::None, Some(stored)) => {
-                stored.cause.cleared_at = Some(now);
-                stored.cause.cleared_by = Some(ClearedBy::Resolution);
-                let stored = stored.clone();
-                self.withdraw(stored.cause.id);
-                vec![stored]
-            }
-            (Risk::Since(_), Some(stored)) => {
-                if stored.cause.notified_at.is_none() && !stored.baseline && stored.cause.is_open() {
-                    self.schedule(&stored.cause, key, now);
-                }
-                Vec::new()
-            }
-            (Risk::Since(since), None) => {
-                let id = cause_id(key, &format!("worktree:{}", since.0));
-                // The same work of the same session, which was seen to: a look that failed in between raises nothing.
-                if let Some(stored) = causes.iter_mut().find(|s| s.cause.id == id) {
-                    stored.cause.cleared_at = None;
-                    stored.cause.cleared_by = None;
-                    return vec![stored.clone()];
-                }
-                // What was left longer ago is history, unless somebody looks for the first time after it.
-                if now.since(since) > NEWS_MS {
-                    return Vec::new();
-                }
-                let stored = StoredCause {
-                    cause: Cause {
-                        id,
-                        kind: CauseKind::Uncommitted,
-                        since,
-                        source: "git".to_owned(),
-                        cleared_at: None,
-                        cleared_by: None,
-                        dismissed_at: None,
-                        snoozed_until: None,
-                        notified_at: None,
-                    },
-                    baseline: first_look || since < self.news_from,
-                };
-                if !stored.baseline {
-                    self.schedule(&stored.cause, key, now);
-                }
-                causes.push(stored.clone());
-                vec![stored]
-            }
-        }
-    }
-
     fn schedule(&mut self, cause: &Cause, key: &SessionKey, now: Timestamp) {
         // The person did this themselves, a moment ago, at that very terminal.
-        let own_doing = cause.kind == CauseKind::Interrupted;
-        if (own_doing && cause.snoozed_until.is_none()) || self.due.keys().any(|(_, id)| *id == cause.id) {
+        if cause.kind == CauseKind::Interrupted && cause.snoozed_until.is_none() {
+            return;
+        }
+        if self.due.keys().any(|(_, id)| *id == cause.id) {
             return;
         }
         let grace = match cause.kind.tier() {
@@ -268,20 +127,45 @@ impl Notifier {
             Tier::AtRisk => GRACE_RISK_MS,
         };
         let at = cause.snoozed_until.unwrap_or(now).max(now).plus_ms(grace);
-        self.due.insert((at, cause.id), key.to_string());
+        self.due.insert((at, cause.id), Due { session: key.to_string(), kind: cause.kind });
     }
 
     /// A cause is gone, waved away or put off.
-    pub(crate) fn withdraw(&mut self, id: FactId) {
-        self.due.retain(|(_, due), _| *due != id);
-        if self.told.remove(&id).is_some() {
+    pub(crate) fn withdraw(&mut self, id: FactId, now: Timestamp) {
+        let waiting: Vec<CauseKind> =
+            self.due.extract_if(.., |(_, due), _| *due == id).map(|(_, due)| due.kind).collect();
+        if let Some(kind) = self.told.remove(&id) {
             self.out.push(Notice::Withdraw { cause_id: id.to_string() });
+            self.note(id, kind, NoticeOutcome::Withdrawn, None, now);
+        } else if let Some(kind) = waiting.first() {
+            self.note(id, *kind, NoticeOutcome::Resolved, None, now);
         }
+    }
+
+    fn note(
+        &mut self,
+        cause: FactId,
+        kind: CauseKind,
+        outcome: NoticeOutcome,
+        why: Option<HeldBack>,
+        at: Timestamp,
+    ) {
+        self.log.push(Logged { at, cause, kind, outcome, why });
+    }
+
+    /// Runs of the user's command since the last look.
+    pub(crate) fn take_calls(&mut self) -> Vec<Call> {
+        std::mem::take(&mut self.calls)
+    }
+
+    /// What became of causes since the last look.
+    pub(crate) fn take_log(&mut self) -> Vec<Logged> {
+        std::mem::take(&mut self.log)
     }
 
     /// A cause was put off: it is told again when the time has come.
     pub(crate) fn snoozed(&mut self, cause: &Cause, key: &SessionKey, now: Timestamp) {
-        self.withdraw(cause.id);
+        self.withdraw(cause.id, now);
         self.schedule(cause, key, now);
     }
 
@@ -307,72 +191,99 @@ impl Notifier {
         self.attended = session;
     }
 
-    /// Tells what is due. Returns the causes that were told or passed over, to be marked in the store.
-    pub(crate) fn tell(&mut self, now: Timestamp) -> Vec<(FactId, Timestamp)> {
+    /// Tells what is due, or says in the log why not.
+    pub(crate) fn tell(&mut self, now: Timestamp) {
+        if now < self.held_until || self.due.keys().next().is_none_or(|(at, _)| *at > now) {
+            return;
+        }
         let until = now.plus_ms(GROUP_MS);
-        if now < self.held_until {
-            return Vec::new();
-        }
-        if self.due.keys().next().is_none_or(|(at, _)| *at > now) {
-            return Vec::new();
-        }
-        let due: Vec<((Timestamp, FactId), String)> =
-            self.due.iter().take_while(|((at, _), _)| *at <= until).map(|(k, v)| (*k, v.clone())).collect();
+        let due: Vec<(FactId, Due)> =
+            self.due.extract_if(.., |(at, _), _| *at <= until).map(|((_, id), due)| (id, due)).collect();
         let mut shown = Vec::new();
-        for ((at, id), session) in due {
-            self.due.remove(&(at, id));
-            self.told_now.push((id, now));
-            let Some(card) = self.cards.get(&session) else { continue };
-            let Some(cause) = card.causes.iter().find(|c| c.cause_id == id.to_string()) else { continue };
-            let from = cause.since_ms.max(cause.snoozed_until_ms.unwrap_or(i64::MIN));
-            let old = now.since(Timestamp(from)) > NEWS_MS;
-            let attended = self.attended.as_deref() == Some(session.as_str());
-            if self.is_silent(now) || old || attended || self.settings.muted.contains(&cause.cause) {
+        for (id, Due { session, kind }) in due {
+            let card = self.cards.get(&session);
+            let cause = card.and_then(|c| c.causes.iter().find(|c| c.cause_id == id.to_string()));
+            let (Some(card), Some(cause)) = (card, cause) else {
+                self.note(id, kind, NoticeOutcome::Resolved, None, now);
+                continue;
+            };
+            if let Some(why) = self.held_back(&session, card, cause, now) {
+                self.note(id, cause.cause, NoticeOutcome::HeldBack, Some(why), now);
                 continue;
             }
-            self.told.insert(id, ());
-            shown.push((id, session, reason(card, cause.cause), u8::from(cause.tier)));
+            let why = reason(card, cause.cause);
+            if !self.settings.command.is_empty() {
+                let json = words::for_command(card, cause, &why, self.settings.previews);
+                self.calls.push(Call { command: self.settings.command.clone(), json });
+            }
+            shown.push((id, session, cause.cause, why, u8::from(cause.tier)));
         }
-        if shown.len() >= GROUP_FROM {
-            let body = shown
+        let grouped = shown.len() >= GROUP_FROM;
+        for (id, _, kind, ..) in &shown {
+            self.told.insert(*id, *kind);
+            let outcome = if grouped { NoticeOutcome::Grouped } else { NoticeOutcome::Told };
+            self.note(*id, *kind, outcome, None, now);
+        }
+        if grouped {
+            let lines: Vec<String> = shown
                 .iter()
-                .filter_map(|(_, session, reason, _)| {
+                .filter_map(|(_, session, _, reason, _)| {
                     Some(format!("{}: {reason}", self.cards.get(session)?.label))
                 })
-                .collect::<Vec<_>>();
+                .collect();
             self.out.push(Notice::Show {
                 cause_ids: shown.iter().map(|(id, ..)| id.to_string()).collect(),
                 session: None,
                 title: format!("{} sessions need you", shown.len()),
-                body: body.join("\n"),
+                body: lines.join("\n"),
                 tier: shown.iter().map(|(.., tier)| *tier).min().unwrap_or(2),
                 resume: None,
             });
-        } else {
-            for (id, session, reason, tier) in shown {
-                let Some(card) = self.cards.get(&session) else { continue };
-                let preview = if self.settings.previews { preview(card) } else { None };
-                self.out.push(Notice::Show {
-                    cause_ids: vec![id.to_string()],
-                    title: card.label.clone(),
-                    body: preview.map_or(reason.clone(), |preview| format!("{reason}\n{preview}")),
-                    tier,
-                    resume: card.resume.command.clone(),
-                    session: Some(session),
-                });
-            }
+            return;
         }
-        std::mem::take(&mut self.told_now)
+        for (id, session, _, reason, tier) in shown {
+            let Some(card) = self.cards.get(&session) else { continue };
+            let preview = if self.settings.previews { preview(card) } else { None };
+            self.out.push(Notice::Show {
+                cause_ids: vec![id.to_string()],
+                title: card.label.clone(),
+                body: preview.map_or(reason.clone(), |preview| format!("{reason}\n{preview}")),
+                tier,
+                resume: card.resume.command.clone(),
+                session: Some(session),
+            });
+        }
+    }
+
+    /// Why a cause whose time has come is not told.
+    fn held_back(
+        &self,
+        session: &str,
+        card: &SessionCard,
+        cause: &Attention,
+        now: Timestamp,
+    ) -> Option<HeldBack> {
+        let settings = &self.settings;
+        let from = cause.since_ms.max(cause.snoozed_until_ms.unwrap_or(i64::MIN));
+        let project = card.project.as_ref().is_some_and(|project| settings.muted_projects.contains(project));
+        [
+            (!settings.enabled, HeldBack::Off),
+            (self.paused, HeldBack::Paused),
+            (settings.muted.contains(&cause.cause), HeldBack::Kind),
+            (project, HeldBack::Project),
+            (now.since(Timestamp(from)) > NEWS_MS, HeldBack::Old),
+            (self.attended.as_deref() == Some(session), HeldBack::Attended),
+            (self.is_quiet_hour(now), HeldBack::QuietHours),
+        ]
+        .into_iter()
+        .find_map(|(holds, why)| holds.then_some(why))
     }
 
     pub(crate) fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.out)
     }
 
-    fn is_silent(&self, now: Timestamp) -> bool {
-        if self.paused || !self.settings.enabled {
-            return true;
-        }
+    fn is_quiet_hour(&self, now: Timestamp) -> bool {
         let Some((from, to)) = self.settings.quiet else { return false };
         // Local wall-clock time: a change of daylight saving moves the quiet hours with the clock on the wall.
         let Some(local) = Local.timestamp_millis_opt(now.0).single() else { return false };
@@ -395,77 +306,6 @@ impl Notifier {
 
 fn is_quiet(minute: u32, from: u32, to: u32) -> bool {
     if from <= to { (from..to).contains(&minute) } else { minute >= from || minute < to }
-}
-
-/// What cleared a cause of this kind.
-fn clears(kind: CauseKind, verdict: &Assessment) -> ClearedBy {
-    match verdict.turn_state {
-        TurnState::Working | TurnState::Background | TurnState::Starting => {
-            if kind.tier() == Tier::Blocked {
-                ClearedBy::Resolution
-            } else {
-                ClearedBy::Reply
-            }
-        }
-        _ if verdict.need.is_some() && kind.tier() == Tier::Blocked => ClearedBy::Resolution,
-        _ if verdict.need.is_some() => ClearedBy::Reply,
-        _ => verdict.clears,
-    }
-}
-
-/// Why, in the words of the notification.
-fn reason(card: &SessionCard, kind: CauseKind) -> String {
-    let detail = card.waiting_for.as_ref().and_then(|w| w.detail.as_deref());
-    match kind {
-        CauseKind::Permission => match card.waiting_for.as_ref().and_then(|w| w.tool.as_deref()) {
-            Some("Bash" | "exec_command" | "shell") => "Needs permission to run a command".to_owned(),
-            Some("Edit" | "Write" | "MultiEdit" | "NotebookEdit" | "apply_patch") => {
-                "Needs permission to edit a file".to_owned()
-            }
-            Some("WebFetch") => "Needs permission to fetch a page".to_owned(),
-            Some(tool) => format!("Needs permission to use {tool}"),
-            None => "Needs your permission".to_owned(),
-        },
-        CauseKind::Question => "Asks you a question".to_owned(),
-        CauseKind::Plan => "Plan ready for approval".to_owned(),
-        CauseKind::Elicitation => "Asks for input".to_owned(),
-        CauseKind::SignIn => "Needs you to sign in".to_owned(),
-        CauseKind::Limit => "Stopped by a usage limit".to_owned(),
-        CauseKind::Error => match detail {
-            Some(text) => format!("Stopped: {}", lamplight_model::fold::cut(text, 80)),
-            None => "Stopped by an API error".to_owned(),
-        },
-        CauseKind::Reply => "Awaits your reply".to_owned(),
-        CauseKind::Interrupted => "You interrupted it".to_owned(),
-        CauseKind::Crashed => "Its process is gone".to_owned(),
-        CauseKind::Uncommitted => left_uncommitted(card),
-    }
-}
-
-/// "7 files uncommitted in refund-flow, no agent left".
-fn left_uncommitted(card: &SessionCard) -> String {
-    let git = card.git.as_ref();
-    let files = match git.and_then(|g| g.dirty_files) {
-        Some(1) => "1 file uncommitted".to_owned(),
-        Some(n) => format!("{n} files uncommitted"),
-        None => "Uncommitted work".to_owned(),
-    };
-    let name = git.and_then(|g| g.root.as_deref()).and_then(|root| root.rsplit('/').next());
-    let name: String =
-        name.unwrap_or_default().chars().filter(|c| !lamplight_model::label::is_unsafe(*c)).collect();
-    if name.is_empty() {
-        return format!("{files}, no agent left");
-    }
-    format!("{files} in {}, no agent left", lamplight_model::fold::cut(&name, 60))
-}
-
-/// The command or question, else what was said last; one line.
-fn preview(card: &SessionCard) -> Option<String> {
-    let detail = card.waiting_for.as_ref().and_then(|w| w.detail.as_deref());
-    let text = detail.or(card.excerpt.as_deref())?;
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let clean: String = line.chars().filter(|c| !lamplight_model::label::is_unsafe(*c)).collect();
-    (!clean.is_empty()).then(|| lamplight_model::fold::cut(&clean, 160))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use lamplight_model::ids::Timestamp;
 
 use super::EngineError;
 use super::command::Command;
+use super::hook_command::Caller;
 use crate::clock;
 use crate::core::{Core, Notice};
 use crate::detail;
@@ -49,6 +50,8 @@ pub(super) struct Writer {
     to_self: SyncSender<Command>,
     /// To the threads that look at worktrees; `None` where nobody looks.
     to_worktrees: Option<Sender<worktrees::Order>>,
+    /// Runs the user's own command; started when there is one.
+    caller: Option<Caller>,
     is_reading_story: bool,
 }
 
@@ -69,6 +72,7 @@ impl Writer {
             clocks: (clock::now(), Instant::now()),
             to_self,
             to_worktrees,
+            caller: None,
             is_reading_story: false,
         }
     }
@@ -260,6 +264,16 @@ impl Writer {
             if let Some(tender) = &self.to_worktrees {
                 // The tender ends before the writer.
                 let _ = tender.send(order);
+            }
+        }
+        for call in self.core.notifier.take_calls() {
+            if self.caller.is_none() {
+                self.caller = Caller::start()
+                    .inspect_err(|error| tracing::warn!(%error, "no thread for the command of [notify]"))
+                    .ok();
+            }
+            if let Some(caller) = &self.caller {
+                caller.call(call);
             }
         }
         for notice in self.core.notifier.take_notices() {

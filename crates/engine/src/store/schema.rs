@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("worktrees.sql"),
     include_str!("spans.sql"),
     include_str!("told_calls.sql"),
+    include_str!("notices.sql"),
 ];
 
 /// Brings a database to the newest schema and returns what had to be healed, in words.

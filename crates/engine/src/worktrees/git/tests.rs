@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use lamplight_model::worktree::{Branch, Counts};
 
 use super::*;
+use crate::sources::children::has_ended_by;
 
 /// A folder with a repository in `repo`, in which one file was committed.
 struct World {

@@ -1,0 +1,78 @@
+//! What a notification says.
+
+use lamplight_model::attention::CauseKind;
+use lamplight_model::view::{Attention, SessionCard};
+
+/// Why, in the words of the notification.
+pub(super) fn reason(card: &SessionCard, kind: CauseKind) -> String {
+    let detail = card.waiting_for.as_ref().and_then(|w| w.detail.as_deref());
+    match kind {
+        CauseKind::Permission => match card.waiting_for.as_ref().and_then(|w| w.tool.as_deref()) {
+            Some("Bash" | "exec_command" | "shell") => "Needs permission to run a command".to_owned(),
+            Some("Edit" | "Write" | "MultiEdit" | "NotebookEdit" | "apply_patch") => {
+                "Needs permission to edit a file".to_owned()
+            }
+            Some("WebFetch") => "Needs permission to fetch a page".to_owned(),
+            Some(tool) => format!("Needs permission to use {tool}"),
+            None => "Needs your permission".to_owned(),
+        },
+        CauseKind::Question => "Asks you a question".to_owned(),
+        CauseKind::Plan => "Plan ready for approval".to_owned(),
+        CauseKind::Elicitation => "Asks for input".to_owned(),
+        CauseKind::SignIn => "Needs you to sign in".to_owned(),
+        CauseKind::Limit => "Stopped by a usage limit".to_owned(),
+        CauseKind::Error => match detail {
+            Some(text) => format!("Stopped: {}", lamplight_model::fold::cut(text, 80)),
+            None => "Stopped by an API error".to_owned(),
+        },
+        CauseKind::Reply => "Awaits your reply".to_owned(),
+        CauseKind::Interrupted => "You interrupted it".to_owned(),
+        CauseKind::Crashed => "Its process is gone".to_owned(),
+        CauseKind::Uncommitted => left_uncommitted(card),
+    }
+}
+
+/// "7 files uncommitted in refund-flow, no agent left".
+fn left_uncommitted(card: &SessionCard) -> String {
+    let git = card.git.as_ref();
+    let files = match git.and_then(|g| g.dirty_files) {
+        Some(1) => "1 file uncommitted".to_owned(),
+        Some(n) => format!("{n} files uncommitted"),
+        None => "Uncommitted work".to_owned(),
+    };
+    let name = git.and_then(|g| g.root.as_deref()).and_then(|root| root.rsplit('/').next());
+    let name: String =
+        name.unwrap_or_default().chars().filter(|c| !lamplight_model::label::is_unsafe(*c)).collect();
+    if name.is_empty() {
+        return format!("{files}, no agent left");
+    }
+    format!("{files} in {}, no agent left", lamplight_model::fold::cut(&name, 60))
+}
+
+/// The command or question, else what was said last; one line.
+pub(super) fn preview(card: &SessionCard) -> Option<String> {
+    let detail = card.waiting_for.as_ref().and_then(|w| w.detail.as_deref());
+    let text = detail.or(card.excerpt.as_deref())?;
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let clean: String = line.chars().filter(|c| !lamplight_model::label::is_unsafe(*c)).collect();
+    (!clean.is_empty()).then(|| lamplight_model::fold::cut(&clean, 160))
+}
+
+/// What the user's own command is told of a cause.
+pub(super) fn for_command(card: &SessionCard, cause: &Attention, why: &str, previews: bool) -> String {
+    serde_json::json!({
+        "cause_id": cause.cause_id,
+        "cause": cause.cause,
+        "tier": cause.tier,
+        "since_ms": cause.since_ms,
+        "why": why,
+        "preview": previews.then(|| preview(card)).flatten(),
+        "agent": card.agent,
+        "session_id": card.session_id,
+        "label": card.label,
+        "project": card.project,
+        "cwd": card.cwd,
+        "resume": card.resume.command,
+    })
+    .to_string()
+}

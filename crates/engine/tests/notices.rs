@@ -1,0 +1,180 @@
+//! What became of telling about each cause: told once, held back with a reason, taken back; and the user's own command.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by failing"
+)]
+
+mod checklist_support;
+
+use std::fs;
+use std::process::Command;
+
+use checklist_support::agents::{Claude, Home, MINUTE, Process};
+use checklist_support::clocked::{Clocked, T0};
+use checklist_support::running::{Running, count, database};
+use lamplight_engine::config::Notify;
+use lamplight_engine::store::Store;
+use lamplight_engine::{Config, Engine, Notice};
+use lamplight_model::attention::CauseKind;
+use lamplight_model::notice::{HeldBack, NoticeOutcome};
+use lamplight_model::view::NoticeView;
+
+/// A live session that waits for a permission from now on.
+fn asks(home: &Home, running: &Running, session: &mut Claude) -> Process {
+    let process = Process::sleeping();
+    session.prompt(running.now(), "do it");
+    session.calls(running.now(), "Bash", serde_json::json!({"command": "make"}), 100);
+    session.registry(home, process.pid(), Some("waiting: permission prompt"), running.now());
+    process
+}
+
+fn log(engine: &Engine) -> Vec<NoticeView> {
+    engine.notice_log(None, 100).unwrap().notices
+}
+
+fn told(entry: &NoticeView) -> (CauseKind, NoticeOutcome, Option<HeldBack>) {
+    (entry.cause, entry.outcome, entry.why)
+}
+
+/// Waits until the log says what became of a session's cause.
+fn until_logged(running: &Running, session: &Claude, what: &str) -> NoticeView {
+    let found = |engine: &Engine| log(engine).into_iter().find(|entry| entry.session == session.name());
+    running.until(what, |_| found(&running.engine).is_some());
+    found(&running.engine).unwrap()
+}
+
+#[test]
+fn a_cause_is_told_once_and_taken_back_when_it_is_seen_to_x18() {
+    let home = Home::new();
+    let running = Running::start(&home);
+    let notices = running.engine.notices();
+    let mut session = home.claude(1, "shop");
+    let process = asks(&home, &running, &mut session);
+    let entry = until_logged(&running, &session, "the notice");
+    assert_eq!(told(&entry), (CauseKind::Permission, NoticeOutcome::Told, None));
+    let card = running.until_card(&session.name(), "the moment", |c| {
+        c.attention.as_ref().is_some_and(|a| a.notified_at_ms.is_some())
+    });
+    assert_eq!(entry.label, card.label);
+    session.registry(&home, process.pid(), Some("busy"), running.now());
+    running.until_card(&session.name(), "the answer", |c| c.attention.is_none());
+    running.settle();
+    let entries = log(&running.engine);
+    assert_eq!(
+        entries.iter().map(|e| e.outcome).collect::<Vec<_>>(),
+        [NoticeOutcome::Withdrawn, NoticeOutcome::Told],
+        "the newest first"
+    );
+    let page = running.engine.notice_log(None, 1).unwrap();
+    let rest = running.engine.notice_log(page.next.as_deref(), 1).unwrap();
+    assert_eq!((&page.notices[0], &rest.notices[0], rest.next), (&entries[0], &entries[1], None));
+    assert!(running.engine.notice_log(Some("nonsense"), 1).is_err());
+    running.stop();
+    let sent: Vec<Notice> = notices.iter().collect();
+    assert_eq!(sent.len(), 2, "{sent:?}");
+}
+
+#[test]
+fn what_is_seen_to_within_its_grace_is_never_sent() {
+    let home = Home::new();
+    let running = Running::start(&home);
+    let notices = running.engine.notices();
+    let mut session = home.claude(1, "shop");
+    let process = asks(&home, &running, &mut session);
+    running.until_card(&session.name(), "the prompt", |c| c.attention.is_some());
+    session.registry(&home, process.pid(), Some("busy"), running.now());
+    let entry = until_logged(&running, &session, "the end of it");
+    assert_eq!(told(&entry), (CauseKind::Permission, NoticeOutcome::Resolved, None));
+    running.stop();
+    assert_eq!(notices.iter().count(), 0);
+}
+
+#[test]
+fn what_is_held_back_says_why_and_is_not_told_later_x19() {
+    for (notify, why) in [
+        (Notify { muted: vec![CauseKind::Reply], ..Notify::default() }, "kind"),
+        (Notify { muted_projects: vec!["shop".to_owned()], ..Notify::default() }, "project"),
+        (Notify { enabled: false, ..Notify::default() }, "off"),
+        (Notify { quiet: Some((0, 24 * 60)), ..Notify::default() }, "quiet_hours"),
+    ] {
+        let home = Home::new();
+        let config = Config { notify, ..home.config() };
+        fs::create_dir_all(home.data_dir()).unwrap();
+        let open = || Store::open(&home.data_dir(), false).unwrap();
+        let mut clocked = Clocked::over(open(), config, T0);
+        let mut session = home.claude(1, "shop");
+        session.prompt(T0.plus_ms(1_000), "do it");
+        session.says(T0.plus_ms(2_000), "done", 100);
+        clocked.read(&session.key(), None, &session.path, T0.plus_ms(2_100));
+        let entries = || count(&home, "SELECT count(*) FROM notices");
+        assert_eq!(entries(), 0, "its grace runs");
+        clocked.pass(T0.plus_ms(13_000));
+        let text: String = database(&home)
+            .query_row("SELECT kind || ' ' || outcome || ' ' || why FROM notices", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(text, format!("reply held_back {why}"));
+        let attention = clocked.card(&session.key(), T0.plus_ms(13_000)).attention.unwrap();
+        assert_eq!(attention.notified_at_ms, None, "it was not told");
+        // Neither when the reason is gone, nor after a restart.
+        drop(clocked);
+        let mut clocked = Clocked::over(open(), home.config(), T0.plus_ms(14_000));
+        clocked.pass(T0.plus_ms(60_000));
+        assert_eq!(entries(), 1, "{why}");
+    }
+}
+
+#[test]
+fn what_its_person_looks_at_is_not_told() {
+    let home = Home::new();
+    let running = Running::start(&home);
+    let (mut seen, mut other) = (home.claude(1, "shop"), home.claude(2, "shop"));
+    running.engine.attend(Some(seen.name()));
+    let _seen = asks(&home, &running, &mut seen);
+    running.until_card(&seen.name(), "the first", |c| c.attention.is_some());
+    let _other = asks(&home, &running, &mut other);
+    assert_eq!(until_logged(&running, &other, "the other").outcome, NoticeOutcome::Told);
+    let entry = log(&running.engine).into_iter().find(|e| e.session == seen.name()).unwrap();
+    assert_eq!(told(&entry), (CauseKind::Permission, NoticeOutcome::HeldBack, Some(HeldBack::Attended)));
+}
+
+#[test]
+fn what_stood_before_the_first_look_is_written_down_as_that() {
+    let home = Home::new();
+    let mut session = home.claude(1, "shop");
+    let now = lamplight_engine::clock::now();
+    session.prompt(now.plus_ms(-2 * MINUTE), "do it");
+    session.says(now.plus_ms(-MINUTE), "done", 100);
+    let process = Process::sleeping();
+    session.registry(&home, process.pid(), Some("idle"), now.plus_ms(-MINUTE));
+    let running = Running::start(&home);
+    running.settle();
+    let entries = log(&running.engine);
+    assert_eq!(
+        entries.iter().map(told).collect::<Vec<_>>(),
+        [(CauseKind::Reply, NoticeOutcome::HeldBack, Some(HeldBack::Before))]
+    );
+}
+
+#[test]
+fn the_users_own_command_reads_the_cause_as_json() {
+    let home = Home::new();
+    let pipe = home.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let command = ["sh", "-c", "cat > \"$1\"", "sh", pipe.to_str().unwrap()].map(str::to_owned).to_vec();
+    let notify = Notify { command, ..Notify::default() };
+    let running = Running::with(Config { notify, ..home.config() });
+    let mut session = home.claude(1, "shop");
+    let _process = asks(&home, &running, &mut session);
+    // Ends when the command has written.
+    let text = fs::read_to_string(&pipe).unwrap();
+    let cause: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(cause["cause"], "permission");
+    assert_eq!(cause["tier"], 1);
+    assert_eq!(cause["session_id"], session.id.as_str());
+    assert_eq!(cause["why"], "Needs permission to run a command");
+    assert_eq!(cause["preview"], "make");
+    assert_eq!(cause["project"], "shop");
+}
