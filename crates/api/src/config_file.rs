@@ -11,7 +11,7 @@ mod raw;
 use std::path::{Path, PathBuf};
 
 use lamplight_engine::Engine;
-use lamplight_engine::config::{Config, Notify, Root};
+use lamplight_engine::config::{Config, Limits, Notify, Root};
 use lamplight_engine::setup::Places;
 use lamplight_model::ids::Agent;
 
@@ -103,6 +103,10 @@ pub fn load(env: Env<'_>) -> Result<Config, ConfigError> {
         forward: raw.forward,
         forward_unclear: raw.forward_unclear,
         durable: raw.durable.unwrap_or(false),
+        limits: Limits {
+            max_bytes: raw.max_bytes.unwrap_or(Limits::default().max_bytes),
+            min_free_bytes: raw.min_free_bytes.unwrap_or(Limits::default().min_free_bytes),
+        },
         setup,
         warnings,
     })

@@ -29,6 +29,8 @@ pub struct Config {
     pub prices: Vec<lamplight_model::pricing::Price>,
     /// `[store] durable`: survive power loss.
     pub durable: bool,
+    /// `[store] max_bytes` and `min_free_bytes`.
+    pub limits: Limits,
     /// `[notify]`.
     pub notify: Notify,
     /// `[git] status`: look for uncommitted work in the worktrees of sessions.
@@ -43,6 +45,21 @@ pub struct Config {
     pub forward_unclear: bool,
     /// Clear text of settings that were not understood, with line and hint.
     pub warnings: Vec<String>,
+}
+
+/// Room for raw telemetry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Size of the database beyond which the oldest spans are let go; sums stay.
+    pub max_bytes: u64,
+    /// Room on the disk below which no telemetry is taken in.
+    pub min_free_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_bytes: 2_000_000_000, min_free_bytes: 200_000_000 }
+    }
 }
 
 /// One folder an agent writes to.

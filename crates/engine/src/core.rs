@@ -14,6 +14,7 @@ mod worktrees;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use lamplight_model::assess::{Assessment, Circumstances, assess};
 use lamplight_model::attention::Cause;
@@ -30,6 +31,7 @@ use crate::otlp::Services;
 use crate::places::Places;
 use crate::reports::Reports;
 use crate::sources::gemini;
+use crate::space::Space;
 use crate::store::causes::StoredCause;
 use crate::store::rows::{Class, SessionRow, SessionWrite};
 use crate::store::{Store, StoreError, causes, files, rows, worktrees as stored_worktrees};
@@ -61,6 +63,7 @@ pub struct Core {
     services: Services,
     places: Places,
     worktrees: Worktrees,
+    space: Space,
     next_story: Option<Timestamp>,
     prices: PriceTable,
     /// The first listing of registries and locks is complete.
@@ -125,6 +128,7 @@ impl Core {
             services: Services::load(&store.db, now)?,
             places: Places::default(),
             worktrees: Worktrees::default(),
+            space: Space::new(&config.data_dir, config.limits),
             next_story: None,
             prices,
             listed: false,
@@ -190,6 +194,7 @@ impl Core {
         for input in inputs {
             self.apply(input, now)?;
         }
+        self.keep_room(now)?;
         self.due_rechecks(now);
         self.judge_touched(now)?;
         self.tell(now)?;
@@ -211,11 +216,28 @@ impl Core {
         }
     }
 
+    /// Looks after the room for raw telemetry, when it is time.
+    fn keep_room(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if let Some(gone) = self.space.look(&self.store.db, now)? {
+            self.reports.let_go(gone.spans, now);
+        }
+        self.reports.disk_low(self.space.is_low().then_some(self.config.limits.min_free_bytes), now);
+        Ok(())
+    }
+
+    /// Whether the disk is nearly full; changes while the writer works.
+    pub(crate) fn has_no_room(&self) -> Arc<AtomicBool> {
+        self.space.flag()
+    }
+
     /// Next moment at which something can change without a new fact.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
         let recheck = self.rechecks.first().map(|(at, _)| *at);
-        [recheck, self.notifier.next_due(), self.services.next_due()].into_iter().flatten().min()
+        [recheck, self.notifier.next_due(), self.services.next_due(), self.space.next_due()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Judges every session that was touched and writes what came of it.

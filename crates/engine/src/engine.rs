@@ -301,7 +301,8 @@ impl Engine {
     /// Takes in telemetry; returns once it is committed, with what was refused of it.
     ///
     /// # Errors
-    /// [`IngestError::Busy`] when too much waits already; nothing was taken then.
+    /// [`IngestError::Busy`] when too much waits already, [`IngestError::NoRoom`] when the disk is nearly full; nothing
+    /// was taken then.
     pub async fn ingest(&self, batch: Batch) -> Result<PartialSuccess, IngestError> {
         self.ingest_request(batch, None).await
     }
@@ -310,14 +311,18 @@ impl Engine {
     /// once the request is committed and waits on disk to be forwarded, so that both survive the death of the process.
     ///
     /// # Errors
-    /// [`IngestError::Busy`] when too much waits already; nothing was taken then.
+    /// [`IngestError::Busy`] when too much waits already, [`IngestError::NoRoom`] when the disk is nearly full; nothing
+    /// was taken then.
     pub async fn ingest_request(
         &self,
         mut batch: Batch,
         original: Option<Original>,
     ) -> Result<PartialSuccess, IngestError> {
         let partial = std::mem::take(&mut batch.partial);
-        let waiting = Waiting::begin(&self.inner.uncommitted, batch.records).ok_or(IngestError::Busy)?;
+        if self.inner.has_no_room.load(Ordering::Relaxed) {
+            return Err(IngestError::NoRoom);
+        }
+        let waiting = Waiting::begin(&self.inner.uncommitted, batch.weight()).ok_or(IngestError::Busy)?;
         batch.partial.rejected = partial.rejected;
         let (answer, committed) = tokio::sync::oneshot::channel();
         let forwarding = self.inner.forwarding().zip(original);

@@ -269,6 +269,8 @@ pub enum IssueKind {
     TooManyServices,
     /// A span of a trace that has as many as are kept.
     LongTrace,
+    /// A span that was let go to keep the database within its bound.
+    LetGo,
 }
 
 /// Counts of a source since the last report.

@@ -23,6 +23,7 @@ mod reports;
 mod runs;
 pub mod setup;
 pub mod sources;
+mod space;
 pub mod store;
 mod worktrees;
 

@@ -52,6 +52,8 @@ struct Source {
     issues: BTreeMap<IssueKind, IssueView>,
     /// Addresses it should listen on that other programs hold.
     taken: Vec<String>,
+    /// Room on the disk that is wanted and not there, and since when.
+    low: Option<(u64, Timestamp)>,
 }
 
 /// Name of the source that telemetry comes from.
@@ -261,6 +263,23 @@ impl Reports {
         self.note_counted(OTLP, IssueKind::LongTrace, spans, now);
     }
 
+    /// Spans were let go to keep the database within its bound.
+    pub(crate) fn let_go(&mut self, spans: u64, now: Timestamp) {
+        self.note_counted(OTLP, IssueKind::LetGo, spans, now);
+    }
+
+    /// Whether there is less room on the disk than is wanted.
+    pub(crate) fn disk_low(&mut self, wanted: Option<u64>, now: Timestamp) {
+        let is_low = self.sources.get(OTLP).is_some_and(|s| s.low.is_some());
+        if is_low == wanted.is_some() {
+            return;
+        }
+        let source = self.sources.entry(OTLP.to_owned()).or_default();
+        source.low = wanted.map(|bytes| (bytes, now));
+        source.present |= wanted.is_some();
+        self.changed = true;
+    }
+
     fn note_counted(&mut self, name: &str, kind: IssueKind, count: u64, now: Timestamp) {
         if count == 0 {
             return;
@@ -344,10 +363,12 @@ impl Reports {
                 let mut issues: Vec<IssueView> = s.issues.values().cloned().collect();
                 issues.sort_by_key(|i| std::cmp::Reverse(i.last_at_ms));
                 issues.truncate(MOST_ISSUES);
+                issues.extend(s.low.map(|(bytes, since)| disk_low(bytes, since)));
                 issues.extend(s.taken.iter().map(|address| port_taken(address, self.started_at)));
                 let troubled = s.issues.keys().any(|k| {
                     matches!(k, IssueKind::WatchLimit | IssueKind::Unreadable | IssueKind::StoreFailed)
-                }) || !s.taken.is_empty();
+                }) || !s.taken.is_empty()
+                    || s.low.is_some();
                 SourceView {
                     name: name.clone(),
                     path: s.path.to_string_lossy().into_owned(),
@@ -379,6 +400,20 @@ fn port_taken(address: &str, at: Timestamp) -> IssueView {
         path: None,
         count: 1,
         last_at_ms: at.0,
+    }
+}
+
+/// Likewise: it goes when there is room again.
+fn disk_low(bytes: u64, since: Timestamp) -> IssueView {
+    IssueView {
+        kind: "disk_low".to_owned(),
+        message: format!(
+            "Less than {} MB are free on the disk. No telemetry is taken in until there is room again; exporters are asked to try later. Transcripts and hooks are still read.",
+            bytes / 1_000_000
+        ),
+        path: None,
+        count: 1,
+        last_at_ms: since.0,
     }
 }
 
@@ -418,6 +453,9 @@ fn message(kind: IssueKind) -> &'static str {
         }
         IssueKind::LongTrace => {
             "A trace has more than 100,000 spans. Further ones are counted for their service and not kept."
+        }
+        IssueKind::LetGo => {
+            "The database reached its bound ([store] max_bytes). The oldest spans were let go; sums of services and sessions stay."
         }
         IssueKind::BadHook => "A file in the spool is no hook. It is removed; others are not affected.",
         IssueKind::SpoolFull => {

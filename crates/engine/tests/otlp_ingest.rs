@@ -40,6 +40,7 @@ fn config(home: &Path) -> Config {
         projects: Default::default(),
         prices: Vec::new(),
         durable: false,
+        limits: Default::default(),
         git: false,
         notify: Notify::default(),
         otlp_token: None,

@@ -16,6 +16,7 @@ pub mod notice;
 pub mod pricing;
 pub mod resume;
 pub mod run;
+pub mod sdk;
 pub mod session;
 pub mod spent;
 pub mod telemetry;

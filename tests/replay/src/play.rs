@@ -285,6 +285,7 @@ fn config() -> Config {
         projects: BTreeMap::new(),
         prices: Vec::new(),
         durable: false,
+        limits: Default::default(),
         git: false,
         notify: Notify::default(),
         otlp_token: None,

@@ -41,6 +41,10 @@ pub struct RawConfig {
     pub forward_unclear: bool,
     /// `[store] durable`.
     pub durable: Option<bool>,
+    /// `[store] max_bytes`.
+    pub max_bytes: Option<u64>,
+    /// `[store] min_free_bytes`.
+    pub min_free_bytes: Option<u64>,
 }
 
 /// One entry of `[[roots]]`; the path may begin with `~`.
@@ -144,7 +148,16 @@ impl Reader<'_> {
                 "forward" => self.forward(root, item),
                 "store" => self.each(root, key, item, |reader, store, key, item| match key {
                     "durable" => reader.parsed.config.durable = reader.bool_value(store, key, item),
-                    _ => reader.unknown(store, key, &["durable"]),
+                    // Below it a day of ordinary sessions has no room; beyond a petabyte nobody means a bound.
+                    "max_bytes" => {
+                        reader.parsed.config.max_bytes =
+                            reader.size(store, key, item, 64_000_000, 1_000_000_000_000_000);
+                    }
+                    "min_free_bytes" => {
+                        reader.parsed.config.min_free_bytes =
+                            reader.size(store, key, item, 0, 1_000_000_000_000_000);
+                    }
+                    _ => reader.unknown(store, key, &["durable", "max_bytes", "min_free_bytes"]),
                 }),
                 _ => self.unknown(root, key, SECTIONS),
             }
@@ -368,6 +381,16 @@ impl Reader<'_> {
                 key,
                 &format!("must be a whole number from {least} to {most}; it has its default"),
             );
+        }
+        value
+    }
+
+    fn size(&mut self, table: &dyn TableLike, key: &str, item: &Item, least: u64, most: u64) -> Option<u64> {
+        let value =
+            item.as_integer().and_then(|n| u64::try_from(n).ok()).filter(|n| (least..=most).contains(n));
+        if value.is_none() {
+            let what = format!("must be a number of bytes from {least} to {most}; it has its default");
+            self.warn(table, key, &what);
         }
         value
     }

@@ -63,6 +63,8 @@ pub(super) enum Refused {
     TimedOut,
     /// There is no room now.
     Busy,
+    /// The disk is nearly full.
+    NoRoom,
     /// The engine is stopping.
     Stopping,
     /// This engine forwarded it itself: the place it forwards to leads back here.
@@ -87,6 +89,10 @@ impl Refused {
             Self::Malformed(why) => format!("The request cannot be read: {why}."),
             Self::TimedOut => "The body did not arrive in time.".to_owned(),
             Self::Busy => "Too much telemetry waits to be stored. Send it again in a moment.".to_owned(),
+            Self::NoRoom => {
+                "The disk is nearly full: no telemetry is taken in until there is room again. Send it again later."
+                    .to_owned()
+            }
             Self::Stopping => "Lamplight is stopping. Send it again later.".to_owned(),
             Self::Loop => {
                 "This Lamplight sent the request itself: [forward] endpoint leads back to it.".to_owned()
@@ -102,7 +108,7 @@ impl Refused {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::NoRoom | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::Loop => StatusCode::MISDIRECTED_REQUEST,
         }
     }
@@ -115,7 +121,7 @@ impl Refused {
             Self::OtherUser => 7,
             Self::TooLarge => 8,
             Self::Loop => 9,
-            Self::Busy | Self::Stopping => 14,
+            Self::Busy | Self::NoRoom | Self::Stopping => 14,
             Self::Unauthorized => 16,
         }
     }
@@ -172,6 +178,7 @@ impl Intake {
         };
         self.engine.ingest_request(batch, original).await.map_err(|error| match error {
             IngestError::Busy => Refused::Busy,
+            IngestError::NoRoom => Refused::NoRoom,
             IngestError::Stopped => Refused::Stopping,
         })
     }
@@ -236,7 +243,9 @@ async fn export(intake: Intake, signal: Signal, request: Request) -> Response {
             let mut response = answer(refused.status(), answer_in, status);
             let headers = response.headers_mut();
             match refused {
-                Refused::Busy | Refused::Stopping => drop(headers.insert(header::RETRY_AFTER, RETRY_AFTER)),
+                Refused::Busy | Refused::NoRoom | Refused::Stopping => {
+                    drop(headers.insert(header::RETRY_AFTER, RETRY_AFTER))
+                }
                 Refused::Unauthorized => {
                     headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
                 }

@@ -116,7 +116,7 @@ impl Core {
         let db = &self.store.db;
         let is_full = sender.service.is_none() && spans::senders(db)? >= MOST_SENDERS;
         let namespace = if is_full { "" } else { &sender.namespace };
-        spans::sender_row(db, &sender.name, namespace)
+        spans::sender_row(db, &sender.name, namespace, sender.service.is_some())
     }
 
     fn apply_span(

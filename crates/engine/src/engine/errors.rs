@@ -77,6 +77,9 @@ pub enum IngestError {
     /// Too much waits to be committed; to be sent again in a moment.
     #[error("too much telemetry waits to be stored")]
     Busy,
+    /// There is too little room on the disk; to be sent again later.
+    #[error("the disk is nearly full")]
+    NoRoom,
     /// The engine is stopping.
     #[error("the engine is stopping")]
     Stopped,

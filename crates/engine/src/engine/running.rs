@@ -40,6 +40,8 @@ pub(super) struct Running {
     pub(super) commands: SyncSender<Command>,
     /// Telemetry that waits to be committed.
     pub(super) uncommitted: Arc<Uncommitted>,
+    /// The disk is nearly full; set by the writer.
+    pub(super) has_no_room: Arc<AtomicBool>,
     /// Requests for a listing so far.
     pub(super) asked: AtomicU64,
     /// Set when the threads are to stop; ends a first import early.
@@ -72,6 +74,7 @@ impl Running {
             tracing::warn!(what, "the database lacked a part and was healed");
         }
         let core = Core::new(store, config.clone(), clock::now())?;
+        let has_no_room = core.has_no_room();
         let board = Arc::clone(&core.board);
         let (commands, inbox) = sync_channel(QUEUE);
         let (orders, orders_inbox) = channel();
@@ -123,6 +126,7 @@ impl Running {
             receiving: Mutex::default(),
             commands,
             uncommitted: Arc::default(),
+            has_no_room,
             asked: AtomicU64::new(0),
             is_stopping,
             threads: Mutex::new(Some(Threads { writer, sources, worktrees, orders })),

@@ -9,7 +9,7 @@ use super::view::{cost, service, tokens};
 use super::{HOUR_MS, KEPT_MINUTES, Known, minute, traces};
 use crate::engine::EngineError;
 use crate::store::otlp as store;
-use crate::store::spans::{lists, operations};
+use crate::store::spans::{lists, operations, retention};
 
 /// Traces shown.
 const MOST_TRACES: u32 = 100;
@@ -57,8 +57,17 @@ pub(crate) fn page(
         traces_total,
         sessions: Vec::<SessionCard>::new(),
         sessions_total: 0,
-        note: None,
+        note: note(retention::let_go_in_all(db)?),
     }))
+}
+
+/// What is missing and why.
+fn note(let_go: u64) -> Option<String> {
+    (let_go > 0).then(|| {
+        format!(
+            "The oldest traces are gone: {let_go} spans of all services were let go to keep the database within its bound ([store] max_bytes). Figures and sessions are whole."
+        )
+    })
 }
 
 fn models_since(db: &Connection, service: i64, hour: i64) -> Result<Vec<ServiceModel>, EngineError> {

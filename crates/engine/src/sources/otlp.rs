@@ -122,6 +122,14 @@ pub struct Batch {
     pub(crate) spans: Vec<SpanSeen>,
 }
 
+impl Batch {
+    /// What it costs in memory, counted in log records: a span is stored with its attributes.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        self.records.saturating_add(3 * self.spans.len() as u64)
+    }
+}
+
 /// Who sent a span.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Sender {

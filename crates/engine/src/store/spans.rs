@@ -5,6 +5,7 @@
 
 pub(crate) mod lists;
 pub(crate) mod operations;
+pub(crate) mod retention;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,6 +78,8 @@ pub(crate) struct TraceRow {
     /// Models called, by name.
     pub models: BTreeSet<String>,
     pub owner: Option<Owner>,
+    /// Row of the session that stands for the trace itself: a run was declared, and no session.
+    pub run_session: Option<i64>,
 }
 
 impl StoredSpan {
@@ -135,16 +138,23 @@ impl TraceRow {
 }
 
 /// Row of a sender; created when it is met first.
-pub(crate) fn sender_row(db: &Connection, name: &str, namespace: &str) -> Result<i64, StoreError> {
+pub(crate) fn sender_row(
+    db: &Connection,
+    name: &str,
+    namespace: &str,
+    is_service: bool,
+) -> Result<i64, StoreError> {
     let found: Option<i64> = db
-        .prepare_cached("SELECT id FROM span_senders WHERE name = ?1 AND namespace = ?2")?
-        .query_row((name, namespace), |row| row.get(0))
+        .prepare_cached("SELECT id FROM span_senders WHERE name = ?1 AND namespace = ?2 AND is_service = ?3")?
+        .query_row((name, namespace, is_service), |row| row.get(0))
         .optional()?;
     match found {
         Some(id) => Ok(id),
         None => Ok(db
-            .prepare_cached("INSERT INTO span_senders (name, namespace) VALUES (?1, ?2) RETURNING id")?
-            .query_row((name, namespace), |row| row.get(0))?),
+            .prepare_cached(
+                "INSERT INTO span_senders (name, namespace, is_service) VALUES (?1, ?2, ?3) RETURNING id",
+            )?
+            .query_row((name, namespace, is_service), |row| row.get(0))?),
     }
 }
 
@@ -169,7 +179,7 @@ macro_rules! trace_columns {
     () => {
         "t.id, t.start_ns, t.end_ns, t.listed_ns, t.spans, t.head, t.head_is_root, t.head_start_ns, t.errors, t.calls, \
          t.told, t.unpriced, t.input, t.output, t.cache_write_5m, t.cache_write_1h, t.cache_read, t.cost_nano, t.models, \
-         t.session, t.session_start_ns, t.session_span"
+         t.session, t.session_start_ns, t.session_span, t.run_session"
     };
 }
 pub(crate) use trace_columns;
@@ -216,6 +226,7 @@ pub(crate) fn trace_row(row: &Row<'_>) -> rusqlite::Result<TraceRow> {
             Some(session) => Some(Owner { start_ns: row.get(20)?, span: span_id(row.get(21)?)?, session }),
             None => None,
         },
+        run_session: row.get(22)?,
     })
 }
 
@@ -245,6 +256,7 @@ pub(crate) fn open_trace(
         adds: Adds::default(),
         models: BTreeSet::new(),
         owner: None,
+        run_session: None,
     })
 }
 
@@ -254,7 +266,8 @@ pub(crate) fn save_trace(db: &Connection, t: &TraceRow) -> Result<(), StoreError
         "UPDATE traces SET start_ns = ?2, end_ns = ?3, listed_ns = ?4, spans = ?5, errors = ?6, head = ?7,
                 head_is_root = ?8, head_start_ns = ?9, calls = ?10, told = ?11, unpriced = ?12, input = ?13,
                 output = ?14, cache_write_5m = ?15, cache_write_1h = ?16, cache_read = ?17, cost_nano = ?18,
-                models = ?19, session = ?20, session_start_ns = ?21, session_span = ?22
+                models = ?19, session = ?20, session_start_ns = ?21, session_span = ?22,
+                run_session = ?23
          WHERE id = ?1",
     )?;
     let (a, u) = (&t.adds, &t.adds.usage);
@@ -282,6 +295,7 @@ pub(crate) fn save_trace(db: &Connection, t: &TraceRow) -> Result<(), StoreError
         t.owner.map(|o| o.session),
         t.owner.map_or(0, |o| o.start_ns),
         t.owner.map_or(0, |o| span_number(o.span)),
+        t.run_session,
     ])?;
     Ok(())
 }
@@ -363,6 +377,18 @@ pub(crate) fn get(db: &Connection, trace: i64, id: SpanId) -> Result<Option<Stor
         " FROM spans s WHERE s.trace = ?1 AND s.span = ?2"
     ))?;
     Ok(select.query_row((trace, span_number(id)), span_row).optional()?)
+}
+
+/// Spans of a trace by services that name no session, and are a model call or a tool.
+pub(crate) fn unclaimed(db: &Connection, trace: i64) -> Result<Vec<StoredSpan>, StoreError> {
+    let mut select = db.prepare_cached(concat!(
+        "SELECT ",
+        span_columns!(),
+        " FROM spans s JOIN span_senders n ON n.id = s.sender
+         WHERE s.trace = ?1 AND s.session IS NULL AND (s.is_call = 1 OR s.kind = ?2) AND n.is_service = 1"
+    ))?;
+    let rows = select.query_map((trace, kind_number(SpanKind::Tool)), span_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn span_row(row: &Row<'_>) -> rusqlite::Result<StoredSpan> {

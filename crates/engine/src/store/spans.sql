@@ -3,12 +3,15 @@ CREATE TABLE span_senders (
     id        INTEGER PRIMARY KEY,
     name      TEXT NOT NULL,
     namespace TEXT NOT NULL,
-    UNIQUE (name, namespace)
+    -- A service, and no coding agent.
+    is_service INTEGER NOT NULL,
+    UNIQUE (name, namespace, is_service)
 ) STRICT;
 
 -- One row per trace with the sums of its spans, kept by difference. `head` is the root span, else the earliest one.
 -- `listed_ns` is the begin, never later than the moment of arrival. `session` is the session that the earliest span which
--- names one belongs to (`session_start_ns`, `session_span`): it owns what spans without a session spent.
+-- names one belongs to (`session_start_ns`, `session_span`): it owns what spans without a session spent. `run_session` is
+-- the session that stands for the trace itself, where a run is declared and no session.
 CREATE TABLE traces (
     id               INTEGER PRIMARY KEY,
     trace_id         BLOB    NOT NULL UNIQUE,
@@ -32,7 +35,8 @@ CREATE TABLE traces (
     models           TEXT    NOT NULL,
     session          INTEGER,
     session_start_ns INTEGER NOT NULL DEFAULT 0,
-    session_span     INTEGER NOT NULL DEFAULT 0
+    session_span     INTEGER NOT NULL DEFAULT 0,
+    run_session      INTEGER
 ) STRICT;
 CREATE INDEX traces_listed ON traces (listed_ns DESC, id DESC);
 

@@ -68,6 +68,7 @@ impl Home {
             projects: BTreeMap::new(),
             prices: Vec::new(),
             durable: false,
+            limits: Default::default(),
             git: false,
             notify: Notify::default(),
             otlp_token: None,

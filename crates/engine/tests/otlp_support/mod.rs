@@ -35,6 +35,7 @@ pub fn config(home: &Path) -> Config {
         projects: Default::default(),
         prices: Vec::new(),
         durable: false,
+        limits: Default::default(),
         notify: Notify::default(),
         otlp_token: None,
         forward: None,

@@ -142,7 +142,7 @@ pub(crate) fn listed(db: &Connection, trace: i64) -> Result<Option<Listed>, Stor
         ", t.trace_id, s.agent || ':' || s.session_id FROM traces t LEFT JOIN sessions s ON s.id = t.session WHERE t.id = ?1"
     ))?;
     let found = select
-        .query_row([trace], |row| Ok((trace_row(row)?, row.get::<_, [u8; 16]>(22)?, row.get(23)?)))
+        .query_row([trace], |row| Ok((trace_row(row)?, row.get::<_, [u8; 16]>(23)?, row.get(24)?)))
         .optional()?;
     let Some((row, id, session)) = found else { return Ok(None) };
     let Some(id) = TraceId::from_bytes(&id) else { return Ok(None) };
