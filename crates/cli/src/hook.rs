@@ -56,7 +56,11 @@ fn agent(args: &[String]) -> Agent {
     let after =
         args.iter().position(|arg| arg == "--agent").and_then(|at| args.get(at + 1)).map(String::as_str);
     let joined = args.iter().find_map(|arg| arg.strip_prefix("--agent="));
-    after.or(joined).and_then(Agent::from_word).unwrap_or(Agent::ClaudeCode)
+    after
+        .or(joined)
+        .and_then(Agent::from_word)
+        .filter(|agent| *agent != Agent::Otel)
+        .unwrap_or(Agent::ClaudeCode)
 }
 
 fn event(args: &[String]) -> Option<&str> {

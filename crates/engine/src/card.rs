@@ -93,7 +93,8 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
     let causes: Vec<Attention> = causes.into_iter().map(attention).collect();
     let model = t
         .and_then(|t| t.model.clone())
-        .or_else(|| declared.told.model.as_ref().filter(|_| t.is_none()).map(|d| d.value.clone()));
+        .or_else(|| declared.told.model.as_ref().filter(|_| t.is_none()).map(|d| d.value.clone()))
+        .or_else(|| sdk_model(state));
     let last_at = verdict.last_activity.unwrap_or(now);
     let spent = spent(state, key.agent);
     let (cost_usd, cost_source) = cost(&spent, known.prices, last_at);
@@ -124,7 +125,7 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
     SessionCard {
         agent: key.agent.as_str().to_owned(),
         session_id: key.id.as_str().to_owned(),
-        kind: SessionKind::Coding,
+        kind: if key.agent == Agent::Otel { SessionKind::Sdk } else { SessionKind::Coding },
         entry: verdict.entry,
         // What the wire says wins over what is configured.
         project: declared
@@ -152,8 +153,9 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
         todos: todos(state),
         tokens: has_usage.then(|| tokens(&spent)),
         // Where a transcript is here, its calls are all there are.
-        tool_calls: if t.is_some() { state.tool_calls } else { state.tool_calls.max(told.tool_calls) },
-        errors: t.map_or(0, |t| t.errors),
+        tool_calls: if t.is_some() { state.tool_calls } else { state.tool_calls.max(told.tool_calls) }
+            .saturating_add(state.sdk.tool_calls),
+        errors: t.map_or(state.sdk.errors, |t| t.errors),
         cost_usd,
         cost_source,
         context: context(state, known.prices, model.as_deref()),
@@ -215,8 +217,16 @@ pub(crate) fn search_text(card: &SessionCard, state: &SessionState) -> String {
 fn started_at(state: &SessionState) -> Option<Timestamp> {
     let records = state.mains.values().filter_map(|t| t.first_at);
     let processes = state.processes.values().filter_map(|p| p.entry.started_at);
-    let told = [state.hooks.first_prompt.as_ref().map(|d| d.at), state.telemetry.told.first_at];
+    let told =
+        [state.hooks.first_prompt.as_ref().map(|d| d.at), state.telemetry.told.first_at, state.sdk.first_at];
     records.chain(processes).min().or(told.into_iter().flatten().min())
+}
+
+/// Model of a service's session: the one it called last, else one that its trace did.
+fn sdk_model(state: &SessionState) -> Option<String> {
+    let called = state.sdk.model.as_ref().map(|d| d.value.clone());
+    let of_trace = || state.telemetry.unwritten.keys().next().filter(|_| !state.sdk.is_empty()).cloned();
+    called.or_else(of_trace)
 }
 
 /// Who spoke last, and when: by the transcript, else by hooks, else by telemetry.

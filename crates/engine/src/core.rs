@@ -7,6 +7,7 @@ mod apply;
 mod commands;
 mod hooks;
 mod notify;
+mod sdk;
 mod spans;
 mod stories;
 mod telemetry;
@@ -314,7 +315,9 @@ impl Core {
         }
         let open: Vec<Cause> = loaded.causes.iter().map(|c| c.cause.clone()).filter(Cause::is_open).collect();
         let recent = verdict.last_activity.is_some_and(|last| now.since(last) <= idle_window_ms);
-        let shown = class == Class::Row && (alive || !open.is_empty() || recent);
+        // Sessions of services are told on their pages, in runs and in the archive, never among those of coding agents.
+        let shown =
+            class == Class::Row && loaded.key.agent != Agent::Otel && (alive || !open.is_empty() || recent);
         if loaded.key.agent == Agent::Gemini && class == Class::Row {
             loaded.look_for_chat(&self.config.roots, now);
         }
@@ -413,6 +416,7 @@ impl Core {
             title_thread: count(Class::TitleThread),
             spare: count(Class::Spare),
             muted: 0,
+            services: self.services.unlisted(),
         });
         pending.archived = Some(count(Class::Row).saturating_sub(on_screen));
         pending.sources = self.reports.take_changed();

@@ -160,7 +160,12 @@ impl Engine {
     /// # Errors
     /// When the store fails.
     pub fn service(&self, name: &str, namespace: Option<&str>) -> Result<Option<ServiceDetail>, EngineError> {
-        self.inner.read(|db| otlp::detail::page(db, name, namespace, clock::now()))
+        self.inner.read(|db| {
+            let now = clock::now();
+            let config = self.inner.config();
+            let mut cards = archive::Cards::new(db, &config, &self.inner.board, now);
+            otlp::detail::page(db, &mut cards, (name, namespace), now)
+        })
     }
 
     /// A page of traces, the one that began last first.

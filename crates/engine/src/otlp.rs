@@ -57,7 +57,8 @@ struct Known {
     minutes: BTreeMap<(i64, Kind), Minute>,
     /// Used last first.
     models: Vec<(String, Timestamp)>,
-    told: Option<ServiceState>,
+    /// How it was listed last: in which state, or not at all.
+    told: Option<Option<ServiceState>>,
 }
 
 #[derive(Debug, Default)]
@@ -162,7 +163,8 @@ impl Services {
         Ok(Some(at))
     }
 
-    /// Counts a record once, however often it is delivered, and a model call once, whether span or log record tells it.
+    /// Counts a record once, however often it is delivered, and a model call once, whether span or log record tells it;
+    /// whether it was counted.
     pub(crate) fn count(
         &mut self,
         db: &Connection,
@@ -171,10 +173,10 @@ impl Services {
         prices: &PriceTable,
         received: Timestamp,
         tally: &mut Tally,
-    ) -> Result<(), StoreError> {
-        let Some(service) = self.all.get_mut(at) else { return Ok(()) };
+    ) -> Result<bool, StoreError> {
+        let Some(service) = self.all.get_mut(at) else { return Ok(false) };
         if !store::first_sight(db, m.id, received)? {
-            return Ok(());
+            return Ok(false);
         }
         let mut is_first = true;
         if m.kind == Kind::ModelCall {
@@ -185,7 +187,7 @@ impl Services {
             match m.call {
                 Some(call) if m.by_span => is_first = !store::is_call_marked(db, call, received)?,
                 // Its span was counted, or will be.
-                Some(_) if service.calls_by_span => return Ok(()),
+                Some(_) if service.calls_by_span => return Ok(false),
                 Some(call) => is_first = store::mark_call(db, call, received)?,
                 None => {}
             }
@@ -195,7 +197,7 @@ impl Services {
             *minute.latency.entry(latency::bucket(us)).or_default() += 1;
         }
         if !is_first {
-            return Ok(());
+            return Ok(false);
         }
         let sums = sums(&m, prices);
         minute.sums.add(&sums);
@@ -208,7 +210,17 @@ impl Services {
             *calls += 1;
             *last = (*last).max(m.at);
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Services that are not listed any more.
+    pub(crate) fn unlisted(&self) -> u64 {
+        self.all.iter().filter(|s| view::listed(s.last, self.now).is_none()).count() as u64
+    }
+
+    /// Row and name of a service.
+    pub(crate) fn named(&self, at: usize) -> Option<(i64, &str)> {
+        self.all.get(at).map(|s| (s.row, s.name.as_str()))
     }
 
     /// Writes what was counted.
@@ -262,7 +274,7 @@ impl Services {
     /// All services, when something about them is to be told.
     pub(crate) fn take_changed(&mut self) -> Option<Vec<Service>> {
         let now = self.now;
-        let turned = self.all.iter().any(|s| s.told != Some(view::state(s.last, now)));
+        let turned = self.all.iter().any(|s| s.told != Some(view::listed(s.last, now)));
         let due = self.told_at.is_none_or(|at| now.since(at) >= TELL_EVERY_MS || now < at);
         let is_told_now = turned || (self.changed && due);
         if !is_told_now {
@@ -274,8 +286,10 @@ impl Services {
         let mut views = Vec::with_capacity(self.all.len());
         for service in &mut self.all {
             service.minutes = service.minutes.split_off(&(oldest, Kind::ModelCall));
-            service.told = Some(view::state(service.last, now));
-            views.push(view::service(service, now));
+            service.told = Some(view::listed(service.last, now));
+            if service.told.flatten().is_some() {
+                views.push(view::service(service, now));
+            }
         }
         views.sort_by(|a, b| b.last_seen_ms.cmp(&a.last_seen_ms).then_with(|| a.name.cmp(&b.name)));
         Some(views)

@@ -64,6 +64,7 @@ pub(crate) fn transcripts(agent: Agent) -> &'static str {
         Agent::ClaudeCode => "claude-code transcripts",
         Agent::Codex => "codex rollouts",
         Agent::Gemini => "gemini chats",
+        Agent::Otel => "otlp",
     }
 }
 
@@ -76,8 +77,9 @@ pub(crate) fn registry(agent: Agent) -> &'static str {
     match agent {
         Agent::ClaudeCode => "claude-code registry",
         Agent::Codex => "codex locks",
-        // It keeps none; no report has this name.
+        // These keep none; no report has their names.
         Agent::Gemini => "gemini registry",
+        Agent::Otel => "otlp",
     }
 }
 
@@ -90,7 +92,7 @@ impl Reports {
             let (read, live) = match agent {
                 Agent::ClaudeCode => ("projects", "sessions"),
                 Agent::Codex => ("sessions", "thread-writer-locks"),
-                Agent::Gemini => continue,
+                Agent::Gemini | Agent::Otel => continue,
             };
             sources.entry(transcripts(agent).to_owned()).or_default().path = root.join(read);
             sources.entry(registry(agent).to_owned()).or_default().path = root.join(live);

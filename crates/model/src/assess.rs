@@ -8,6 +8,7 @@ mod claude;
 mod codex;
 mod gemini;
 mod hooks;
+mod sdk;
 mod telemetry;
 
 use crate::attention::{CauseKind, ClearedBy};
@@ -146,6 +147,8 @@ impl SessionState {
             || !self.telemetry.unwritten.is_empty()
             || self.telemetry.told.speaks()
             || self.telemetry.meters.has_spent()
+            || self.sdk.calls > 0
+            || self.sdk.tool_calls > 0
     }
 }
 
@@ -156,6 +159,7 @@ pub fn assess(state: &SessionState, around: &Circumstances, now: Timestamp) -> A
         Agent::ClaudeCode => claude::judge(state, around, now),
         Agent::Codex => codex::judge(state, around, now),
         Agent::Gemini => gemini::judge(state, now),
+        Agent::Otel => sdk::judge(state),
     };
     let transcript = state.transcript();
     let entry = verdict.entry.or(transcript.and_then(|t| t.entry)).unwrap_or(EntryKind::Interactive);
@@ -164,6 +168,8 @@ pub fn assess(state: &SessionState, around: &Circumstances, now: Timestamp) -> A
     let last_activity = last_activity(state, now);
     let is_over = end(state, &mut verdict);
     let lifecycle = match (is_over, last_activity) {
+        // A span around the session told of its end, and nobody closed it.
+        (true, _) if !is_close_pending(state) && state.sdk.completed_at().is_some() => Lifecycle::Completed,
         (true, _) => Lifecycle::Closed,
         (false, Some(last)) => {
             let age = now.since(last);
@@ -318,7 +324,7 @@ pub fn heard_last(state: &SessionState) -> Option<Timestamp> {
     let statuses = state.processes.values().map(|p| p.status_since);
     let known = records.chain(subagents).chain(statuses).chain(state.hooks.active_at).max();
     // Telemetry speaks only where nothing better does: of a session of which neither transcript nor process is here.
-    known.or(state.telemetry.last_at.max(state.telemetry.told.active_at))
+    known.or(state.telemetry.last_at.max(state.telemetry.told.active_at).max(state.sdk.last_at))
 }
 
 /// Subagents whose work is not known to be over. Without a live session nothing of it runs.

@@ -82,11 +82,13 @@ pub enum Agent {
     Codex,
     /// Google's Gemini CLI. Known by its hooks and telemetry; its own files are only looked for, never followed.
     Gemini,
+    /// Any program instrumented with OpenTelemetry: its sessions are those its records name.
+    Otel,
 }
 
 impl Agent {
     /// Every agent.
-    pub const ALL: [Self; 3] = [Self::ClaudeCode, Self::Codex, Self::Gemini];
+    pub const ALL: [Self; 4] = [Self::ClaudeCode, Self::Codex, Self::Gemini, Self::Otel];
     /// Agents whose transcripts and live registries (or locks) are read.
     pub const WITH_TRANSCRIPTS: [Self; 2] = [Self::ClaudeCode, Self::Codex];
 
@@ -97,6 +99,7 @@ impl Agent {
             Self::ClaudeCode => "claude-code",
             Self::Codex => "codex",
             Self::Gemini => "gemini",
+            Self::Otel => "otel",
         }
     }
 

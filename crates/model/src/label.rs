@@ -88,6 +88,10 @@ pub fn label(key: &SessionKey, state: &SessionState, names: &Names<'_>) -> (Stri
     if let Some(label) = terminal.and_then(clean_label) {
         return (label, LabelSource::InstanceId);
     }
+    // A program names its sessions by its own name.
+    if let Some(label) = state.sdk.service.as_ref().and_then(|d| clean_label(&d.value)) {
+        return (label, LabelSource::AgentTitle);
+    }
     (key.id.short().to_owned(), LabelSource::ShortId)
 }
 

@@ -34,6 +34,9 @@ pub struct WayBack<'a> {
 #[must_use]
 pub fn resume(way: &WayBack<'_>, now: Timestamp) -> Resume {
     let none = |state, reason: &str| Resume { command: None, state, reason: Some(reason.to_owned()) };
+    if way.agent == Agent::Otel {
+        return none(ResumeState::Unsupported, "A program's own session cannot be resumed from here.");
+    }
     if !way.transcript_exists {
         return none(
             ResumeState::NoTranscript,
@@ -73,6 +76,7 @@ pub fn resume(way: &WayBack<'_>, now: Timestamp) -> Resume {
         }
         // Its folder cannot be named on the command line; sessions of another one get no command.
         Agent::Gemini => command.push_str(&format!("gemini --resume {}", way.id)),
+        Agent::Otel => {}
     }
     if way.directory_exists == Some(false) {
         return Resume {

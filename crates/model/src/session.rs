@@ -8,6 +8,7 @@ use ts_rs::TS;
 use crate::event::{Ask, BackgroundKind, Failure, HiddenKind, Lineage, Usage};
 use crate::hook::HookWitness;
 use crate::ids::{FactId, SessionId, Timestamp};
+use crate::sdk::Sdk;
 use crate::telemetry::Telemetry;
 
 macro_rules! words {
@@ -221,6 +222,9 @@ pub struct SessionState {
     /// What OpenTelemetry says about it.
     #[serde(skip_serializing_if = "Telemetry::is_empty")]
     pub telemetry: Telemetry,
+    /// What records of its service say, for a session of one.
+    #[serde(skip_serializing_if = "Sdk::is_empty")]
+    pub sdk: Sdk,
 }
 
 /// A value and when it was learnt; a later one replaces it.

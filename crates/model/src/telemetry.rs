@@ -101,12 +101,19 @@ impl Telemetry {
         *self == Self::default()
     }
 
-    /// Takes over a name that may come late and in any order; `later` says which of two holds.
-    pub fn resolve<T: PartialEq>(known: &mut Option<Dated<T>>, found: Option<T>, at: Timestamp, later: bool) {
-        let Some(value) = found else { return };
-        let takes = known.as_ref().is_none_or(|k| if later { k.at <= at } else { at < k.at });
+    /// Takes over a name that may come late and in any order; `later` says which of two holds, and of two of one moment
+    /// the greater does.
+    pub fn resolve<T: PartialOrd>(known: &mut Option<Dated<T>>, found: Option<Dated<T>>, later: bool) {
+        let Some(found) = found else { return };
+        let takes = known.as_ref().is_none_or(|k| {
+            if later {
+                (k.at, &k.value) < (found.at, &found.value)
+            } else {
+                (found.at, &k.value) < (k.at, &found.value)
+            }
+        });
         if takes {
-            *known = Some(Dated { at, value });
+            *known = Some(found);
         }
     }
 }

@@ -68,7 +68,7 @@ test("what leaves the machine is said, and forwarding counts what waits", () => 
 });
 
 test("what is not shown is counted, and nothing is said when all is shown", () => {
-  const none = { zombie: 0, subagent: 0, title_thread: 0, spare: 0, muted: 0 };
+  const none = { zombie: 0, subagent: 0, title_thread: 0, spare: 0, muted: 0, services: 0 };
   expect(notShown(none)).toBeNull();
   expect(notShown({ ...none, zombie: 1, subagent: 12, spare: 2 })).toBe("1 empty session, 12 subagents, 2 spare processes");
 });

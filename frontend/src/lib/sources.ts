@@ -84,6 +84,7 @@ export function notShown(hidden: Hidden): string | null {
     [hidden.title_thread, "title thread"],
     [hidden.spare, "spare process"],
     [hidden.muted, "muted session"],
+    [hidden.services, "long silent service"],
   ];
   const said = parts.filter(([n]) => n > 0).map(([n, word]) => count(n, word, word.endsWith("s") ? `${word}es` : `${word}s`));
   return said.length === 0 ? null : said.join(", ");

@@ -43,7 +43,7 @@ export class Store {
   services = $state.raw<Service[]>([]);
   sources = $state.raw<SourceView[]>([]);
   archived = $state(0);
-  hidden = $state.raw<Hidden>({ zombie: 0, subagent: 0, title_thread: 0, spare: 0, muted: 0 });
+  hidden = $state.raw<Hidden>({ zombie: 0, subagent: 0, title_thread: 0, spare: 0, muted: 0, services: 0 });
   importing = $state.raw<ImportProgress | null>(null);
   /** Whether a snapshot has arrived. */
   loaded = $state(false);

@@ -304,6 +304,7 @@ fn is_run(scenario: &Scenario, session: &str) -> bool {
     match scenario.agent {
         Agent::ClaudeCode => numbered('p') || scenario.name.starts_with("print-"),
         Agent::Gemini => scenario.name.starts_with("exec_"),
+        Agent::Otel => true,
         Agent::Codex => numbered('x') || scenario.name.starts_with("exec_") || session.starts_with("exec-"),
     }
 }

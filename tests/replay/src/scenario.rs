@@ -114,6 +114,7 @@ impl Scenario {
             Agent::ClaudeCode => claude::load(&folder)?,
             Agent::Codex => codex::load(&folder, &labels)?,
             Agent::Gemini => gemini::load(&folder)?,
+            Agent::Otel => anyhow::bail!("services are not replayed"),
         };
         let Recorded { zero, files, mut moments } = recorded;
         moments.sort_by_key(|m| m.at_ms);

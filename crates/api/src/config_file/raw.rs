@@ -235,9 +235,10 @@ impl Reader<'_> {
 
     fn agent_word(&mut self, entry: &dyn TableLike, item: &Item) -> Option<Agent> {
         let word = self.text_value(entry, "agent", item)?;
-        let agent = Agent::from_word(&word);
+        let with_folders = [Agent::ClaudeCode, Agent::Codex, Agent::Gemini];
+        let agent = Agent::from_word(&word).filter(|agent| with_folders.contains(agent));
         if agent.is_none() {
-            let known = Agent::ALL.map(Agent::as_str).join(", ");
+            let known = with_folders.map(Agent::as_str).join(", ");
             self.warn(entry, "agent", &format!("{word:?} is no agent; it is one of {known}"));
         }
         agent

@@ -153,7 +153,7 @@ fn what_means_nothing_is_said_with_its_line_and_stops_nothing() {
         ("[session]\nidle_minutes = 1", "line 1: session is not a setting; did you mean sessions?"),
         ("\n[sessions]\nidle_minute = 1", "line 3: idle_minute is not a setting; did you mean idle_minutes?"),
         ("[otlp]\ntokens = 1", "line 2: tokens is not a setting; did you mean token?"),
-        ("[store]\nfoo = 1", "line 2: foo is not a setting; known here: durable"),
+        ("[store]\nfoo = 1", "line 2: foo is not a setting; known here: durable, max_bytes, min_free_bytes"),
         (
             "[sessions]\nidle_minutes = 0",
             "line 2: idle_minutes must be a whole number from 1 to 43200; it has its default",

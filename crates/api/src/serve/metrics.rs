@@ -230,7 +230,7 @@ mod tests {
                 "files": files, "bytes": 1, "skipped": 0, "issues": [], "last_fact_at_ms": null})
         };
         let status = serde_json::json!({"engine_id": "e", "revision": 1, "at_ms": 1, "sessions": [], "worktrees": [],
-            "services": [], "hidden": {"zombie": 0, "subagent": 0, "title_thread": 0, "spare": 0, "muted": 0},
+            "services": [], "hidden": {"zombie": 0, "subagent": 0, "title_thread": 0, "spare": 0, "muted": 0, "services": 0},
             "archived": 0, "sources": [source("ok", 2), source("absent", 0), source("ok", 3)], "importing": null});
         let totals = serde_json::json!({"sessions": 0, "messages": 0, "prompts": 0, "tool_calls": 0, "subagents": 0,
             "tokens": {}, "bytes_read": 0, "elapsed_ms": 0});

@@ -68,7 +68,7 @@ fn status_has_every_key_scripts_rely_on() {
             assert!(card["resume"].get(key).is_some(), "resume.{key}");
         }
     }
-    for key in ["zombie", "subagent", "title_thread", "spare", "muted"] {
+    for key in ["zombie", "subagent", "title_thread", "spare", "muted", "services"] {
         assert!(status["hidden"][key].is_u64(), "{key}");
     }
 }

@@ -30,7 +30,7 @@ fn status(sessions: &[serde_json::Value]) -> Status {
         .collect();
     serde_json::from_value(json!({
         "engine_id": "e", "revision": 1, "at_ms": NOW, "sessions": sessions, "worktrees": [], "services": [],
-        "hidden": {"zombie": 0, "subagent": 0, "title_thread": 0, "spare": 0, "muted": 0}, "archived": 0,
+        "hidden": {"zombie": 0, "subagent": 0, "title_thread": 0, "spare": 0, "muted": 0, "services": 0}, "archived": 0,
         "sources": [], "importing": null
     }))
     .unwrap()

@@ -11,7 +11,7 @@ use crate::archive;
 use crate::engine::EngineError;
 use crate::otlp::nano;
 use crate::otlp::traces::{self, TraceFilter};
-use crate::sources::otlp::{Sender, SpanSeen};
+use crate::sources::otlp::{Named, Sender, SpanSeen};
 use crate::store::StoreError;
 use crate::store::spans::operations::{self, OperationKey, OperationSums};
 use crate::store::spans::{self, Owner, StoredSpan, TraceRow, lists};
@@ -109,7 +109,8 @@ impl Core {
         namespace: Option<&str>,
         now: Timestamp,
     ) -> Result<Option<ServiceDetail>, EngineError> {
-        crate::otlp::detail::page(&self.store.db, name, namespace, now)
+        let mut cards = archive::Cards::new(&self.store.db, &self.config, &self.board, now);
+        crate::otlp::detail::page(&self.store.db, &mut cards, (name, namespace), now)
     }
 
     fn sender_row(&self, sender: &Sender) -> Result<i64, StoreError> {
@@ -126,9 +127,10 @@ impl Core {
         is_service: bool,
         open: &mut Open,
     ) -> Result<(), StoreError> {
-        let session = match &seen.session {
-            Some(key) => Some(self.row_of(key)?),
-            None => None,
+        let (session, run_session) = match &seen.session {
+            Named::Session(key) => (Some(self.row_of(key)?), None),
+            Named::Trace(key) => (None, Some(self.row_of(key)?)),
+            Named::Nobody => (None, None),
         };
         let table_nano = self.table_nano(&seen.span);
         let (begin_ns, last_ns) = (seen.span.start_ns, seen.span.last_ns());
@@ -152,26 +154,45 @@ impl Core {
         // Of every copy: a log record may speak of a moment after the end of its span.
         trace.row.start_ns = trace.row.start_ns.min(begin_ns);
         trace.row.end_ns = trace.row.end_ns.max(last_ns);
+        let former_owner = trace.row.spender();
+        trace.row.run_session = trace.row.run_session.or(run_session);
         if let Some(before) = &before {
             now.span.attributes = seen.attributes.as_deref().map(spans::read_attributes).unwrap_or_default();
             now.span = before.span.clone().join(now.span);
             now.sender = before.sender;
             now.session = before.session.or(now.session);
             now.table_nano = self.table_nano(&now.span);
-            if now == *before {
-                return Ok(());
+            if now != *before {
+                let attributes = serde_json::to_string(&now.span.attributes)?;
+                let attributes = (!now.span.attributes.is_empty()).then_some(attributes.as_str());
+                spans::update(&self.store.db, row, &now, attributes)?;
             }
-            let attributes = serde_json::to_string(&now.span.attributes)?;
-            let attributes = (!now.span.attributes.is_empty()).then_some(attributes.as_str());
-            spans::update(&self.store.db, row, &now, attributes)?;
         }
         trace.senders.insert(now.sender);
-        trace.sessions.extend(now.session);
-        trace.row.take_in(&self.store.db, before.as_ref(), &now)?;
-        if is_service {
+        trace.sessions.extend(now.session.or(run_session));
+        if before.as_ref() != Some(&now) {
+            trace.row.take_in(&self.store.db, before.as_ref(), &now)?;
+        }
+        let owner = trace.row.spender();
+        if is_service && before.as_ref() != Some(&now) {
             for (span, times) in [(before.as_ref(), -1), (Some(&now), 1)] {
                 if let Some((key, span)) = span.and_then(|s| Some((operations::key(s)?, s))) {
                     open.operations.entry(key).or_default().count(span, times);
+                }
+            }
+        }
+        if is_service && (before.as_ref() != Some(&now) || former_owner != owner) {
+            if let Some(before) = &before {
+                self.spend(before.session.or(former_owner), before, false)?;
+            }
+            self.spend(now.session.or(owner), &now, true)?;
+        }
+        if former_owner != owner {
+            // What others of the trace spent without a session is another's from here on.
+            for other in spans::unclaimed(&self.store.db, row)? {
+                if other.id != now.id {
+                    self.spend(former_owner, &other, false)?;
+                    self.spend(owner, &other, true)?;
                 }
             }
         }
@@ -244,6 +265,11 @@ impl Open {
 }
 
 impl TraceRow {
+    /// Whose what its spans without a session spent is.
+    fn spender(&self) -> Option<i64> {
+        self.owner.map(|owner| owner.session).or(self.run_session)
+    }
+
     /// Takes in a span that was stored, in the place of what was known of it before.
     fn take_in(
         &mut self,

@@ -13,7 +13,7 @@ use crate::store::otlp::{OwnedCall, Put, StoredRequest};
 use crate::store::{StoreError, calls, otlp, rows};
 
 /// Model of a request that names none.
-const NO_MODEL: &str = "unknown";
+pub(super) const NO_MODEL: &str = "unknown";
 
 impl Core {
     pub(super) fn apply_telemetry(&mut self, batch: Batch) -> Result<(), StoreError> {
@@ -33,7 +33,7 @@ impl Core {
         }
         self.reports.telemetry(batch.bytes, batch.partial.rejected, refused_services, received);
         for ((agent, session), seen) in batch.sessions {
-            self.resolve_declared(agent, session, seen)?;
+            self.resolve_declared(agent, session, seen, &services)?;
         }
         self.apply_spans(&batch.senders, &services, batch.spans, received)?;
         let mut tally = Tally::default();
@@ -41,7 +41,12 @@ impl Core {
             match fact {
                 Fact::Measured(m) => {
                     let Some(at) = services.get(m.service).copied().flatten() else { continue };
-                    self.services.count(&self.store.db, at, m, &self.prices, received, &mut tally)?;
+                    let call = m.lone_call();
+                    let is_counted =
+                        self.services.count(&self.store.db, at, m, &self.prices, received, &mut tally)?;
+                    if let Some(call) = call.filter(|_| is_counted) {
+                        self.apply_lone_call(call)?;
+                    }
                 }
                 Fact::Requested(request) => self.apply_requested(&request)?,
                 Fact::Failed(failed) => {
@@ -69,9 +74,15 @@ impl Core {
         &mut self,
         agent: Agent,
         session: SessionId,
-        seen: SessionSeen,
+        mut seen: SessionSeen,
+        services: &[Option<usize>],
     ) -> Result<(), StoreError> {
-        if seen.is_empty() {
+        let sdk = seen.sdk.take().map(|mut sdk| {
+            // What a service beyond the number that is kept says is not counted.
+            sdk.services.retain(|at, _| services.get(*at).copied().flatten().is_some());
+            sdk
+        });
+        if sdk.as_ref().is_some_and(|sdk| sdk.services.is_empty()) || (sdk.is_none() && seen.is_empty()) {
             return Ok(());
         }
         let id = self.row_of(&SessionKey { agent, id: session })?;
@@ -83,11 +94,10 @@ impl Core {
             telemetry.run.as_ref().map(|d| d.value.clone()),
             telemetry.parent.as_ref().map(|d| d.value.clone()),
         );
-        let at = seen.at;
-        Telemetry::resolve(&mut telemetry.namespace, seen.namespace, at, true);
-        Telemetry::resolve(&mut telemetry.instance, seen.instance, at, true);
-        Telemetry::resolve(&mut telemetry.run, seen.run, at, false);
-        Telemetry::resolve(&mut telemetry.parent, seen.parent, at, false);
+        Telemetry::resolve(&mut telemetry.namespace, seen.namespace, true);
+        Telemetry::resolve(&mut telemetry.instance, seen.instance, true);
+        Telemetry::resolve(&mut telemetry.run, seen.run, false);
+        Telemetry::resolve(&mut telemetry.parent, seen.parent, false);
         let after = (
             telemetry.namespace.as_ref().map(|d| d.value.clone()),
             telemetry.instance.as_ref().map(|d| d.value.clone()),
@@ -97,7 +107,10 @@ impl Core {
         if before != after {
             self.touched.insert(id);
         }
-        Ok(())
+        match sdk {
+            Some(sdk) => self.apply_sdk_seen(id, sdk, services),
+            None => Ok(()),
+        }
     }
 
     fn apply_requested(&mut self, r: &Requested) -> Result<(), StoreError> {
@@ -286,7 +299,7 @@ impl Core {
         Ok(())
     }
 
-    fn change_unwritten(
+    pub(super) fn change_unwritten(
         &mut self,
         session: i64,
         model: &str,
@@ -305,7 +318,7 @@ impl Core {
     }
 }
 
-trait Sum {
+pub(super) trait Sum {
     fn add(&mut self, usage: Usage, cost_nano: Option<u64>);
     fn take(&mut self, usage: Usage, cost_nano: Option<u64>);
 }

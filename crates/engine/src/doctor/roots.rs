@@ -61,6 +61,7 @@ pub(super) fn name(agent: Agent) -> &'static str {
         Agent::ClaudeCode => "Claude Code",
         Agent::Codex => "Codex",
         Agent::Gemini => "Gemini CLI",
+        Agent::Otel => "OpenTelemetry",
     }
 }
 

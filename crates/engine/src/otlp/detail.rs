@@ -7,12 +7,16 @@ use rusqlite::Connection;
 use super::latency::quantile_ms;
 use super::view::{cost, service, tokens};
 use super::{HOUR_MS, KEPT_MINUTES, Known, minute, traces};
+use crate::archive::Cards;
 use crate::engine::EngineError;
 use crate::store::otlp as store;
 use crate::store::spans::{lists, operations, retention};
 
 /// Traces shown.
 const MOST_TRACES: u32 = 100;
+
+/// Sessions shown.
+const MOST_SESSIONS: u32 = 20;
 
 /// Operations shown.
 const MOST_OPERATIONS: usize = 50;
@@ -24,8 +28,8 @@ const HOURS: i64 = 24;
 /// is meant, else the one of that name seen last.
 pub(crate) fn page(
     db: &Connection,
-    name: &str,
-    namespace: Option<&str>,
+    cards: &mut Cards<'_>,
+    (name, namespace): (&str, Option<&str>),
     now: Timestamp,
 ) -> Result<Option<ServiceDetail>, EngineError> {
     let mut found = store::services_named(db, name, namespace)?;
@@ -49,14 +53,19 @@ pub(crate) fn page(
     }
     operations.sort_by(|a, b| b.calls.cmp(&a.calls).then_with(|| (&a.name, a.kind).cmp(&(&b.name, b.kind))));
     operations.truncate(MOST_OPERATIONS);
+    let (rows, sessions_total) = store::service_sessions(db, id, MOST_SESSIONS)?;
+    let mut sessions: Vec<SessionCard> = Vec::with_capacity(rows.len());
+    for row in rows {
+        sessions.extend(cards.card(row)?);
+    }
     Ok(Some(ServiceDetail {
         service: service(&known, now),
         models: models_since(db, id, hour)?,
         operations,
         traces,
         traces_total,
-        sessions: Vec::<SessionCard>::new(),
-        sessions_total: 0,
+        sessions,
+        sessions_total,
         note: note(retention::let_go_in_all(db)?),
     }))
 }

@@ -36,12 +36,20 @@ pub(super) fn state(last: Timestamp, now: Timestamp) -> ServiceState {
     }
 }
 
+/// Services that sent nothing for this long are not listed; they are found by name.
+const LISTED_MS: i64 = 7 * 86_400_000;
+
+/// State of a service that is listed.
+pub(super) fn listed(last: Timestamp, now: Timestamp) -> Option<ServiceState> {
+    (now.since(last) <= LISTED_MS).then(|| state(last, now))
+}
+
 /// When the state changes by itself.
 pub(super) fn next_state_at(last: Timestamp, now: Timestamp) -> Option<Timestamp> {
     match state(last, now) {
         ServiceState::Live => Some(last.plus_ms(LIVE_MS + 1)),
         ServiceState::Quiet => Some(last.plus_ms(QUIET_MS + 1)),
-        ServiceState::Dormant => None,
+        ServiceState::Dormant => (now.since(last) <= LISTED_MS).then(|| last.plus_ms(LISTED_MS + 1)),
     }
 }
 

@@ -57,7 +57,7 @@ impl Decoder {
         match role.agent {
             Agent::ClaudeCode => Self::ClaudeCode(claude::Carry::default()),
             Agent::Codex => Self::Codex(codex::Carry::default()),
-            Agent::Gemini => Self::Gemini,
+            Agent::Gemini | Agent::Otel => Self::Gemini,
         }
     }
 

@@ -82,7 +82,7 @@ impl<'a> Lister<'a> {
         match self.root.agent {
             Agent::ClaudeCode => self.claude_projects(enter),
             Agent::Codex => self.codex_rollouts(enter),
-            Agent::Gemini => {}
+            Agent::Gemini | Agent::Otel => {}
         }
     }
 
@@ -328,7 +328,7 @@ pub fn role_of(agent: Agent, path: &Path, real: &Path) -> Result<Option<FileRole
     let stem = path.file_stem().and_then(OsStr::to_str).ok_or(IssueKind::BadId)?;
     let id = |text: &str| SessionId::new(text).map_err(|_| IssueKind::BadId);
     let (session, subagent) = match agent {
-        Agent::Gemini => return Err(IssueKind::BadId),
+        Agent::Gemini | Agent::Otel => return Err(IssueKind::BadId),
         Agent::Codex => {
             // `rollout-2026-11-20T12-08-43-<uuid>`; the uuid is the last 36 characters.
             let at = stem.len().checked_sub(36).ok_or(IssueKind::BadId)?;
@@ -375,7 +375,7 @@ fn may_be(path: &Path, role: &FileRole) -> bool {
         (None, _) => match role.agent {
             Agent::ClaudeCode => stem == role.session.as_str(),
             Agent::Codex => stem.ends_with(role.session.as_str()),
-            Agent::Gemini => false,
+            Agent::Gemini | Agent::Otel => false,
         },
     }
 }

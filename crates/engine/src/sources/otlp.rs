@@ -21,8 +21,10 @@ pub(crate) mod walk;
 use std::collections::{BTreeMap, HashMap};
 
 use lamplight_model::event::Usage;
-use lamplight_model::ids::{Agent, FactId, SessionId, SessionKey, Timestamp};
-use lamplight_model::telemetry::{Meter, Word};
+use lamplight_model::ids::{Agent, FactId, SessionId, SessionKey, Timestamp, TraceId};
+use lamplight_model::session::Dated;
+use lamplight_model::telemetry::{Meter, Telemetry, Word};
+use lamplight_model::view::SpanKind;
 use xxhash_rust::xxh3::xxh3_128;
 
 use attributes::Attributes;
@@ -32,7 +34,7 @@ use proto::{DataPoint, InstrumentationScope, LogRecord, Metric, Resource, Span};
 use walk::{Group, Scope};
 
 pub use proto::{response_bytes, status_bytes};
-pub(crate) use span::SpanSeen;
+pub(crate) use span::{Named, SpanSeen};
 
 /// Largest record that is decoded. Agents' largest, with prompts, are some 100 KB.
 pub(crate) const MAX_RECORD_BYTES: usize = 1024 * 1024;
@@ -152,16 +154,25 @@ pub(crate) struct ServiceSeen {
 /// Attributes that say something about a session; absent ones leave what was known.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct SessionSeen {
-    /// Time of the latest record.
-    pub at: Timestamp,
     /// `service.namespace`: the project.
-    pub namespace: Option<String>,
+    pub namespace: Option<Dated<String>>,
     /// `service.instance.id`: the terminal.
-    pub instance: Option<String>,
+    pub instance: Option<Dated<String>>,
     /// The run it was declared to belong to.
-    pub run: Option<String>,
+    pub run: Option<Dated<String>>,
     /// The session that was declared to have spawned it.
-    pub parent: Option<SessionId>,
+    pub parent: Option<Dated<SessionId>>,
+    /// For a session of a service.
+    pub sdk: Option<SdkSeen>,
+}
+
+/// What records of a service say of when a session was.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct SdkSeen {
+    /// Indexes into [`Batch::services`], with the begin of the earliest and the end of the latest record of each.
+    pub services: BTreeMap<usize, (Timestamp, Timestamp)>,
+    /// End of the latest span that wraps the session.
+    pub wrapped_until: Option<Timestamp>,
 }
 
 /// One fact. Each is stored at most once, however often it is delivered.
@@ -213,12 +224,34 @@ pub(crate) struct Measured {
     pub call: Option<FactId>,
     /// Told by a span.
     pub by_span: bool,
+    /// The session it names, of a call without an id of its own: one with an id is counted with its span.
+    pub session: Option<SessionId>,
     pub is_error: bool,
     pub duration_us: Option<u64>,
     pub model: Option<String>,
     pub usage: Usage,
     /// Reported cost in billionths of a US dollar.
     pub cost_nano: Option<u64>,
+}
+
+/// A model call of a session that has no id of its own.
+#[derive(Debug, PartialEq)]
+pub(crate) struct LoneCall {
+    pub session: SessionId,
+    pub at: Timestamp,
+    pub model: Option<String>,
+    pub usage: Usage,
+    pub cost_nano: Option<u64>,
+    pub is_error: bool,
+}
+
+impl Measured {
+    /// What it says of a session, when it is a call that no span tells of.
+    pub(crate) fn lone_call(&self) -> Option<LoneCall> {
+        let session = self.session.clone().filter(|_| self.kind == Kind::ModelCall)?;
+        let Self { at, usage, cost_nano, is_error, .. } = *self;
+        Some(LoneCall { session, at, model: self.model.clone(), usage, cost_nano, is_error })
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -472,12 +505,23 @@ impl Mapper {
                 Agent::ClaudeCode => claude::log(&record, &own, about, id, at, out),
                 Agent::Codex => codex::log(&own, about, id, at, out),
                 Agent::Gemini => gemini::log(&own, about, id, at, out),
+                // Sessions of services are told of by spans and calls.
+                Agent::Otel => {}
             });
         }
-        let measured = around.service.map(|service| service::log(&record, &own, service, id, at));
-        if let Some(m) = measured.as_ref().filter(|m| m.kind == Kind::ModelCall) {
-            let received_ns = self.batch.received_at.0.saturating_mul(1_000_000);
-            self.batch.spans.extend(span::of_log(&record, &own, m, around.sender, None, received_ns));
+        let mut measured = around.service.map(|service| service::log(&record, &own, service, id, at));
+        if let (Some(m), Some(service)) = (measured.as_mut(), around.service) {
+            let is_call = m.kind == Kind::ModelCall;
+            let kind = if is_call { SpanKind::Llm } else { SpanKind::Other };
+            let session = classify::sdk_session(&own, kind);
+            let trace = TraceId::from_bytes(&record.trace_id).filter(|_| is_call);
+            let named = self.named(&own, service, (session.clone(), trace), (at, at), None);
+            if is_call {
+                let received_ns = self.batch.received_at.0.saturating_mul(1_000_000);
+                let of_log = span::of_log(&record, &own, m, around.sender, named, received_ns);
+                m.session = session.filter(|_| of_log.is_none());
+                self.batch.spans.extend(of_log);
+            }
         }
         self.keep(measured.map(Fact::Measured));
     }
@@ -507,13 +551,25 @@ impl Mapper {
         let at_ns = first_set([span.end_time_unix_nano, span.start_time_unix_nano]);
         let at = self.moment(at_ns);
         self.seen(around, &own, at);
-        let session = match around.origin {
-            Origin::Coding(agent) => classify::session(agent, &own).map(|id| SessionKey { agent, id }),
-            Origin::OtherCoding | Origin::Service => None,
-        };
         let received_ns = self.batch.received_at.0.saturating_mul(1_000_000);
-        let seen =
-            span::span(&span, &own, around.resource, around.origin, around.sender, session, received_ns);
+        let mut seen = span::span(&span, &own, around.resource, around.origin, around.sender, received_ns);
+        if let Some(seen) = &mut seen {
+            seen.session = match (around.origin, around.service) {
+                (Origin::Coding(agent), _) => classify::session(agent, &own)
+                    .map_or(Named::Nobody, |id| Named::Session(SessionKey { agent, id })),
+                (Origin::Service, Some(service)) => {
+                    let kind = seen.span.kind;
+                    let trace = Some(seen.trace).filter(|_| classify::is_agents_work(kind));
+                    let begin = self.moment(first_set([span.start_time_unix_nano, span.end_time_unix_nano]));
+                    let is_wrap = kind == SpanKind::Agent
+                        && seen.span.duration_ns().is_some_and(|ns| ns > 0)
+                        && own.text("gen_ai.operation.name") != Some("create_agent");
+                    let wrap = is_wrap.then_some(at);
+                    self.named(&own, service, (classify::sdk_session(&own, kind), trace), (begin, at), wrap)
+                }
+                (Origin::OtherCoding | Origin::Service, _) => Named::Nobody,
+            };
+        }
         let is_kept = seen.is_some();
         self.batch.spans.extend(seen);
         let id = self.id(around, at_ns, bytes);
@@ -552,6 +608,31 @@ impl Mapper {
                 self.batch.counted += 1;
             }
         }
+    }
+
+    /// Notes what a service's record says of the session it names; where it declares a run and names no session, of the
+    /// trace it belongs to, which then stands for one.
+    fn named(
+        &mut self,
+        own: &Attributes<'_>,
+        service: usize,
+        (session, trace): (Option<SessionId>, Option<TraceId>),
+        (from, to): (Timestamp, Timestamp),
+        wrapped_until: Option<Timestamp>,
+    ) -> Named {
+        let (id, named) = match (session, trace) {
+            (Some(id), _) => (id.clone(), Named::Session(SessionKey { agent: Agent::Otel, id })),
+            (None, Some(trace)) if classify::has_run(own) => match SessionId::new(&trace.to_string()) {
+                Ok(id) => (id.clone(), Named::Trace(SessionKey { agent: Agent::Otel, id })),
+                Err(_) => return Named::Nobody,
+            },
+            _ => return Named::Nobody,
+        };
+        let mut found = classify::declared(own, to);
+        let services = BTreeMap::from([(service, (from.min(to), to))]);
+        found.sdk = Some(SdkSeen { services, wrapped_until });
+        self.batch.sessions.entry((Agent::Otel, id)).or_default().merge(found);
+        named
     }
 
     /// Notes who sent a record.
@@ -628,22 +709,24 @@ fn first_set(times: [u64; 2]) -> u64 {
 }
 
 impl SessionSeen {
-    /// Takes over what `other` says; of two project or terminal names the later one holds.
+    /// Takes over what `other` says.
     fn merge(&mut self, other: Self) {
-        let (newer, older) =
-            if other.at >= self.at { (other, std::mem::take(self)) } else { (std::mem::take(self), other) };
-        *self = Self {
-            at: newer.at,
-            namespace: newer.namespace.or(older.namespace),
-            instance: newer.instance.or(older.instance),
-            // Who spawned it does not change; the first word holds.
-            run: older.run.or(newer.run),
-            parent: older.parent.or(newer.parent),
-        };
+        Telemetry::resolve(&mut self.namespace, other.namespace, true);
+        Telemetry::resolve(&mut self.instance, other.instance, true);
+        // Who spawned it does not change; the first word holds.
+        Telemetry::resolve(&mut self.run, other.run, false);
+        Telemetry::resolve(&mut self.parent, other.parent, false);
+        let Some(found) = other.sdk else { return };
+        let known = self.sdk.get_or_insert_default();
+        known.wrapped_until = known.wrapped_until.max(found.wrapped_until);
+        for (service, (from, to)) in found.services {
+            let times = known.services.entry(service).or_insert((from, to));
+            *times = (times.0.min(from), times.1.max(to));
+        }
     }
 
     /// Whether it says nothing.
     pub(crate) fn is_empty(&self) -> bool {
-        self.namespace.is_none() && self.instance.is_none() && self.run.is_none() && self.parent.is_none()
+        *self == Self::default()
     }
 }

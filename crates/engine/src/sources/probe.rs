@@ -17,7 +17,7 @@ pub fn probe(config: &Config) -> Vec<Input> {
         match root.agent {
             Agent::ClaudeCode => probe_registry(root, &mut inputs),
             Agent::Codex => probe_locks(root, &mut inputs),
-            Agent::Gemini => {}
+            Agent::Gemini | Agent::Otel => {}
         }
     }
     inputs

@@ -437,6 +437,37 @@ pub(crate) fn add_model(
     Ok(())
 }
 
+/// Notes that a service's records name a session.
+pub(crate) fn put_service_session(
+    db: &Connection,
+    service: i64,
+    session: i64,
+    last: Timestamp,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO service_sessions (service, session, last_ms) VALUES (?1, ?2, ?3)
+         ON CONFLICT (service, session) DO UPDATE SET last_ms = max(last_ms, ?3) WHERE last_ms < ?3",
+    )?
+    .execute((service, session, last.0))?;
+    Ok(())
+}
+
+/// Sessions that a service's records name and that are shown, the one active last first, and how many there are.
+pub(crate) fn service_sessions(
+    db: &Connection,
+    service: i64,
+    limit: u32,
+) -> Result<(Vec<i64>, u64), StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT n.session FROM service_sessions n JOIN sessions s ON s.id = n.session
+         WHERE n.service = ?1 AND s.class = 'row' ORDER BY n.last_ms DESC, n.session DESC LIMIT ?2",
+    )?;
+    let rows = select.query_map((service, limit), |row| row.get(0))?;
+    let found = rows.collect::<Result<_, _>>()?;
+    let mut count = db.prepare_cached("SELECT count(*) FROM service_sessions WHERE service = ?1")?;
+    Ok((found, from_sql(count.query_row([service], |row| row.get(0))?)))
+}
+
 /// Adds to an hour of a service's model.
 pub(crate) fn add_model_hour(
     db: &Connection,

@@ -75,6 +75,8 @@ pub struct Hidden {
     pub spare: u64,
     /// Muted sessions.
     pub muted: u64,
+    /// Services that sent nothing for 7 days; they are found by name.
+    pub services: u64,
 }
 
 /// Health of one source.

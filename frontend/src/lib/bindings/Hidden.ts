@@ -23,4 +23,8 @@ spare: number,
 /**
  * Muted sessions.
  */
-muted: number, };
+muted: number, 
+/**
+ * Services that sent nothing for 7 days; they are found by name.
+ */
+services: number, };

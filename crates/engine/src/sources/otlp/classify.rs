@@ -1,6 +1,8 @@
 //! Whose records these are, and which session of a coding agent they speak of.
 
 use lamplight_model::ids::{Agent, SessionId, Timestamp};
+use lamplight_model::session::Dated;
+use lamplight_model::view::SpanKind;
 
 use super::SessionSeen;
 use super::attributes::Attributes;
@@ -50,6 +52,8 @@ pub(super) fn session(agent: Agent, own: &Attributes<'_>) -> Option<SessionId> {
     let key = match agent {
         Agent::ClaudeCode | Agent::Gemini => "session.id",
         Agent::Codex => "conversation.id",
+        // Records of services tell by more than one name, see `sdk_session`.
+        Agent::Otel => return None,
     };
     SessionId::new(own.text(key)?).ok()
 }
@@ -61,10 +65,57 @@ pub(super) fn declared(own: &Attributes<'_>, at: Timestamp) -> SessionSeen {
         .or_else(|| own.text("tokenjam.parent_session_id"))
         .and_then(|id| SessionId::new(id).ok());
     SessionSeen {
-        at,
-        namespace: own.name("service.namespace"),
-        instance: own.name("service.instance.id"),
-        run: own.first_name(&["lamplight.run_id", "tokenjam.run_id"]),
-        parent,
+        namespace: own.name("service.namespace").map(|value| Dated { at, value }),
+        instance: own.name("service.instance.id").map(|value| Dated { at, value }),
+        run: own.first_name(RUN).map(|value| Dated { at, value }),
+        parent: parent.map(|value| Dated { at, value }),
+        sdk: None,
     }
+}
+
+const RUN: &[&str] = &["lamplight.run_id", "tokenjam.run_id"];
+
+/// Whether a record, or its resource, declares a run.
+pub(super) fn has_run(own: &Attributes<'_>) -> bool {
+    own.first_name(RUN).is_some()
+}
+
+/// The session that a service's record names, if it is one of an agent's: `session.id` alone may be that of a person's
+/// browser. An id that many share names nobody.
+pub(super) fn sdk_session(own: &Attributes<'_>, kind: SpanKind) -> Option<SessionId> {
+    let conversation = own.text("gen_ai.conversation.id");
+    let id = own.text("session.id").or(conversation)?.trim();
+    let word = id.to_lowercase();
+    let is_shared = id.chars().all(|c| matches!(c, '0' | '-' | '.' | ' '))
+        || matches!(
+            word.as_str(),
+            "unknown" | "none" | "null" | "nil" | "undefined" | "default" | "n/a" | "na"
+        );
+    let is_agents = || {
+        conversation.is_some()
+            || is_agents_work(kind)
+            || ["gen_ai.", "llm.", "openinference.", "traceloop.", "ai."].iter().any(|p| own.has_prefix(p))
+            || has_run(own)
+            || own.has("lamplight.parent_session_id")
+            || own.has("tokenjam.parent_session_id")
+    };
+    (!is_shared && is_agents()).then(|| safe_id(id))
+}
+
+/// Whether spans of a kind are an agent's work, and not just a program's.
+pub(super) fn is_agents_work(kind: SpanKind) -> bool {
+    matches!(kind, SpanKind::Agent | SpanKind::Llm | SpanKind::Tool | SpanKind::Retrieval)
+}
+
+/// A program's own session id in the letters an id may have here: what has others keeps its look, and a hash tells it from
+/// those that would look the same.
+fn safe_id(text: &str) -> SessionId {
+    SessionId::new(text).unwrap_or_else(|_| {
+        let hash = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()));
+        let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+        let look: String = text.chars().take(100).map(safe).collect();
+        let look = look.trim_matches(['-', '.']);
+        let id = if look.is_empty() { hash.clone() } else { format!("{look}.{hash}") };
+        SessionId::new(&id).expect("BUG: letters, digits, '.', '_' and '-', not at the front, under 128")
+    })
 }

@@ -62,6 +62,7 @@ pub(super) fn span(
         at,
         call: call_id(&span.trace_id, &span.span_id),
         by_span: true,
+        session: None,
         is_error: span.status.as_ref().is_some_and(|s| s.code == ERROR) || own.has("error.type"),
         // An end before its start, or none, is no duration.
         duration_us: spent_ns.filter(|_| span.end_time_unix_nano != 0).map(|ns| ns / 1_000),
@@ -91,6 +92,7 @@ pub(super) fn log(
         at,
         call: if is_call { call_id(&record.trace_id, &record.span_id) } else { None },
         by_span: false,
+        session: None,
         is_error,
         duration_us: None,
         model: if is_call { own.first_name(MODEL) } else { None },

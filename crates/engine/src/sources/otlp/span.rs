@@ -24,12 +24,23 @@ pub(crate) struct SpanSeen {
     pub sender: usize,
     pub trace: TraceId,
     pub id: SpanId,
-    /// The session it names.
-    pub session: Option<SessionKey>,
+    /// Whose it is.
+    pub session: Named,
     /// What it says; attributes stand in `attributes`.
     pub span: Span,
     /// Its attributes as a JSON object, sorted by name; `None` for none. Written here and not on the writer's thread.
     pub attributes: Option<String>,
+}
+
+/// Whose a span is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// It names this session.
+    Session(SessionKey),
+    /// It names none and declares a run: its trace stands for one.
+    Trace(SessionKey),
+    /// It names none.
+    Nobody,
 }
 
 /// Reads a span as it is stored; `None` for one without ids, and for what a coding agent tells about its own inside.
@@ -39,7 +50,6 @@ pub(super) fn span(
     resource: &[KeyValue],
     origin: Origin,
     sender: usize,
-    session: Option<SessionKey>,
     received_ns: i64,
 ) -> Option<SpanSeen> {
     let (trace, id) = (TraceId::from_bytes(&raw.trace_id)?, SpanId::from_bytes(&raw.span_id)?);
@@ -58,7 +68,7 @@ pub(super) fn span(
         sender,
         trace,
         id,
-        session,
+        session: Named::Nobody,
         span: Span {
             by_span: true,
             // What stands between Codex's is not kept.
@@ -85,7 +95,7 @@ pub(super) fn of_log(
     own: &Attributes<'_>,
     measured: &super::Measured,
     sender: usize,
-    session: Option<SessionKey>,
+    session: Named,
     received_ns: i64,
 ) -> Option<SpanSeen> {
     let (trace, id) = (TraceId::from_bytes(&record.trace_id)?, SpanId::from_bytes(&record.span_id)?);

@@ -73,7 +73,7 @@ impl Place {
         self.root.path.join(match self.root.agent {
             Agent::ClaudeCode => "sessions",
             Agent::Codex => "thread-writer-locks",
-            Agent::Gemini => "tmp",
+            Agent::Gemini | Agent::Otel => "tmp",
         })
     }
 
@@ -82,7 +82,7 @@ impl Place {
         self.root.path.join(match self.root.agent {
             Agent::ClaudeCode => "projects",
             Agent::Codex => "sessions",
-            Agent::Gemini => "tmp",
+            Agent::Gemini | Agent::Otel => "tmp",
         })
     }
 
@@ -160,7 +160,7 @@ impl Run {
             let (read, live) = match agent {
                 Agent::ClaudeCode => ("claude-code transcripts", "claude-code registry"),
                 Agent::Codex => ("codex rollouts", "codex locks"),
-                Agent::Gemini => continue,
+                Agent::Gemini | Agent::Otel => continue,
             };
             let (folder, live_folder) = (place.transcripts_folder(), place.live_folder());
             let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);

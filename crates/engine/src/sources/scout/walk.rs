@@ -38,7 +38,7 @@ impl Run {
                 Agent::ClaudeCode => lister.claude_projects(enter),
                 // Only the newest days are watched, and those are by now.
                 Agent::Codex => lister.codex_rollouts(&mut |_| {}),
-                Agent::Gemini => {}
+                Agent::Gemini | Agent::Otel => {}
             });
             if let Some(listing) = listing {
                 if !listing.partial {
@@ -74,7 +74,7 @@ impl Run {
     fn watch_transcripts(&mut self, at: usize) {
         let Some(root) = self.places.get(at).map(|p| p.root.clone()) else { return };
         match root.agent {
-            Agent::ClaudeCode | Agent::Gemini => {}
+            Agent::ClaudeCode | Agent::Gemini | Agent::Otel => {}
             Agent::Codex => {
                 self.watch_days(at);
                 self.watch(&root.path.join("archived_sessions"), Interest::Writes);
@@ -334,7 +334,7 @@ impl Run {
                 ["sessions"] | ["sessions", ..] => self.days_changed(at),
                 _ => Ok(()),
             },
-            Agent::Gemini => Ok(()),
+            Agent::Gemini | Agent::Otel => Ok(()),
         }
     }
 
@@ -390,7 +390,7 @@ impl Run {
     pub(super) fn was_active(&mut self, file: FileId, path: &Path, role: &FileRole) -> Running {
         match role.agent {
             Agent::Codex => self.lock_of_active(role),
-            Agent::Gemini => Ok(()),
+            Agent::Gemini | Agent::Otel => Ok(()),
             Agent::ClaudeCode => {
                 let folder = folder_of(path, role);
                 let was_tended =
@@ -463,7 +463,7 @@ impl Run {
 /// The folder beside a main transcript, or above its subagents.
 fn folder_of(path: &Path, role: &FileRole) -> Option<PathBuf> {
     match (role.agent, &role.subagent) {
-        (Agent::Codex | Agent::Gemini, _) => None,
+        (Agent::Codex | Agent::Gemini | Agent::Otel, _) => None,
         (Agent::ClaudeCode, None) => Some(path.with_extension("")),
         (Agent::ClaudeCode, Some(_)) => {
             let folder = path.parent().filter(|p| p.file_name().is_some_and(|name| name == "subagents"))?;

@@ -139,7 +139,7 @@ pub(crate) fn listed(db: &Connection, trace: i64) -> Result<Option<Listed>, Stor
     let mut select = db.prepare_cached(concat!(
         "SELECT ",
         super::trace_columns!(),
-        ", t.trace_id, s.agent || ':' || s.session_id FROM traces t LEFT JOIN sessions s ON s.id = t.session WHERE t.id = ?1"
+        ", t.trace_id, s.agent || ':' || s.session_id FROM traces t LEFT JOIN sessions s ON s.id = COALESCE(t.session, t.run_session) WHERE t.id = ?1"
     ))?;
     let found = select
         .query_row([trace], |row| Ok((trace_row(row)?, row.get::<_, [u8; 16]>(23)?, row.get(24)?)))
