@@ -370,7 +370,17 @@ pub(crate) fn foreign_config_dir(
 
 #[cfg(test)]
 mod tests {
-    use super::is_folder_of;
+    use lamplight_model::ids::Timestamp;
+    use lamplight_model::session::{Dated, SessionState};
+
+    use super::{home_directory, is_folder_of, working_directory};
+
+    #[test]
+    fn no_folder_is_opened_because_a_hook_named_it() {
+        let mut state = SessionState::default();
+        state.hooks.folder = Some(Dated { at: Timestamp(1), value: "/home/dev/shop".to_owned() });
+        assert_eq!((working_directory(&state), home_directory(&state, None)), (None, None));
+    }
 
     #[test]
     fn a_folder_is_known_by_the_directory_it_was_made_for() {
