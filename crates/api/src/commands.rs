@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lamplight_engine::setup::{self, Wish};
 use lamplight_engine::{CauseAction, Engine, TraceFilter};
+use lamplight_model::resume::classify_failure;
 use lamplight_model::view::{
     Doctor, ImportTotals, NoticePage, Resume, RunDetail, RunPage, Service, ServiceDetail, SessionCard,
     SessionDetail, SessionPage, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, Trace,
@@ -87,6 +88,7 @@ commands! {
     service(ServiceParams) -> ServiceDetail: Get "/api/v1/services/{name}";
     traces(TracesParams) -> TracePage: Get "/api/v1/traces";
     trace(TraceParams) -> Trace: Get "/api/v1/traces/{trace_id}";
+    resume_failed(ResumeFailedParams) -> Resume: Post "/api/v1/sessions/{id}/resume-failed";
     set_label(LabelParams) -> SessionCard: Post "/api/v1/sessions/{id}/label";
     close(CloseParams) -> Closed: Post "/api/v1/sessions/close";
     runs(RunsParams) -> RunPage: Get "/api/v1/runs";
@@ -218,6 +220,15 @@ pub struct TracesParams {
 pub struct TraceParams {
     /// 32 hex digits.
     pub trace_id: String,
+}
+
+/// A resume that was tried and failed.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ResumeFailedParams {
+    /// `agent:session_id`, or the bare id where only one agent uses it.
+    pub id: String,
+    /// What the agent said, which tells the class; only the class is kept.
+    pub said: String,
 }
 
 /// A new name.
@@ -355,6 +366,17 @@ pub fn traces(engine: &Engine, params: TracesParams) -> Result<TracePage, ApiErr
 pub fn trace(engine: &Engine, params: TraceParams) -> Result<Trace, ApiError> {
     let found = engine.trace(&params.trace_id)?;
     found.ok_or_else(|| ApiError::not_found("No trace has this id; the oldest ones may have been let go."))
+}
+
+/// Notes that a resume was tried and failed, classified by what the agent said, and returns what the card says of it.
+///
+/// # Errors
+/// `not_found`, `ambiguous`, or what the engine says.
+pub fn resume_failed(engine: &Engine, params: ResumeFailedParams) -> Result<Resume, ApiError> {
+    let key = engine.find(&params.id)?;
+    let card = engine.resume_failed(&key, classify_failure(&params.said))?;
+    seen_by_all(engine)?;
+    Ok(card.resume)
 }
 
 /// Renames a session and returns its card.

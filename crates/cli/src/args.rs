@@ -28,7 +28,7 @@ pub(crate) enum Task {
     Serve(ServeArgs),
     /// Give a session another name
     Rename(RenameArgs),
-    /// Print the command that takes you back to a session
+    /// Print the command that takes you back to a session, or run it
     Resume(ResumeArgs),
     /// Close a session in Lamplight; the agent is not touched, and later activity opens it again
     Close(CloseArgs),
@@ -104,6 +104,9 @@ pub(crate) struct RenameArgs {
 pub(crate) struct ResumeArgs {
     /// The session: agent:session_id, or the bare id
     pub(crate) id: String,
+    /// Run the command here instead of printing it; a resume that fails is counted and said on the session's card
+    #[arg(long)]
+    pub(crate) run: bool,
 }
 
 /// Arguments of `lamp close`.

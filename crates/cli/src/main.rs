@@ -59,6 +59,18 @@ impl std::fmt::Display for WrongUsage {
 
 impl std::error::Error for WrongUsage {}
 
+/// A program that was run for the person ended so; it said why itself.
+#[derive(Debug)]
+struct EndedWith(u8);
+
+impl std::fmt::Display for EndedWith {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "it ended with {}", self.0)
+    }
+}
+
+impl std::error::Error for EndedWith {}
+
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     if args.next().is_some_and(|task| task == "hook") {
@@ -79,6 +91,9 @@ fn main() -> ExitCode {
         // Whoever read our output has seen enough (`lamp status | head`).
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(EndedWith(code)) = error.downcast_ref() {
+                return ExitCode::from(*code);
+            }
             output::error(&error);
             if error.is::<NothingMatches>() {
                 ExitCode::from(3)
@@ -98,7 +113,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Import(args) => import::run(&load_config(None)?, args.json),
         Task::Serve(args) => serve::run(load_config(args.data.as_deref())?, &args),
         Task::Rename(args) => rename::run(&load_config(None)?, &args),
-        Task::Resume(args) => resume::run(&load_config(None)?, &args.id),
+        Task::Resume(args) => resume::run(&load_config(None)?, &args),
         Task::Close(args) => close::run(&load_config(None)?, &args),
         Task::Notices(args) => notices::run(&load_config(None)?, &args),
         Task::Runs(args) => runs::run(&load_config(None)?, &args),

@@ -1,5 +1,7 @@
 //! `lamp resume`.
 
+mod here;
+
 use anyhow::bail;
 use lamplight_api::commands::{IdParams, resume};
 use lamplight_engine::config::Config;
@@ -7,11 +9,13 @@ use lamplight_model::session::ResumeState;
 use lamplight_model::view::Resume;
 use serde_json::json;
 
+use crate::args::ResumeArgs;
 use crate::plain::{is_hidden, plain};
 use crate::{output, reach};
 
-/// Prints the exact command line, and what to expect of it on standard error.
-pub(crate) fn run(config: &Config, id: &str) -> anyhow::Result<()> {
+/// Prints the exact command line and what to expect of it on standard error, or runs it.
+pub(crate) fn run(config: &Config, args: &ResumeArgs) -> anyhow::Result<()> {
+    let id = args.id.as_str();
     let answer: Resume = reach::ask(config, "resume", &json!({ "id": id }), |config| {
         reach::once(config, |engine| resume(engine, IdParams { id: id.to_owned() }))
     })?;
@@ -26,10 +30,13 @@ pub(crate) fn run(config: &Config, id: &str) -> anyhow::Result<()> {
     if command.chars().any(is_hidden) {
         bail!("this session cannot be resumed: its command would hold characters that cannot be seen");
     }
+    if args.run && answer.state == ResumeState::Running {
+        bail!("it runs already; resuming it again would branch its transcript");
+    }
     if answer.state != ResumeState::Ready
         && let Some(reason) = reason
     {
         output::note(&format!("note: {reason}"));
     }
-    output::print(&format!("{command}\n"))
+    if args.run { here::run(config, id, &command) } else { output::print(&format!("{command}\n")) }
 }

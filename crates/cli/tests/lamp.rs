@@ -286,6 +286,43 @@ fn resume_prints_the_line_to_run() {
 }
 
 #[test]
+fn resume_runs_the_agent_and_notes_when_it_does_not_find_the_session_b78_b80_b81() {
+    let home = Home::new();
+    let bin = home.path().join("bin");
+    let agent = |script: &str| {
+        write(&bin.join("claude"), &format!("#!/bin/sh\n{script}\n"));
+        std::fs::set_permissions(bin.join("claude"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+    };
+    let resume = || {
+        let path = format!("{}:/usr/bin:/bin", bin.display());
+        run(home.command(&["resume", ID, "--run"]).env("PATH", path))
+    };
+    let (running, _) = home.serve(&[]);
+    let counted = || {
+        let status = home.lamp(&["resume", ID]);
+        status.stderr.contains("the agent did not find it")
+    };
+    // It resumes: its own output, its own exit code, in the session's directory.
+    agent("echo \"resumed $2 in $(basename \"$PWD\")\"");
+    assert_eq!(resume().ok(), format!("resumed {ID} in shop\n"));
+    assert!(!counted());
+    agent("echo \"No conversation found with session ID: $2\" >&2; exit 1");
+    let failed = resume();
+    assert_eq!(failed.code, Some(1));
+    assert!(
+        failed.stderr.contains(&format!("No conversation found with session ID: {ID}\n")),
+        "{}",
+        failed.stderr
+    );
+    assert!(counted(), "the card says so");
+    agent("exit 7");
+    assert_eq!(resume().code, Some(7), "the agent's own exit code");
+    assert!(!counted(), "another class: it said nothing");
+    assert_eq!(running.end("TERM").0, Some(0));
+}
+
+#[test]
 fn what_matches_nothing_exits_3_and_what_matches_twice_1() {
     let home = Home::new();
     for running in [None, Some(home.serve(&[]).0)] {

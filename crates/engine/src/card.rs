@@ -112,7 +112,7 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
             config_dir: known.config_dir,
             last_activity: verdict.last_activity,
             max_age_ms: known.resume_max_ms,
-            failed_at: t.and_then(|t| t.resume_failed_at).or(state.resume_failed_at),
+            failed: state.resume_failed.as_ref(),
         },
         now,
     );

@@ -14,8 +14,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TrySendError, channel};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use lamplight_model::ids::{FactId, SessionKey, Timestamp, TraceId};
+use lamplight_model::ids::{Agent, FactId, SessionKey, Timestamp, TraceId};
 use lamplight_model::instance::is_placeholder;
+use lamplight_model::session::ResumeFailure;
 use lamplight_model::view::{
     ChangeSet, Doctor, ImportTotals, NoticePage, RunDetail, RunPage, ServiceDetail, SessionCard,
     SessionDetail, SessionPage, Status, Trace, TracePage,
@@ -239,6 +240,22 @@ impl Engine {
         }
         let session = session_id.map(str::to_owned);
         self.inner.ask(|answer| Command::Close { session, instance, answer })
+    }
+
+    /// Notes that a resume was tried and failed: counted by class, and said on the card until the session goes on.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] for an unknown session.
+    pub fn resume_failed(&self, key: &SessionKey, class: ResumeFailure) -> Result<SessionCard, EngineError> {
+        self.inner.ask(|answer| Command::ResumeFailed { key: key.clone(), class, answer })
+    }
+
+    /// Resumes that were seen to fail since this database began, by agent and class; all classes of all agents.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn resume_failures(&self) -> Result<Vec<(Agent, ResumeFailure, u64)>, EngineError> {
+        self.inner.read(|db| Ok(crate::store::resumes::counts(db)?))
     }
 
     /// Dismisses, restores or snoozes a cause.

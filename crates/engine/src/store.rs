@@ -9,6 +9,7 @@ pub(crate) mod files;
 pub(crate) mod heard;
 pub(crate) mod notices;
 pub(crate) mod otlp;
+pub(crate) mod resumes;
 pub(crate) mod rows;
 pub(crate) mod runs;
 pub(crate) mod schema;

@@ -106,8 +106,6 @@ pub enum EventKind {
         /// US dollars since the session's first process; a fork starts with its parent's total.
         usd: f64,
     },
-    /// A resume failed because the agent does not know the id ("No conversation found").
-    ResumeFailed,
 }
 
 /// Circumstances; every absent field leaves what was known.

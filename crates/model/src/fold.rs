@@ -137,7 +137,6 @@ pub fn fold(t: &mut Transcript, event: &Event) {
         }
         EventKind::ContinuedIn { session } => t.continued_in = Some(session.clone()),
         EventKind::CostReported { usd } => t.reported_cost = Some(*usd),
-        EventKind::ResumeFailed => t.resume_failed_at = Some(at),
     }
 }
 
@@ -168,8 +167,7 @@ pub fn fold_subagent(s: &mut Subagent, event: &Event) {
         | EventKind::ContextMeasured { .. }
         | EventKind::LineageSeen { .. }
         | EventKind::ContinuedIn { .. }
-        | EventKind::CostReported { .. }
-        | EventKind::ResumeFailed => {}
+        | EventKind::CostReported { .. } => {}
     }
 }
 

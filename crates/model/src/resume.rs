@@ -2,7 +2,7 @@
 
 use crate::ids::{Agent, SessionId, Timestamp};
 use crate::label::is_unsafe;
-use crate::session::ResumeState;
+use crate::session::{Dated, ResumeFailure, ResumeState};
 use crate::view::Resume;
 
 /// What is known about the way back.
@@ -26,8 +26,24 @@ pub struct WayBack<'a> {
     pub last_activity: Option<Timestamp>,
     /// Age from which a resume is stale.
     pub max_age_ms: i64,
-    /// When the last resume failed.
-    pub failed_at: Option<Timestamp>,
+    /// The last resume that failed.
+    pub failed: Option<&'a Dated<ResumeFailure>>,
+}
+
+/// Tells from what an agent said as it ended at once with an error why a resume failed. Only words that were seen are
+/// known; everything else is [`ResumeFailure::Other`].
+#[must_use]
+pub fn classify_failure(said: &str) -> ResumeFailure {
+    let said = said.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    // Claude Code: "No conversation found with session ID: <id>".
+    if has(&["no conversation found"]) {
+        ResumeFailure::NotFound
+    } else if has(&["session expired", "session has expired"]) {
+        ResumeFailure::Expired
+    } else {
+        ResumeFailure::Other
+    }
 }
 
 /// Builds the command and says what to expect of it.
@@ -90,27 +106,34 @@ pub fn resume(way: &WayBack<'_>, now: Timestamp) -> Resume {
             ResumeState::Running,
             Some("It runs already; resuming it again would branch its transcript.".to_owned()),
         )
-    } else if let Some(failed) = way.failed_at.filter(|f| way.last_activity.is_none_or(|last| last <= *f)) {
-        let minutes = now.since(failed) / 60_000;
-        (
-            ResumeState::Stale,
-            Some(format!("The last resume failed {minutes} min ago: the agent did not find it.")),
-        )
+    } else if let Some(failed) = way.failed.filter(|f| way.last_activity.is_none_or(|last| last <= f.at)) {
+        let why = match failed.value {
+            ResumeFailure::NotFound => "the agent did not find it",
+            ResumeFailure::Expired => "the agent said that it has expired",
+            ResumeFailure::Other => "the agent ended with an error at once",
+        };
+        let when = ago(now.since(failed.at));
+        (ResumeState::Stale, Some(format!("The last resume failed {when}: {why}.")))
     } else {
         match way.last_activity.map(|last| now.since(last)) {
             Some(age) if age > way.max_age_ms => {
-                let days = age / 86_400_000;
-                let when = if days > 0 {
-                    format!("{days} day{} ago", if days == 1 { "" } else { "s" })
-                } else {
-                    format!("{} h ago", age / 3_600_000)
-                };
-                (ResumeState::Stale, Some(format!("Last used {when}; the agent may not find it.")))
+                (ResumeState::Stale, Some(format!("Last used {}; the agent may not find it.", ago(age))))
             }
             _ => (ResumeState::Ready, None),
         }
     };
     Resume { command: Some(command), state, reason }
+}
+
+/// `5 min ago`, `3 h ago`, `3 days ago`.
+fn ago(ms: i64) -> String {
+    let (minutes, hours, days) = (ms / 60_000, ms / 3_600_000, ms / 86_400_000);
+    match (days, hours) {
+        (0, 0) => format!("{minutes} min ago"),
+        (0, _) => format!("{hours} h ago"),
+        (1, _) => "1 day ago".to_owned(),
+        _ => format!("{days} days ago"),
+    }
 }
 
 /// Quotes for a POSIX shell: as it is when every character is plain, else in single quotes.
@@ -141,7 +164,7 @@ mod tests {
             config_dir: None,
             last_activity: Some(Timestamp(0)),
             max_age_ms: 86_400_000,
-            failed_at: None,
+            failed: None,
         }
     }
 
@@ -165,6 +188,55 @@ mod tests {
             resume(&extra, now).command.as_deref(),
             Some("cd /p && CLAUDE_CONFIG_DIR='/x y' claude --resume 7c1e0b52")
         );
+    }
+
+    #[test]
+    fn age_and_failures_warn_and_hide_nothing_b69_b71_b76_b77_b80_b82() {
+        let id = SessionId::new("7c1e0b52").unwrap();
+        const HOUR: i64 = 3_600_000;
+        let check = |max_hours: i64, age: i64, failed: Option<(i64, ResumeFailure)>, reason: Option<&str>| {
+            let failed = failed.map(|(hour, value)| Dated { at: Timestamp(hour * HOUR), value });
+            let way = WayBack { max_age_ms: max_hours * HOUR, failed: failed.as_ref(), ..way(&id, "/p") };
+            let got = resume(&way, Timestamp(age));
+            assert!(got.command.is_some(), "nothing is hidden");
+            assert_eq!(got.reason.as_deref(), reason);
+            let state = if reason.is_some() { ResumeState::Stale } else { ResumeState::Ready };
+            assert_eq!(got.state, state);
+        };
+        check(24, HOUR, None, None);
+        check(24, 24 * HOUR, None, None);
+        check(24, 24 * HOUR + 1, None, Some("Last used 1 day ago; the agent may not find it."));
+        check(24, 25 * HOUR, None, Some("Last used 1 day ago; the agent may not find it."));
+        check(48, 25 * HOUR, None, None);
+        check(2, 3 * HOUR, None, Some("Last used 3 h ago; the agent may not find it."));
+        for (class, why) in [
+            (ResumeFailure::NotFound, "the agent did not find it"),
+            (ResumeFailure::Expired, "the agent said that it has expired"),
+            (ResumeFailure::Other, "the agent ended with an error at once"),
+        ] {
+            check(24, 3 * HOUR, Some((1, class)), Some(&format!("The last resume failed 2 h ago: {why}.")));
+            check(24, 3 * HOUR, Some((-1, class)), None);
+        }
+    }
+
+    #[test]
+    fn what_agents_say_is_classified_deliberately_b80_b82() {
+        for (said, class) in [
+            (
+                "No conversation found with session ID: 7c1e0b52-1111-4111-8111-000000000001",
+                ResumeFailure::NotFound,
+            ),
+            ("error: No Conversation Found\n", ResumeFailure::NotFound),
+            ("session expired", ResumeFailure::Expired),
+            ("Your session has expired. Please sign in", ResumeFailure::Expired),
+            ("Segmentation fault", ResumeFailure::Other),
+            ("", ResumeFailure::Other),
+        ] {
+            assert_eq!(classify_failure(said), class, "{said}");
+        }
+        for class in ResumeFailure::ALL {
+            assert_eq!(ResumeFailure::from_word(class.as_str()), Some(class));
+        }
     }
 
     #[test]

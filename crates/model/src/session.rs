@@ -186,6 +186,23 @@ words! {
     }
 }
 
+words! {
+    /// Why a resume failed, by what the agent said.
+    ResumeFailure {
+        /// It has no such conversation ("No conversation found").
+        NotFound = "not_found",
+        /// It has it and does not take it up any more ("session expired").
+        Expired = "expired",
+        /// It ended with an error at once and said something else.
+        Other = "other",
+    }
+}
+
+impl ResumeFailure {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::NotFound, Self::Expired, Self::Other];
+}
+
 /// State of a session, folded from its facts. Contradictions between sources are kept, and resolved by
 /// [`crate::assess`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -217,8 +234,9 @@ pub struct SessionState {
     pub closed_over: Option<Timestamp>,
     /// The session that took its place in the same process.
     pub superseded_by: Option<Dated<SessionId>>,
-    /// A failed resume.
-    pub resume_failed_at: Option<Timestamp>,
+    /// The latest resume that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume_failed: Option<Dated<ResumeFailure>>,
     /// What OpenTelemetry says about it.
     #[serde(skip_serializing_if = "Telemetry::is_empty")]
     pub telemetry: Telemetry,
@@ -303,8 +321,6 @@ pub struct Transcript {
     pub parent: Option<(SessionId, Lineage)>,
     /// Where it went on.
     pub continued_in: Option<SessionId>,
-    /// Time of the latest failed resume.
-    pub resume_failed_at: Option<Timestamp>,
     /// A person's or `-p`'s prompt was seen.
     pub prompted: bool,
     /// A model response was seen.

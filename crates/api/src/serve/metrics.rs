@@ -7,6 +7,8 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use lamplight_engine::forward::ForwardTotals;
+use lamplight_model::ids::Agent;
+use lamplight_model::session::ResumeFailure;
 use lamplight_model::view::{Attention, ImportTotals, SourceHealth, Status};
 
 use super::routes::App;
@@ -15,7 +17,9 @@ use crate::error::{ApiError, ErrorCode};
 pub(super) async fn metrics(State(app): State<App>) -> Response {
     let text = tokio::task::spawn_blocking(move || {
         let totals = app.engine.totals()?;
-        Ok::<_, ApiError>(render(&app.engine.status(), &totals, app.engine.forward_totals()))
+        let mut text = render(&app.engine.status(), &totals, app.engine.forward_totals());
+        text.push_str(&resume_failures(&app.engine.resume_failures()?));
+        Ok::<_, ApiError>(text)
     })
     .await;
     match text {
@@ -123,6 +127,25 @@ fn forwarding(page: &mut Page, forward: &ForwardTotals) {
         page.family(name, kind, help);
         page.sample(name, &[], value);
     }
+}
+
+/// Resumes that were seen to fail, under our name and, for Claude Code, under the one its dashboards know.
+fn resume_failures(counts: &[(Agent, ResumeFailure, u64)]) -> String {
+    let mut page = Page(String::new());
+    page.family(
+        "lamplight_resume_failures_total",
+        "counter",
+        "Resumes that failed, by agent and by what it said.",
+    );
+    for (agent, class, n) in counts {
+        let labels = [("agent", agent.as_str()), ("class", class.as_str())];
+        page.sample("lamplight_resume_failures_total", &labels, n);
+    }
+    page.family("claude_session_resume_failures_total", "counter", "Resumes of Claude Code that failed.");
+    for (_, class, n) in counts.iter().filter(|(agent, ..)| *agent == Agent::ClaudeCode) {
+        page.sample("claude_session_resume_failures_total", &[("class", class.as_str())], n);
+    }
+    page.0
 }
 
 fn imported(page: &mut Page, totals: &ImportTotals) {

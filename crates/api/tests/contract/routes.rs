@@ -153,6 +153,30 @@ fn a_label_is_given_and_taken_back() {
 }
 
 #[test]
+fn a_failed_resume_is_classified_counted_and_exported_b78_b79_b81() {
+    let host = Host::new();
+    let path = format!("/api/v1/sessions/{CLAUDE}/resume-failed");
+    let metric = |class: &str| format!("claude_session_resume_failures_total{{class=\"{class}\"}}");
+    let metrics = || host.get("/metrics").body;
+    assert!(metrics().contains(&format!("{} 0\n", metric("not_found"))), "there before the first");
+    let said = format!("No conversation found with session ID: {CLAUDE}\n");
+    let resume = host.post(&path, &json!({"said": said})).json();
+    assert_eq!(resume["state"], "stale");
+    assert!(resume["reason"].as_str().unwrap().ends_with("the agent did not find it."), "{resume}");
+    host.post(&path, &json!({"said": "session expired"})).json();
+    let page = metrics();
+    for class in ["not_found", "expired"] {
+        assert!(page.contains(&format!("{} 1\n", metric(class))), "{page}");
+        let ours = format!("lamplight_resume_failures_total{{agent=\"claude-code\",class=\"{class}\"}} 1\n");
+        assert!(page.contains(&ours), "{page}");
+    }
+    assert!(!page.contains("No conversation"), "only the class is kept");
+    assert_eq!(host.post(&path, &json!({})).refusal(), (400, "bad_request".to_owned()));
+    let nobody = host.post("/api/v1/sessions/nobody/resume-failed", &json!({"said": said}));
+    assert_eq!(nobody.refusal(), (404, "not_found".to_owned()));
+}
+
+#[test]
 fn the_doctor_can_be_asked_over_the_wire() {
     let host = Host::new();
     let report = host.get("/api/v1/doctor").json();
@@ -253,7 +277,10 @@ fn metrics_are_prometheus_text_without_names() {
     assert!(!page.body.contains("secret-name") && !page.body.contains(CLAUDE), "{}", page.body);
     for line in page.body.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').unwrap();
-        assert!(name.starts_with("lamplight_") && value.parse::<f64>().is_ok(), "{line}");
+        // The one name of another's: dashboards know it.
+        let is_ours =
+            name.starts_with("lamplight_") || name.starts_with("claude_session_resume_failures_total{");
+        assert!(is_ours && value.parse::<f64>().is_ok(), "{line}");
     }
 }
 

@@ -4,7 +4,7 @@ use lamplight_model::assess::{Circumstances, assess, heard_last, is_close_pendin
 use lamplight_model::ids::{FactId, SessionKey, Timestamp};
 use lamplight_model::notice::NoticeOutcome;
 use lamplight_model::pricing::PriceTable;
-use lamplight_model::session::{Lifecycle, LivenessState, SessionState};
+use lamplight_model::session::{Dated, Lifecycle, LivenessState, ResumeFailure, SessionState};
 use lamplight_model::view::SessionCard;
 
 use super::{Core, card, classify};
@@ -13,7 +13,7 @@ use crate::engine::{CauseAction, EngineError, snooze_until};
 use crate::facts::Issue;
 use crate::places::Place;
 use crate::store::rows::Class;
-use crate::store::{StoreError, causes, notices, rows, runs};
+use crate::store::{StoreError, causes, notices, resumes, rows, runs};
 
 impl Core {
     pub(crate) fn set_label(
@@ -99,6 +99,24 @@ impl Core {
         self.config = config.clone();
         self.touched.extend(self.sessions.keys());
         self.apply_all(Vec::new(), now)
+    }
+
+    /// Notes and counts a resume that failed.
+    pub(crate) fn resume_failed(
+        &mut self,
+        key: &SessionKey,
+        class: ResumeFailure,
+        now: Timestamp,
+    ) -> Result<SessionCard, EngineError> {
+        let missing = || EngineError::NotFound(format!("session {key}"));
+        let id = rows::find(&self.store.db, key)?.ok_or_else(missing)?;
+        resumes::count(&self.store.db, key.agent, class)?;
+        let fact = format!("resume failed: {}", class.as_str());
+        rows::keep_live_fact(&self.store.db, id, now, "user", None, &fact)?;
+        if let Some(loaded) = self.load(id)? {
+            loaded.state.resume_failed = Some(Dated { at: now, value: class });
+        }
+        self.card_of(id, now)?.ok_or_else(missing)
     }
 
     pub(crate) fn set_cause(

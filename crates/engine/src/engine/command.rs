@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use lamplight_model::ids::{FactId, SessionKey};
+use lamplight_model::session::ResumeFailure;
 use lamplight_model::view::SessionCard;
 
 use super::{CauseAction, EngineError};
@@ -36,6 +37,12 @@ pub(super) enum Command {
         session: Option<String>,
         instance: Option<String>,
         answer: Sender<Result<u64, EngineError>>,
+    },
+    /// A resume was tried and failed.
+    ResumeFailed {
+        key: SessionKey,
+        class: ResumeFailure,
+        answer: Sender<Result<SessionCard, EngineError>>,
     },
     SetCause {
         id: FactId,

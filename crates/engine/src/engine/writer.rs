@@ -237,6 +237,11 @@ impl Writer {
                     has_failed |= is_of_store(&done);
                     let _ = answer.send(done);
                 }
+                Command::ResumeFailed { key, class, answer } => {
+                    let done = self.core.resume_failed(&key, class, now);
+                    has_failed |= is_of_store(&done);
+                    let _ = answer.send(done);
+                }
                 Command::SetCause { id, action, answer } => {
                     let done = self.core.set_cause(id, action, now);
                     has_failed |= is_of_store(&done);

@@ -114,7 +114,6 @@ fn words(kind: &EventKind, number: &mut impl FnMut(FactId) -> String) -> String 
         EventKind::LineageSeen { parent, how } => format!("{how:?} of {}", parent.short()),
         EventKind::ContinuedIn { session } => format!("continued in {}", session.short()),
         EventKind::CostReported { usd } => format!("cost ${usd}"),
-        EventKind::ResumeFailed => "resume failed".to_owned(),
     }
 }
 
