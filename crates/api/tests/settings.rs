@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lamplight_api::config_file;
-use lamplight_engine::Engine;
+use lamplight_engine::{Engine, clock};
 use lamplight_model::view::{SourceHealth, Status};
 
 const ID: &str = "bb0d985f-1111-4111-8111-000000000001";
@@ -52,7 +52,7 @@ async fn a_change_of_the_settings_holds_at_once_and_a_mistake_costs_nothing() {
     let folder = home.path().join(".claude/projects/-w");
     fs::create_dir_all(&folder).unwrap();
     let record = serde_json::json!({"type": "user", "uuid": "11111111-0000-4000-8000-000000000001", "sessionId": ID,
-        "timestamp": chrono::Utc::now().to_rfc3339(), "cwd": text(home.path()), "version": "2.1.329",
+        "timestamp": chrono::DateTime::from_timestamp_millis(clock::now().0).unwrap().to_rfc3339(), "cwd": text(home.path()), "version": "2.1.329",
         "message": {"role": "user", "content": "mend the till"}});
     fs::write(folder.join(format!("{ID}.jsonl")), format!("{record}\n")).unwrap();
 
