@@ -50,21 +50,18 @@ async fn look_after(shared: &Shared, told: &mut Told) {
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tick.tick().await;
+        let is_time_to_sync = tokio::select! {
+            _ = tick.tick() => true,
+            () = shared.health_changed.notified() => false,
+        };
         told.tell(shared);
-        let files = shared.queue.to_sync();
+        let files = if is_time_to_sync { shared.queue.to_sync() } else { Vec::new() };
         if !files.is_empty() {
             let sync = move || files.iter().try_for_each(std::fs::File::sync_data);
             let synced = tokio::task::spawn_blocking(sync).await;
             if !matches!(synced, Ok(Ok(()))) {
                 shared.health().disk_failed(clock::now());
             }
-        }
-        // Sooner than the next tick when something went well or wrong.
-        let early = shared.health_changed.notified();
-        tokio::select! {
-            () = early => told.tell(shared),
-            () = sleep(TICK) => {}
         }
     }
 }

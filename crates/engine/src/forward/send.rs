@@ -427,6 +427,35 @@ mod tests {
     }
 
     #[test]
+    fn who_speaks_no_tls_at_an_https_endpoint_is_not_reached() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("https://{}", listener.local_addr().unwrap());
+        let stranger = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // It may be gone at once: what it was told is no TLS.
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        });
+        let config = Forward::to(Endpoint::parse(&endpoint).unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let sender = match Sender::new(&config, "test") {
+                Ok(sender) => sender,
+                Err(SetupError::NoRoots) => {
+                    // A system without authorities trusts nobody; it does not connect at all.
+                    let _ = tokio::net::TcpStream::connect(endpoint.trim_start_matches("https://"))
+                        .await
+                        .unwrap();
+                    return;
+                }
+                Err(error) => panic!("{error}"),
+            };
+            let outcome = sender.send(Signal::Logs, vec![0; 5_000]).await;
+            assert_eq!(outcome, Outcome::Later { after: None, trouble: Trouble::Unreachable });
+        });
+        stranger.join().unwrap();
+    }
+
+    #[test]
     fn a_partial_success_is_counted() {
         let answer = Answer { partial_success: Some(PartialSuccess { rejected: 3 }) }.encode_to_vec();
         assert_eq!(rejected(&answer), 3);
