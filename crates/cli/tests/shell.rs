@@ -180,6 +180,23 @@ fn a_function_of_the_persons_own_is_left_to_them() {
 }
 
 #[test]
+fn an_alias_of_the_persons_own_goes_through_the_wrapper() {
+    for (shell, aliases) in [(Shell::Bash, "shopt -s expand_aliases\n"), (Shell::Zsh, "")] {
+        let bench = Bench::new(SHOW);
+        let load = bench.load(shell);
+        for order in [
+            format!("alias claude='claude --verbose'\n{load}"),
+            format!("{load}\nalias claude='claude --verbose'"),
+        ] {
+            let ran = bench.run_bare(shell, &format!("{aliases}{order}\nclaude --as api x"));
+            let expected =
+                "args: <--verbose> <x>\nattributes: service.name=claude-code,service.instance.id=api\n";
+            assert_eq!((ran.out.as_str(), ran.err.as_str()), (expected, ""), "{shell:?}: {order}");
+        }
+    }
+}
+
+#[test]
 fn signal_handlers_of_the_persons_own_are_there_afterwards() {
     let bench = Bench::new("exit 0");
     for (shell, line) in [

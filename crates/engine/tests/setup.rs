@@ -40,6 +40,9 @@ fn set_up_connects_everything_and_undo_gives_back_every_byte() {
     }
     assert_eq!(home.tree(), before);
     assert!(!home.state().can_undo);
+    for made in [home.root.join(".config/fish/conf.d"), home.places.data_dir.join("shell")] {
+        assert!(!made.exists(), "{} was made by set-up", made.display());
+    }
 }
 
 #[test]

@@ -211,16 +211,22 @@ fn set_mode(_: &File, _: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// A file of another user stays that user's, or is not written at all.
+/// A file of another user stays that user's, or is not written at all; a new one belongs to whom its folder does, so that
+/// set-up as root leaves nothing in a home that its owner cannot change.
 #[cfg(unix)]
 fn keep_owner(file: &File, target: &Path) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
-    let Ok(old) = fs::metadata(target) else { return Ok(()) };
+    let (old, must) = match fs::metadata(target) {
+        Ok(old) => (old, true),
+        Err(_) => (fs::metadata(target.parent().unwrap_or(Path::new("/")))?, false),
+    };
     let new = file.metadata()?;
-    if (old.uid(), old.gid()) == (new.uid(), new.gid()) {
+    if old.uid() == new.uid() && (!must || old.gid() == new.gid()) {
         return Ok(());
     }
-    std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid()))
+    let given = std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid()));
+    // Into a folder of somebody else only root can write and give, and who may write there may own a file there.
+    if must { given } else { Ok(given.unwrap_or(())) }
 }
 
 #[cfg(not(unix))]
@@ -238,9 +244,22 @@ pub(super) fn make_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut made = Vec::new();
     for at in missing.into_iter().rev() {
         builder.create(&at)?;
+        // As a new file; one that cannot be given away is still there for whoever made it.
+        #[cfg(unix)]
+        let _ = give_as_parent(&at);
         made.push(at);
     }
     Ok(made)
+}
+
+#[cfg(unix)]
+fn give_as_parent(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let (own, parent) = (fs::metadata(folder)?, fs::metadata(folder.parent().unwrap_or(folder))?);
+    if own.uid() == parent.uid() {
+        return Ok(());
+    }
+    std::os::unix::fs::chown(folder, Some(parent.uid()), Some(parent.gid()))
 }
 
 #[cfg(test)]
@@ -296,6 +315,28 @@ mod tests {
         std::os::unix::fs::symlink("loop", root.join("loop")).unwrap();
         assert!(matches!(look(&root.join("loop")), Err(FileError::Read { .. })));
         assert!(matches!(look(&root), Err(FileError::Read { .. } | FileError::Odd { .. })));
+    }
+
+    #[test]
+    fn as_root_what_is_somebodys_stays_theirs_and_what_is_new_becomes_theirs() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        fs::create_dir(&home).unwrap();
+        fs::write(home.join("old.json"), "{}").unwrap();
+        // Only root can give a file away; anyone else has nothing to test here.
+        for path in [home.join("old.json"), home.clone()] {
+            if std::os::unix::fs::chown(&path, Some(4_242), Some(4_243)).is_err() {
+                return;
+            }
+        }
+        replace(&home.join("old.json"), b"[]", 0o600, &mut |_| Ok(())).unwrap();
+        assert_eq!(make_folders(&home.join("a/b")).unwrap(), [home.join("a"), home.join("a/b")]);
+        replace(&home.join("a/b/new.json"), b"[]", 0o600, &mut |_| Ok(())).unwrap();
+        for path in ["old.json", "a", "a/b", "a/b/new.json"] {
+            let metadata = fs::metadata(home.join(path)).unwrap();
+            assert_eq!((metadata.uid(), metadata.gid()), (4_242, 4_243), "{path}");
+        }
     }
 
     #[test]
