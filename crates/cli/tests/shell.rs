@@ -188,7 +188,9 @@ fn an_alias_of_the_persons_own_goes_through_the_wrapper() {
             format!("alias claude='claude --verbose'\n{load}"),
             format!("{load}\nalias claude='claude --verbose'"),
         ] {
-            let ran = bench.run_bare(shell, &format!("{aliases}{order}\nclaude --as api x"));
+            // From a file, as at a terminal, each line is read once the one before it was run.
+            bench.write("home/start", &format!("{aliases}{order}\nclaude --as api x\n"));
+            let ran = bench.run_bare(shell, ". ./start");
             let expected =
                 "args: <--verbose> <x>\nattributes: service.name=claude-code,service.instance.id=api\n";
             assert_eq!((ran.out.as_str(), ran.err.as_str()), (expected, ""), "{shell:?}: {order}");

@@ -122,6 +122,10 @@ impl Bench {
         fs::read_to_string(self.at(path)).unwrap_or_default()
     }
 
+    pub fn write(&self, path: &str, text: &str) {
+        fs::write(self.at(path), text).unwrap();
+    }
+
     /// What lamp was asked, a line each: the task, and the attributes it saw.
     pub fn told(&self) -> Vec<String> {
         self.read("told")
