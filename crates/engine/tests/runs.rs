@@ -16,6 +16,7 @@ use checklist_support::running::{Running, database, find};
 use lamplight_engine::Engine;
 use lamplight_engine::sources::otlp::{Encoding, Signal, decode};
 use lamplight_model::ids::{SessionKey, Timestamp};
+use lamplight_model::session::SessionKind;
 use lamplight_model::view::{CostSource, RunDetail};
 use serde_json::{Value, json};
 
@@ -268,4 +269,43 @@ fn runs_are_listed_again_when_their_columns_were_lost_a212() {
     let healed = Running::start(&home);
     assert_eq!(healed.engine.run("old").unwrap().unwrap().run.members, 1);
     assert_eq!(stored(), (Some("old".to_owned()), Some("left".to_owned())));
+}
+
+#[test]
+fn sessions_of_instrumented_programs_are_members_too_a127_a135() {
+    let home = Home::new();
+    let running = Running::start(&home);
+    let now = running.now();
+    let mut lead = home.claude(1, "api");
+    lead.prompt(now.plus_ms(-MINUTE), "split this up");
+    running.settle();
+    declare(&running.engine, &lead.key(), now, json!({"lamplight.run_id": "mixed"}));
+    let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let number = |key: &str, value: u64| json!({"key": key, "value": {"intValue": value.to_string()}});
+    let nanos = |at: Timestamp| format!("{}000000", at.0);
+    let body = json!({"resourceSpans": [{
+        "resource": {"attributes": [text("service.name", "worker"), text("lamplight.run_id", "mixed"),
+                                    text("lamplight.parent_session_id", lead.id.as_str())]},
+        "scopeSpans": [{"scope": {"name": "app"}, "spans": [{
+            "traceId": "0123456789abcdef0123456789abcdef", "spanId": "0123456789abcdef", "name": "chat",
+            "startTimeUnixNano": nanos(now.plus_ms(-2_000)), "endTimeUnixNano": nanos(now.plus_ms(-1_000)),
+            "attributes": [text("gen_ai.operation.name", "chat"), text("gen_ai.request.model", "claude-opus-4-5"),
+                           text("gen_ai.conversation.id", "worker-1"), number("gen_ai.usage.input_tokens", 700),
+                           number("gen_ai.usage.output_tokens", 30)]}]}]}]});
+    let batch = decode(Signal::Traces, Encoding::Json, body.to_string().as_bytes(), now).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(running.engine.ingest(batch)).unwrap();
+    running.settle();
+    let run = running.engine.run("mixed").unwrap().unwrap();
+    assert_eq!(
+        tree(&run),
+        [(0, lead.id.to_string(), None), (1, "worker-1".to_owned(), Some(lead.name()))],
+        "{run:#?}"
+    );
+    assert_eq!(run.members[1].card.kind, SessionKind::Sdk);
+    assert_eq!(
+        run.run.tokens.map(|t| (t.input, t.output)),
+        Some((700, 30)),
+        "what its spans tell is counted"
+    );
 }

@@ -91,7 +91,7 @@ fn rename(host: &Host, events: &mut Events, label: &str) -> Event {
 }
 
 #[test]
-fn first_a_snapshot_then_changes_that_lead_on_from_it() {
+fn first_a_snapshot_then_changes_that_lead_on_from_it_b1_b2_b3() {
     let host = Host::new();
     let mut events = Events::open(&host, None);
     assert_eq!(events.next().unwrap().field("retry"), Some("2000"));
@@ -101,6 +101,7 @@ fn first_a_snapshot_then_changes_that_lead_on_from_it() {
     let id = |state: &Value| format!("{}-{}", state["engine_id"].as_str().unwrap(), state["revision"]);
     assert_eq!(snapshot.field("id"), Some(id(&status).as_str()));
     assert_eq!(status["sessions"].as_array().unwrap().len(), 3);
+    assert!(status["at_ms"].as_i64().is_some_and(|at| at > 1_700_000_000_000), "the server's own time");
 
     host.post(&format!("/api/v1/sessions/{CLAUDE}/label"), &json!({"label": "shed"}));
     let mut revision = status["revision"].as_u64().unwrap();
