@@ -272,6 +272,7 @@ fn a_session_known_by_telemetry_alone_can_be_closed_by_its_terminal() {
     let now = running.now();
     declare(&running.engine, &session, now.plus_ms(-MINUTE), "pts-9");
     assert_eq!(running.engine.close(None, Some("pts-9")).unwrap(), 1);
+    running.settle();
     assert_eq!(running.filed(&session.key()).lifecycle, Lifecycle::Closed);
     let sql = "SELECT count(*) FROM sessions WHERE instance = 'pts-9'";
     let stored: i64 = database(&home).query_row(sql, [], |row| row.get(0)).unwrap();
