@@ -238,6 +238,25 @@ describe("runs", () => {
     }
   });
 
+  test("a program's own sessions have their places: on its page, in their run, never among the coding sessions (A73, A74)", async () => {
+    const sdk = { "service.name": "sweeper", "service.namespace": "lab", "lamplight.run_id": "sweep-7" };
+    await lamp.spans(sdk, [chat({ "session.id": "boss" })]);
+    await lamp.spans({ ...sdk, "lamplight.parent_session_id": "boss" }, [chat({ "session.id": "worker", "gen_ai.request.model": "nobody-knows-its-price" })]);
+    await visit(lamp, async (page) => {
+      await open(page, "#/service/sweeper?project=lab");
+      const sessions = page.getByRole("region", { name: "Sessions" });
+      await sessions.getByText("worker").waitFor();
+      assert.match(await plain(sessions), /Sessions 2 .*Active/);
+      await sessions.getByText("sweep-7").click();
+      await title(page, "sweep-7");
+      assert.match(await plain(page.getByTestId("run-money")), /^list price, and 1 not known \$0\.30$/);
+      assert.deepEqual(await page.locator(".members li").evaluateAll((all) => all.map((e) => e.style.getPropertyValue("--in"))), ["0rem", "1.5rem"]);
+      await page.getByTestId("nav-now").click();
+      await page.locator("article[data-id]").first().waitFor();
+      assert.ok((await page.locator("article[data-id]").evaluateAll((all) => all.map((e) => e.dataset.id))).every((id) => id.startsWith("claude-code:")));
+    });
+  });
+
   test("an unknown run is a page that says so, and a 404 behind it (A131)", () =>
     visit(lamp, async (page) => {
       const answer = page.waitForResponse((r) => r.url().includes("/api/v1/runs/no%20such"));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { card } from "../fixtures/build";
+import { card, MIN } from "../fixtures/build";
 import { run } from "../fixtures/telemetry";
 import { DEEPEST, indents, runMoney, runMoneyOrigin, runState, touches } from "./runs";
 import type { RunMember, RunSummary } from "./types";
@@ -13,9 +13,19 @@ test.each<[string, Partial<RunSummary>, string]>([
   ["some work", { running: 3, failed: 1 }, "3 of 8 working"],
   ["all work", { running: 8 }, "Working"],
   ["over, with failures", { failed: 2 }, "2 of 8 failed"],
-  ["over", {}, "Over"],
+  ["nothing at work, heard of a moment ago", {}, "Active"],
+  ["nothing at work, and silent", { last_activity_at_ms: NOW - 6 * MIN }, "Quiet"],
+  ["nobody knows when", { last_activity_at_ms: null }, "Quiet"],
 ])("a run's state: %s", (_, more, said) => {
-  expect(runState(sums(more)).words).toBe(said);
+  expect(runState(sums(more), NOW).words).toBe(said);
+});
+
+test("a run is over only when every member is: what programs do in their own sessions nobody tells", () => {
+  const ended = member("a", 0, { turn_state: "ended" });
+  const completed = member("b", 1, { kind: "sdk", turn_state: "unknown", lifecycle: "completed" });
+  const open = member("c", 1, { kind: "sdk", turn_state: "unknown", lifecycle: "active" });
+  expect(runState(sums({}), NOW, [ended, completed]).words).toBe("Over");
+  expect(runState(sums({}), NOW, [ended, completed, open]).words).toBe("Active");
 });
 
 describe("the money of a run is never a hard claim of spend (A133)", () => {

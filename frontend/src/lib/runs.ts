@@ -1,6 +1,6 @@
 // Runs in words: what a fan-out harness spawned, its state and its money. Pure.
 import { cleanLine } from "./clean";
-import { count, money, NOT_KNOWN, number } from "./format";
+import { count, MINUTE, money, NOT_KNOWN, number } from "./format";
 import { idOf } from "./sections";
 import type { RunDetail, RunMember, RunSummary, SessionCard } from "./types";
 import type { Tone } from "./words";
@@ -11,12 +11,20 @@ export interface RunWords {
   words: string;
 }
 
-/** What is going on in a run; who needs you comes first. */
-export function runState(run: Pick<RunSummary, "members" | "running" | "needs_you" | "failed">): RunWords {
+/** A run is active for as long after its last record as a session is. */
+const ACTIVE_MS = 5 * MINUTE;
+
+/**
+ * What is going on in a run; who needs you comes first. That it is over is said only where every member is: of a
+ * program's own sessions nobody tells whether they work.
+ */
+export function runState(run: Pick<RunSummary, "members" | "running" | "needs_you" | "failed" | "last_activity_at_ms">, now: number, members: readonly RunMember[] = []): RunWords {
   if (run.needs_you > 0) return { icon: "s-permission", tone: "blocked", words: `${number(run.needs_you)} ${run.needs_you === 1 ? "needs" : "need"} you` };
   if (run.running > 0) return { icon: "s-working", tone: "working", words: run.running === run.members ? "Working" : `${number(run.running)} of ${number(run.members)} working` };
   if (run.failed > 0) return { icon: "s-error", tone: "error", words: `${number(run.failed)} of ${number(run.members)} failed` };
-  return { icon: "s-ended", tone: "idle", words: "Over" };
+  if (members.length > 0 && members.every((m) => m.card.turn_state === "ended" || m.card.lifecycle === "closed" || m.card.lifecycle === "completed")) return { icon: "s-ended", tone: "idle", words: "Over" };
+  if (run.last_activity_at_ms !== null && now - run.last_activity_at_ms <= ACTIVE_MS) return { icon: "s-background", tone: "background", words: "Active" };
+  return { icon: "s-idle", tone: "idle", words: "Quiet" };
 }
 
 /** The money of a run and what kind of figure it is. Never a claim of what was spent: members may be on a subscription. */

@@ -163,7 +163,7 @@ export function describe(card: SessionCard, now: number): Said {
     case "errored":
       return waiting(card.waiting_for?.kind === "limit" ? "limit" : "error", card, now);
     case "ended":
-      return { ...plain, icon: "s-ended", tone: "idle", words: "Ended" };
+      return { ...plain, icon: "s-ended", tone: "idle", words: card.lifecycle === "completed" ? "Completed" : "Ended" };
     case "crashed":
       return {
         ...plain,
@@ -172,6 +172,8 @@ export function describe(card: SessionCard, now: number): Said {
         words: "Process gone in mid-turn",
       };
     case "unknown":
+      // A program's own session tells no turns; what is known is whether it was heard of lately.
+      if (card.kind === "sdk") return card.lifecycle === "active" ? { ...plain, icon: "s-background", tone: "background", words: "Active" } : { ...plain, icon: "s-idle", tone: "idle", words: "Quiet" };
       return { ...plain, icon: "s-unknown", tone: "idle", words: "Not known" };
   }
 }
