@@ -91,7 +91,6 @@ pub(super) fn merged(old: &Config, new: Config) -> Config {
     kept("[store] durable", old.durable != config.durable);
     kept("[otlp] token", old.otlp_token != config.otlp_token);
     kept("[git] status", old.git != config.git);
-    kept("[forward]", old.forward != config.forward);
     Config {
         data_dir: old.data_dir.clone(),
         home: old.home.clone(),
@@ -100,8 +99,6 @@ pub(super) fn merged(old: &Config, new: Config) -> Config {
         durable: old.durable,
         otlp_token: old.otlp_token.clone(),
         git: old.git,
-        forward: old.forward.clone(),
-        forward_unclear: old.forward_unclear,
         ..config
     }
 }
