@@ -186,5 +186,8 @@ fn stopping_ends_the_streams_in_order() {
     events.next().unwrap();
     events.next().unwrap();
     host.stop_serving();
-    assert!(events.next().is_none());
+    // What was told before the stop may still be on its way.
+    while let Some(event) = events.next() {
+        assert_eq!(event.field("event"), Some("change"));
+    }
 }
