@@ -46,7 +46,7 @@ impl Pipeline {
 }
 
 #[test]
-fn a_session_of_a_service_is_a_card_of_its_page_and_never_among_coding_sessions_a36_a40_a50_a73_a74() {
+fn a_session_of_a_service_is_a_card_of_its_page_and_never_among_coding_sessions_a36_a50_a73_a74() {
     let mut pipeline = Pipeline::new();
     let at = pipeline.now.0 - 600_000;
     let resource = with(service(), &json!({"service.instance.id": "worker-7"}));
@@ -85,6 +85,28 @@ fn a_session_of_a_service_is_a_card_of_its_page_and_never_among_coding_sessions_
     let listed =
         pipeline.core.traces(TraceFilter { session: Some("otel:conv-1"), ..TraceFilter::default() }, 10);
     assert_eq!(listed.unwrap().traces[0].session.as_deref(), Some("otel:conv-1"));
+}
+
+#[test]
+fn the_namespace_of_the_wire_wins_over_a_configured_project_a35_a40() {
+    let home = tempfile::tempdir().unwrap();
+    let mut configured = otlp_support::config(home.path());
+    configured.projects.insert("otel".to_owned(), "by-config".to_owned());
+    let mut pipeline = Pipeline::new();
+    pipeline.core = lamplight_engine::core::Core::new(
+        lamplight_engine::store::Store::in_memory().unwrap(),
+        configured,
+        pipeline.now,
+    )
+    .unwrap();
+    let at = pipeline.now.0 - 1_000;
+    let of = |id: &str| with(chat("m", 1, 1), &json!({"session.id": id}));
+    pipeline.traces(&service(), &[span((1, 1, 0), "chat", (at, at + 1), &of("named"))]);
+    assert_eq!(pipeline.card("named").project.as_deref(), Some("harbor"));
+    let nameless = json!({"service.name": "billing-bot"});
+    pipeline.traces(&nameless, &[span((2, 1, 0), "chat", (at, at + 1), &of("nameless"))]);
+    let page = pipeline.core.service("billing-bot", Some(""), pipeline.now).unwrap().unwrap();
+    assert_eq!(page.sessions[0].project.as_deref(), Some("by-config"), "where the wire says nothing");
 }
 
 #[test]

@@ -346,3 +346,23 @@ fn set_up_shows_and_writes_only_what_was_shown_and_takes_no_paths() {
     let undone = host.post("/api/v1/setup/undo", &json!({})).json();
     assert_eq!(undone, json!({ "files": [], "notes": [] }));
 }
+
+#[test]
+fn services_and_traces_that_are_not_there_are_told_apart_from_ids_that_are_none() {
+    let host = Host::new();
+    assert_eq!(host.get("/api/v1/services").json(), json!([]));
+    assert_eq!(host.get("/api/v1/traces?limit=5").json(), json!({"traces": [], "next": null}));
+    for (path, status) in [
+        ("/api/v1/services/unheard-of", 404),
+        ("/api/v1/services/unheard-of?namespace=harbor", 404),
+        ("/api/v1/traces/0123456789abcdef0123456789abcdef", 404),
+        ("/api/v1/traces/00000000000000000000000000000000", 400),
+        ("/api/v1/traces/xyz", 400),
+        ("/api/v1/traces?before=nonsense", 400),
+        ("/api/v1/traces?session=unheard-of", 404),
+    ] {
+        let answer = host.get(path);
+        assert_eq!(answer.status, status, "{path}");
+        assert!(answer.json()["message"].as_str().is_some_and(|m| m.len() > 10), "{path}");
+    }
+}

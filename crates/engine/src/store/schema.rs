@@ -176,6 +176,34 @@ mod tests {
     }
 
     #[test]
+    fn a_database_from_before_spans_keeps_its_services_and_takes_spans_in() {
+        let db = Connection::open_in_memory().unwrap();
+        for (sql, version) in MIGRATIONS.iter().zip(1i64..).take(2) {
+            db.execute_batch(sql).unwrap();
+            db.pragma_update(None, "user_version", version).unwrap();
+        }
+        db.execute_batch(
+            "INSERT INTO services (name, namespace, first_ms, last_ms) VALUES ('billing-bot', 'harbor', 1, 2);
+             INSERT INTO sessions (agent, session_id, fold_version, state) VALUES ('codex', 'x', 1, '{}')",
+        )
+        .unwrap();
+        assert_eq!(migrate(&db, Path::new("test.db")).unwrap(), Vec::<String>::new(), "nothing is healed");
+        let kept: i64 = db
+            .query_row("SELECT (SELECT count(*) FROM services) + (SELECT count(*) FROM sessions)", [], |r| {
+                r.get(0)
+            })
+            .unwrap();
+        assert_eq!(kept, 2);
+        db.execute_batch("INSERT INTO service_sessions VALUES (1, 1, 3)").unwrap();
+        let shape = |db: &Connection| {
+            let all = objects(db).unwrap();
+            let columns: Vec<_> = all.iter().map(|(_, name, _)| columns(db, name).unwrap()).collect();
+            (all.into_iter().map(|(kind, name, _)| (kind, name)).collect::<Vec<_>>(), columns)
+        };
+        assert_eq!(shape(&db), shape(&fresh()), "as a fresh one");
+    }
+
+    #[test]
     fn a_newer_database_is_refused_and_left_alone() {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch("CREATE TABLE theirs (x); PRAGMA user_version = 99").unwrap();
@@ -207,6 +235,31 @@ mod tests {
             ("SELECT at_ns FROM telemetry_seen WHERE day = 1 ORDER BY at_ns LIMIT 1 OFFSET 9", "PRIMARY KEY"),
             ("SELECT * FROM reported_requests WHERE request = x'00'", "PRIMARY KEY"),
             ("SELECT call FROM call_requests WHERE request = x'00'", "PRIMARY KEY"),
+            ("SELECT * FROM traces WHERE trace_id = x'00'", "sqlite_autoindex_traces_1"),
+            ("SELECT * FROM spans WHERE trace = 1 AND span = 2", "spans_by_trace"),
+            ("DELETE FROM spans WHERE id IN (SELECT id FROM spans WHERE trace = 1 LIMIT 9)", "spans_by_trace"),
+            (
+                "SELECT listed_ns, id FROM traces WHERE (listed_ns, id) < (1, 2) ORDER BY listed_ns DESC, id DESC LIMIT 9",
+                "COVERING INDEX traces_listed",
+            ),
+            (
+                "SELECT listed_ns, trace FROM trace_senders WHERE sender = 1 AND (listed_ns, trace) < (1, 2)
+                 ORDER BY listed_ns DESC, trace DESC LIMIT 9",
+                "PRIMARY KEY",
+            ),
+            (
+                "SELECT listed_ns, trace FROM trace_sessions WHERE session = 1 AND (listed_ns, trace) < (1, 2)
+                 ORDER BY listed_ns DESC, trace DESC LIMIT 9",
+                "PRIMARY KEY",
+            ),
+            ("SELECT sender FROM trace_senders WHERE trace = 1", "trace_senders_by_trace"),
+            ("SELECT session FROM trace_sessions WHERE trace = 1", "trace_sessions_by_trace"),
+            ("SELECT name FROM span_operations WHERE sender = 1 AND hour >= 2", "PRIMARY KEY"),
+            ("SELECT model FROM service_model_hours WHERE service = 1 AND hour >= 2", "PRIMARY KEY"),
+            (
+                "SELECT session FROM service_sessions WHERE service = 1 ORDER BY last_ms DESC, session DESC",
+                "service_sessions_by_last",
+            ),
             ("SELECT * FROM service_minutes WHERE service = 1 AND minute >= 2", "PRIMARY KEY"),
             (
                 "SELECT max(last_activity_ms), run FROM sessions WHERE run IS NOT NULL AND class = 'row' GROUP BY run",
