@@ -125,6 +125,26 @@ test("a service's page: figures, models, operations, traces; as a table too", as
   expect(within(screen.getByRole("region", { name: "The last hour" })).getAllByRole("columnheader").map(plain)).toEqual(["Minute", "Model calls", "Failed", "Known cost"]);
 });
 
+test("older traces come page by page, each once, and the button goes with the last", async () => {
+  const client = start("thirty", "#/service/triage-agent?project=support");
+  await screen.findByTestId("older-traces");
+  const [first, second] = (await client.traces({ service: "triage-agent" })).traces;
+  if (first === undefined || second === undefined) throw new Error("BUG: the fixture has both");
+  const pages = [{ traces: [first, { ...second, trace_id: "a".repeat(32) }], next: "cursor" }, { traces: [{ ...second, trace_id: "b".repeat(32) }], next: null }];
+  const asked: unknown[] = [];
+  client.traces = (p) => {
+    asked.push(p);
+    return Promise.resolve(pages[asked.length - 1] ?? { traces: [], next: null });
+  };
+  await fireEvent.click(screen.getByTestId("older-traces"));
+  await screen.findByTestId(`trace-${"a".repeat(32)}`);
+  await fireEvent.click(screen.getByTestId("older-traces"));
+  await screen.findByTestId(`trace-${"b".repeat(32)}`);
+  expect(screen.queryByTestId("older-traces")).toBeNull();
+  expect(document.querySelectorAll("tr[data-testid^=trace-]").length).toBe(45);
+  expect(asked).toEqual([{ service: "triage-agent", namespace: "support", limit: 200 }, { service: "triage-agent", namespace: "support", limit: 200, before: "cursor" }]);
+});
+
 test("a read that fails keeps what is on the screen and can be tried again (A218)", async () => {
   const client = start("thirty", "#/service/triage-agent?project=support");
   await screen.findByRole("table", { name: "Traces, newest first" });
