@@ -9,7 +9,7 @@ use crate::engine::StartError;
 /// Holds the data directory until it is dropped, or the process dies.
 #[derive(Debug)]
 pub(crate) struct DirLock {
-    _file: File,
+    file: File,
 }
 
 impl DirLock {
@@ -36,7 +36,15 @@ impl DirLock {
         file.set_len(0).map_err(io)?;
         file.rewind().map_err(io)?;
         write!(file, "{}", std::process::id()).map_err(io)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        // A program that is being started has a copy of the file until it runs, and the lock would live on in it.
+        // Without a lock there is nothing to give back.
+        let _ = self.file.unlock();
     }
 }
 
