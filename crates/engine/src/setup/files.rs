@@ -226,7 +226,7 @@ fn keep_owner(file: &File, target: &Path) -> io::Result<()> {
     }
     let given = std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid()));
     // Into a folder of somebody else only root can write and give, and who may write there may own a file there.
-    if must { given } else { Ok(given.unwrap_or(())) }
+    if must { given } else { Ok(()) }
 }
 
 #[cfg(not(unix))]
