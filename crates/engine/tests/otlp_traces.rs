@@ -62,7 +62,7 @@ fn captured_traces_of_claude_code_give_the_documented_tree_in_json_and_protobuf(
         assert!(trace.trace.has_root && trace.trace.session.is_some() && trace.cut == 0, "{name}");
         let page =
             pipeline.listed(TraceFilter { session: trace.trace.session.as_deref(), ..Default::default() });
-        assert_eq!(page, [trace.trace.trace_id.clone()], "by its session");
+        assert_eq!(page, std::slice::from_ref(&trace.trace.trace_id), "by its session");
         assert!(pipeline.status().services.is_empty(), "a coding agent is no service");
     }
     assert_eq!(
