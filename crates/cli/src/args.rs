@@ -214,6 +214,12 @@ pub(crate) struct AttributesArgs {
     /// Without a name, take the terminal's own
     #[arg(long)]
     pub(crate) terminal: bool,
+    /// The run that what is started belongs to: lamplight.run_id
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub(crate) run_id: Option<String>,
+    /// The session that starts it: lamplight.parent_session_id
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub(crate) parent_session_id: Option<String>,
 }
 
 /// Arguments of `lamp session-end`.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use lamplight_api::config_file;
-use lamplight_engine::setup::{Instance, configured_project, instance_of, resource_attributes};
+use lamplight_engine::setup::{Instance, SpawnedBy, configured_project, instance_of, resource_attributes};
 use lamplight_model::instance::is_placeholder;
 use lamplight_model::view::SetupAgent;
 use serde_json::{Value, json};
@@ -31,8 +31,12 @@ pub(crate) fn attributes(args: &AttributesArgs) -> anyhow::Result<()> {
     let given = given.as_deref().map(str::trim).filter(|name| !name.is_empty());
     let terminal = args.terminal.then(|| terminal_name().unwrap_or_else(|| NO_TERMINAL.to_owned()));
     let instance = given.map(Instance::Given).or(terminal.as_deref().map(Instance::Terminal));
+    let given =
+        |id: &Option<String>| id.as_deref().map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned);
+    let (run, parent) = (given(&args.run_id), given(&args.parent_session_id));
+    let spawned = SpawnedBy { run: run.as_deref(), parent: parent.as_deref() };
     let existing = environment("OTEL_RESOURCE_ATTRIBUTES");
-    let line = resource_attributes(agent, project.as_deref(), instance, existing.as_deref());
+    let line = resource_attributes(agent, project.as_deref(), instance, spawned, existing.as_deref());
     output::print(&format!("{line}\n"))
 }
 

@@ -216,7 +216,7 @@ fn a_repositorys_project_is_set_here_and_on_the_wire_a43_a44_a45_a52_a216() {
 }
 
 #[test]
-fn attributes_are_one_line_whatever_the_surroundings_a52() {
+fn attributes_are_one_line_whatever_the_surroundings_a52_a134() {
     let home = Home::new();
     let line = |vars: &[(&str, &str)], args: &[&str]| {
         let mut command = home.command("harness", &[&["otel-resource-attrs"], args].concat());
@@ -228,6 +228,14 @@ fn attributes_are_one_line_whatever_the_surroundings_a52() {
     assert_eq!(out, "service.name=claude-code,service.instance.id=-x%20y\n");
     let out = line(&[("OTEL_RESOURCE_ATTRIBUTES", "team=a")], &["--terminal", "--agent", "gemini"]).ok();
     assert_eq!(out, "team=a,service.instance.id=unknown\n");
+    let out = line(
+        &[("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=pts-3")],
+        &["--run-id", "night 7", "--parent-session-id", "bb0d985f"],
+    );
+    assert_eq!(
+        out.ok(),
+        "service.name=claude-code,lamplight.run_id=night%207,lamplight.parent_session_id=bb0d985f\n"
+    );
     home.write(".config/lamplight/config.toml", "[[[");
     assert_eq!(line(&[], &[]).ok(), "service.name=claude-code\n");
     assert_eq!(line(&[("HOME", "")], &[]).ok(), "service.name=claude-code\n");

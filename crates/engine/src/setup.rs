@@ -28,7 +28,7 @@ pub use change::{Plan, SetupError, apply};
 pub use files::FileError;
 pub use places::{Places, Wish, lamp_beside, passing, stable_path};
 pub use plan::plan;
-pub use project::{Instance, configured_project, instance_of, repository, resource_attributes};
+pub use project::{Instance, SpawnedBy, configured_project, instance_of, repository, resource_attributes};
 pub use state::state;
 pub use undo::{undo, written};
 

@@ -38,13 +38,15 @@ pub fn configured_project(
 
 /// Writes `OTEL_RESOURCE_ATTRIBUTES` for one run of an agent, on one line.
 ///
-/// What the person's environment says already wins, but for the name given to this very run: `instance` is that name,
-/// or the terminal's, which yields.
+/// What the person's environment says already wins, but for what is said of this very run: `instance` is its name, or
+/// the terminal's, which yields; `spawned` says what started it. What a harness starts is not in the harness's terminal,
+/// so that one's name is left out.
 #[must_use]
 pub fn resource_attributes(
     agent: SetupAgent,
     project: Option<&str>,
     instance: Option<Instance<'_>>,
+    spawned: SpawnedBy<'_>,
     existing: Option<&str>,
 ) -> String {
     let mut pairs: Vec<(String, String)> = Vec::new();
@@ -56,6 +58,9 @@ pub fn resource_attributes(
         {
             pairs.push((key.trim().to_owned(), value.trim().to_owned()));
         }
+    }
+    if spawned != SpawnedBy::default() {
+        pairs.retain(|(key, _)| key != "service.instance.id");
     }
     let mut put = |key: &str, value: &str, wins: bool| {
         let encoded = encoded(value);
@@ -77,7 +82,22 @@ pub fn resource_attributes(
         Some(Instance::Terminal(name)) => put("service.instance.id", name, false),
         None => {}
     }
+    if let Some(run) = spawned.run {
+        put("lamplight.run_id", run, true);
+    }
+    if let Some(parent) = spawned.parent {
+        put("lamplight.parent_session_id", parent, true);
+    }
     pairs.into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// What started a session, as a harness declares it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SpawnedBy<'a> {
+    /// The run it belongs to.
+    pub run: Option<&'a str>,
+    /// The session that started it.
+    pub parent: Option<&'a str>,
 }
 
 /// The name of the terminal an agent runs in.
@@ -195,7 +215,9 @@ mod tests {
     #[test]
     fn the_line_names_service_project_and_terminal_and_leaves_the_persons_own_a52() {
         let claude = SetupAgent::ClaudeCode;
-        let line = |project, instance, existing| resource_attributes(claude, project, instance, existing);
+        let line = |project, instance, existing| {
+            resource_attributes(claude, project, instance, SpawnedBy::default(), existing)
+        };
         assert_eq!(line(None, None, None), "service.name=claude-code");
         assert_eq!(line(Some("aqua"), None, Some("")), "service.name=claude-code,service.namespace=aqua");
         assert_eq!(
@@ -211,13 +233,30 @@ mod tests {
             line(None, Some(Instance::Given("b")), Some(own)),
             "deployment.environment=dev,service.namespace=mine%20,service.instance.id=b,service.name=claude-code"
         );
-        assert_eq!(resource_attributes(SetupAgent::Gemini, Some("p"), None, None), "service.namespace=p");
+        let gemini =
+            |spawned, existing| resource_attributes(SetupAgent::Gemini, None, None, spawned, existing);
+        assert_eq!(
+            resource_attributes(SetupAgent::Gemini, Some("p"), None, SpawnedBy::default(), None),
+            "service.namespace=p"
+        );
+        // A worker of a worker: the run stays, the parent is another, and the terminal is not its own.
+        let above = "service.instance.id=pts-3,lamplight.run_id=r%201,lamplight.parent_session_id=a";
+        let spawned = SpawnedBy { run: None, parent: Some("b") };
+        assert_eq!(gemini(spawned, Some(above)), "lamplight.run_id=r%201,lamplight.parent_session_id=b");
+        let spawned = SpawnedBy { run: Some("r 2"), parent: None };
+        assert_eq!(gemini(spawned, None), "lamplight.run_id=r%202");
     }
 
     #[test]
     fn a_long_or_hostile_name_stays_one_line_of_a_length_that_exporters_read() {
         let hostile = format!("a\nb\u{1b}[31m\"'$(x){}", "🪔".repeat(200));
-        let line = resource_attributes(SetupAgent::Gemini, None, Some(Instance::Given(&hostile)), None);
+        let line = resource_attributes(
+            SetupAgent::Gemini,
+            None,
+            Some(Instance::Given(&hostile)),
+            SpawnedBy::default(),
+            None,
+        );
         assert!(line.bytes().all(|b| b.is_ascii_graphic()), "{line}");
         let value = line.strip_prefix("service.instance.id=").unwrap();
         assert!(value.len() <= MAX_VALUE && !value.contains([',', '=', '"', ' ']), "{line}");
