@@ -44,6 +44,6 @@ pub(crate) fn of_instance(db: &Connection, instance: &str) -> Result<Vec<i64>, S
 
 /// Writes the declared names of stored states into their columns, where these do not say the same.
 pub(crate) fn fill(db: &Connection) -> Result<(), StoreError> {
-    db.execute_batch(include_str!("declared.sql"))?;
+    db.execute_batch(include_str!("schema/3_fill_declared.sql"))?;
     Ok(())
 }

@@ -8,13 +8,13 @@ use super::StoreError;
 
 /// Migrations in order; never edited after a release. The n-th leads to schema n.
 const MIGRATIONS: &[&str] = &[
-    include_str!("schema_1.sql"),
-    include_str!("schema_2.sql"),
-    concat!(include_str!("schema_3.sql"), include_str!("declared.sql")),
-    include_str!("worktrees.sql"),
-    include_str!("spans.sql"),
-    include_str!("told_calls.sql"),
-    include_str!("notices.sql"),
+    include_str!("schema/1_sessions.sql"),
+    include_str!("schema/2_services.sql"),
+    concat!(include_str!("schema/3_declared.sql"), include_str!("schema/3_fill_declared.sql")),
+    include_str!("schema/4_worktrees.sql"),
+    include_str!("schema/5_spans.sql"),
+    include_str!("schema/6_told_calls.sql"),
+    include_str!("schema/7_notices.sql"),
 ];
 
 /// Brings a database to the newest schema and returns what had to be healed, in words.
