@@ -67,7 +67,7 @@ describe("services", () => {
       await page.getByTestId("nav-services").click();
       await lamp.spans({ "service.name": "triage-agent", "service.namespace": "support" }, [chat({ ago: 2_000 }), chat({ ago: 61_000, failed: "429 slow down" })]);
       await title(page, "1 service live");
-      await lamp.spans({ "service.name": "nightly-etl", "service.namespace": "data" }, [chat({ ago: 7 * MIN }), chat({ ago: 9 * MIN })]);
+      await lamp.spans({ "service.name": "nightly-etl", "service.namespace": "data" }, [chat({ ago: 7 * MIN + 20_000 }), chat({ ago: 9 * MIN })]);
       await title(page, "1 service went quiet");
       assert.equal((await page.getByTestId("nav-services").innerText()).replace(/\s+/g, " ").trim(), "Services 1 quiet");
       await lamp.spans({ "service.name": "old-scraper" }, [span("GET /", { ago: 26 * 60 * MIN, kind: 2 })]);
