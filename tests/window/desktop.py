@@ -286,11 +286,19 @@ class Desktop:
     # --- what the engine says ---
 
     def status(self):
-        """Returns the engine's status, asked through its socket."""
+        """Returns the engine's status."""
+        return self.ask("/api/v1/status")
+
+    def notices(self):
+        """Returns what became of telling, the newest first."""
+        return self.ask("/api/v1/notices")["notices"]
+
+    def ask(self, path):
+        """Returns what the engine answers, asked through its socket."""
         with socket.socket(socket.AF_UNIX) as line:
             line.settimeout(10)
             line.connect(str(self.data / "lamp.sock"))
-            line.sendall(b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            line.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
             answer = http.client.HTTPResponse(line)
             answer.begin()
             return json.load(answer)

@@ -29,9 +29,10 @@ def part(session, name):
     return f'[data-testid="{session.card}"] [data-testid="{name}"]'
 
 
-def is_told(desktop, session):
-    """Whether the engine counts the session's permission request as told."""
-    return any(cause["cause"] == "permission" and cause["notified_at_ms"] for cause in desktop.card(session.id)["causes"])
+def held_back(desktop, session):
+    """Why the session's latest permission request was not told; None while that is open, or when it was."""
+    entries = [e for e in desktop.notices() if e["session"].endswith(session.id) and e["cause"] == "permission"]
+    return entries[0]["why"] if entries else None
 
 
 class Window(unittest.TestCase):
@@ -232,10 +233,10 @@ class Notifications(Window):
         wait_for("the window", desktop.windows)
         wait_for("the window in front", lambda: desktop.active_title() == "Lamplight")
 
-        # It asks again under the person's eyes: that is being told.
+        # It asks again under the person's eyes: that is no news to them.
         session.prompt("Yes")
         call = session.asks_permission("make deploy")
-        wait_for("the request to count as told", lambda: is_told(desktop, session))
+        wait_for("the request to be held back", lambda: held_back(desktop, session) == "attended")
         session.runs(call)
         desktop.close_window(desktop.windows()[0])
         wait_for("no window", lambda: not desktop.windows())
@@ -275,7 +276,7 @@ class Notifications(Window):
         desktop.choose(lamp, desktop.menu(lamp).find("Pause notifications").find("Until I turn"))
         session.asks_permission("make install")
         wait_for("the tray's count", lambda: desktop.item(lamp, "Title") == "Lamplight: 1 session needs you")
-        wait_for("the moment it would have been told", lambda: is_told(desktop, session))
+        wait_for("the moment it would have been told", lambda: held_back(desktop, session) == "paused")
         self.assertEqual(len(desktop.monitor.shown()), 1)
         desktop.choose(lamp, desktop.menu(lamp).find("Pause notifications").find("Turn them on"))
         other = self.session(desktop, "after-the-pause")
