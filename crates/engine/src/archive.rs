@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use crate::board::Board;
 use crate::card;
 use crate::config::Config;
-use crate::engine::{EngineError, FindError};
+use crate::errors::{EngineError, FindError};
 use crate::places::Places;
 use crate::sources::gemini;
 use crate::store::rows::SessionRow;

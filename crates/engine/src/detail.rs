@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::board::Board;
 use crate::config::Config;
-use crate::engine::EngineError;
+use crate::errors::EngineError;
 use crate::facts::FileRole;
 use crate::sources::tail::{Flow, Position, TailError, Tailer};
 use crate::store::{calls, causes, files, otlp, rows, stories};

@@ -1,7 +1,6 @@
 //! A running engine: the writer's thread, the sources' threads, and the handle that hosts hold.
 
 mod command;
-mod errors;
 mod hook_command;
 mod once;
 mod running;
@@ -39,8 +38,8 @@ use crate::sources::scout::Order;
 use crate::sources::watch::WatchError;
 use crate::{archive, detail, notices, runs};
 
+pub use crate::errors::{EngineError, FindError, IngestError, StartError};
 use command::Command;
-pub use errors::{EngineError, FindError, IngestError, StartError};
 pub use once::run_once;
 use running::Running;
 

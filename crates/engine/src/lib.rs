@@ -12,6 +12,7 @@ pub mod core;
 mod detail;
 pub mod doctor;
 pub mod engine;
+pub mod errors;
 pub mod facts;
 pub mod forward;
 mod import;

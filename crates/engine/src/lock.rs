@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
-use crate::engine::StartError;
+use crate::errors::StartError;
 
 /// Holds the data directory until it is dropped, or the process dies.
 #[derive(Debug)]

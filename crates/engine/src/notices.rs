@@ -4,7 +4,7 @@ use lamplight_model::view::{NoticePage, NoticeView};
 use rusqlite::Connection;
 
 use crate::archive::Cards;
-use crate::engine::EngineError;
+use crate::errors::EngineError;
 use crate::store::{notices, rows};
 
 /// A page of the log, the newest first.

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use crate::archive::Cards;
 use crate::board::Board;
 use crate::config::Config;
-use crate::engine::EngineError;
+use crate::errors::EngineError;
 use crate::store::rows::{self, Class};
 use crate::store::runs;
 

@@ -9,7 +9,8 @@ use lamplight_model::view::SessionCard;
 
 use super::{Core, card, classify};
 use crate::config::Config;
-use crate::engine::{CauseAction, EngineError, snooze_until};
+use crate::engine::{CauseAction, snooze_until};
+use crate::errors::EngineError;
 use crate::facts::Issue;
 use crate::places::Place;
 use crate::store::rows::Class;

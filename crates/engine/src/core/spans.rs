@@ -8,7 +8,7 @@ use lamplight_model::view::{ServiceDetail, Trace, TracePage};
 
 use super::Core;
 use crate::archive;
-use crate::engine::EngineError;
+use crate::errors::EngineError;
 use crate::otlp::nano;
 use crate::otlp::traces::{self, TraceFilter};
 use crate::sources::otlp::{Named, Sender, SpanSeen};

@@ -7,7 +7,7 @@ use lamplight_model::view::Doctor;
 use super::{Patient, data, database, examine, shown};
 use crate::clock;
 use crate::config::Config;
-use crate::engine::StartError;
+use crate::errors::StartError;
 use crate::lock::DirLock;
 use crate::sources::hooks;
 use crate::store::{Store, StoreError, schema};

@@ -8,7 +8,7 @@ use super::latency::quantile_ms;
 use super::view::{cost, service, tokens};
 use super::{HOUR_MS, KEPT_MINUTES, Known, minute, traces};
 use crate::archive::Cards;
-use crate::engine::EngineError;
+use crate::errors::EngineError;
 use crate::store::otlp as store;
 use crate::store::spans::{lists, operations, retention};
 

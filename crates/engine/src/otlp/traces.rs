@@ -6,7 +6,7 @@ use lamplight_model::view::{SpanAttribute, SpanKind, SpanView, TokenTotals, Trac
 use rusqlite::Connection;
 
 use super::view::{dollars, tokens};
-use crate::engine::EngineError;
+use crate::errors::EngineError;
 use crate::store::StoreError;
 use crate::store::spans::StoredSpan;
 use crate::store::spans::lists::{self, FIRST, Listed, Place};
