@@ -173,7 +173,7 @@ impl Forwarding {
     pub(crate) fn is_own(&self, mark: &[u8]) -> bool {
         let is_own = mark == self.shared.sender.as_bytes();
         if is_own {
-            self.shared.health().looped(clock::now());
+            self.shared.health().came_back(clock::now());
             self.shared.health_changed.notify_one();
         }
         is_own

@@ -27,6 +27,9 @@ pub struct ForwardTotals {
     pub refused: u64,
 }
 
+/// A request that comes back does so within this time.
+const DETOUR_MS: i64 = 60_000;
+
 /// Something that went wrong, with how often and when last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen<T> {
@@ -46,7 +49,10 @@ pub(super) struct Health {
     /// Since the last delivery.
     trouble: Option<Seen<Trouble>>,
     refusal: Option<Seen<Trouble>>,
+    /// The address is one of our own.
     loops: Option<Seen<()>>,
+    /// What was sent came back by a detour.
+    came_back: Option<Seen<()>>,
     disk: Option<Seen<()>>,
     full: Option<Seen<u64>>,
     /// Why nothing is sent at all.
@@ -63,6 +69,8 @@ impl Health {
         self.refused = self.refused.saturating_add(rejected);
         self.last_delivery = Some(at);
         (self.trouble, self.loops) = (None, None);
+        // A delivery may be the very one that came back: only one that nothing came back of ends that.
+        self.came_back = self.came_back.filter(|seen| at.since(seen.at) < DETOUR_MS);
     }
 
     pub(super) fn trouble(&mut self, trouble: Trouble, at: Timestamp) {
@@ -81,6 +89,10 @@ impl Health {
 
     pub(super) fn looped(&mut self, at: Timestamp) {
         self.loops = again(self.loops, (), at);
+    }
+
+    pub(super) fn came_back(&mut self, at: Timestamp) {
+        self.came_back = again(self.came_back, (), at);
     }
 
     pub(super) fn no_loop(&mut self) {
@@ -111,7 +123,11 @@ impl Health {
     }
 
     fn is_troubled(&self) -> bool {
-        self.trouble.is_some() || self.loops.is_some() || self.disk.is_some() || self.setup.is_some()
+        self.trouble.is_some()
+            || self.loops.is_some()
+            || self.came_back.is_some()
+            || self.disk.is_some()
+            || self.setup.is_some()
     }
 
     /// Forwarding as a source: records that wait are its files, what the queue holds its bytes.
@@ -131,6 +147,13 @@ impl Health {
         if let Some(seen) = self.loops {
             let message = format!(
                 "[forward] endpoint leads back to Lamplight itself ({}). Nothing is forwarded; name the Collector's address.",
+                config.endpoint
+            );
+            issue("forward_loop", message, seen.times, seen.at);
+        }
+        if let Some(seen) = self.came_back {
+            let message = format!(
+                "What [forward] sends to {} comes back to Lamplight. It is not taken again; name the Collector's address.",
                 config.endpoint
             );
             issue("forward_loop", message, seen.times, seen.at);
