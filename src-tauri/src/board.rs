@@ -213,7 +213,7 @@ mod tests {
     }
 
     fn cause(tier: u8, kind: &str, since_ms: i64, snoozed_until_ms: Option<i64>) -> serde_json::Value {
-        serde_json::json!({ "tier": tier, "cause": kind, "cause_id": format!("{kind}{since_ms}"), "since_ms": since_ms, "snoozed_until_ms": snoozed_until_ms })
+        serde_json::json!({ "tier": tier, "cause": kind, "cause_id": format!("{kind}{since_ms}"), "since_ms": since_ms, "snoozed_until_ms": snoozed_until_ms, "until_change": false })
     }
 
     #[test]

@@ -162,9 +162,11 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
         subagents: subagents(state, verdict),
         attention: causes.first().cloned(),
         causes,
+        muted: None,
         git: known.git.clone(),
         resume,
         pid: verdict.pid,
+        terminal: None,
         run_id: declared.run.as_ref().map(|d| d.value.clone()),
         parent_session_id: t
             .and_then(|t| t.parent.as_ref().map(|(id, _)| id))
@@ -184,6 +186,7 @@ pub(crate) fn attention(cause: &Cause) -> Attention {
         cause_id: cause.id.to_string(),
         since_ms: cause.since.0,
         snoozed_until_ms: cause.snoozed_until.map(|t| t.0),
+        until_change: false,
         notified_at_ms: cause.notified_at.map(|t| t.0),
     }
 }
@@ -290,7 +293,7 @@ fn failed_attempt(state: &SessionState, verdict: &Assessment) -> Option<Evidence
         (false, Some(n)) => format!("API attempt {n} failed{status}"),
         (false, None) => format!("API attempt failed{status}"),
     };
-    of_this_turn.then(|| Evidence { fact, source: "otlp".to_owned(), at_ms: failure.at.0 })
+    of_this_turn.then(|| Evidence { fact, source: "otlp".to_owned(), at_ms: failure.at.0, overruled: false })
 }
 
 /// Cost of what was spent: as the agent reported it, and by the price table for what it did not report. `None` as soon as

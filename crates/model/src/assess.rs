@@ -280,7 +280,7 @@ impl Verdict {
     }
 
     fn note(&mut self, source: &str, at: Timestamp, fact: String) {
-        self.evidence.push(Evidence { fact, source: source.to_owned(), at_ms: at.0 });
+        self.evidence.push(Evidence { fact, source: source.to_owned(), at_ms: at.0, overruled: false });
     }
 }
 
@@ -295,7 +295,7 @@ fn end(state: &SessionState, v: &mut Verdict) -> bool {
     let Some(at) = [closed, told].into_iter().flatten().min() else { return false };
     if let Some(closed) = closed {
         let fact = "It was closed in Lamplight".to_owned();
-        v.evidence.insert(0, Evidence { fact, source: "user".to_owned(), at_ms: closed.0 });
+        v.evidence.insert(0, Evidence { fact, source: "user".to_owned(), at_ms: closed.0, overruled: false });
     }
     v.turn_state = TurnState::Ended;
     v.since = Some(at);

@@ -5,6 +5,7 @@
 //! TypeScript (`frontend/src/lib/bindings`), and a change here is a change of the contract.
 
 mod card;
+mod care;
 mod detail;
 mod doctor;
 mod notice;
@@ -14,6 +15,7 @@ mod setup;
 mod status;
 
 pub use card::*;
+pub use care::*;
 pub use detail::*;
 pub use doctor::*;
 pub use notice::*;

@@ -90,7 +90,7 @@ fn by_process(state: &SessionState, p: &Process, now: Timestamp) -> Verdict {
         Some(RegistryStatus::Other(word)) => format!("Claude Code says {word}"),
     };
     let registry =
-        crate::view::Evidence { fact: says, source: "registry".to_owned(), at_ms: p.status_since.0 };
+        crate::view::Evidence { fact: says, source: "registry".to_owned(), at_ms: p.status_since.0, overruled: false };
     v.evidence.insert(usize::from(is_asked), registry);
     v.note("process", p.observed_at, format!("pid {} runs, started as recorded", p.pid));
     if v.turn_state == TurnState::Working {

@@ -78,12 +78,16 @@ pub struct SessionCard {
     pub attention: Option<Attention>,
     /// All open causes, the most urgent first.
     pub causes: Vec<Attention>,
+    /// Nothing calls for this session: who silenced it.
+    pub muted: Option<Muted>,
     /// State of the worktree.
     pub git: Option<GitView>,
     /// The command that takes the person back.
     pub resume: Resume,
     /// Process id of the live client.
     pub pid: Option<u32>,
+    /// Where its terminal is, when that is known.
+    pub terminal: Option<Terminal>,
     /// Run it belongs to.
     pub run_id: Option<String>,
     /// The session it was forked or spawned from.
@@ -209,8 +213,33 @@ pub struct Attention {
     pub since_ms: i64,
     /// Until when it is put off.
     pub snoozed_until_ms: Option<i64>,
+    /// It is put off until something happens in the session or its worktree; `snoozed_until_ms` is then a far day.
+    pub until_change: bool,
     /// When the person was told.
     pub notified_at_ms: Option<i64>,
+}
+
+/// Who silenced a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+#[serde(rename_all = "snake_case")]
+pub enum Muted {
+    /// The person, this session.
+    Session,
+    /// The person, all of its project (`[notify] muted_projects`).
+    Project,
+}
+
+/// The terminal a session runs in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct Terminal {
+    /// `tmux`, `screen`, `kitty`, `x11`, …: who can bring it to the front.
+    pub program: String,
+    /// Its name in that program's words: `work:2.1` of tmux, the title of a window.
+    pub name: String,
+    /// It can be brought to the front from here.
+    pub can_focus: bool,
 }
 
 /// State of the worktree a session works in.
@@ -264,4 +293,6 @@ pub struct Evidence {
     pub source: String,
     /// When it became true.
     pub at_ms: i64,
+    /// It says otherwise than what is believed.
+    pub overruled: bool,
 }

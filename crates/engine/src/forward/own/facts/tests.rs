@@ -47,6 +47,7 @@ fn asks(card: &SessionCard) -> SessionCard {
         cause_id: "c1".to_owned(),
         since_ms: 2_000,
         snoozed_until_ms: None,
+        until_change: false,
         notified_at_ms: None,
     };
     card.causes = vec![attention.clone()];
