@@ -178,7 +178,7 @@ describe("a hand", () => {
     const before = await card.boundingBox();
     await page.evaluate((id) => {
       const host = window.lamplightFixture;
-      const attention = { tier: 1, cause: "permission", cause_id: "late", since_ms: 0, snoozed_until_ms: null, notified_at_ms: null };
+      const attention = { tier: 1, cause: "permission", cause_id: "late", since_ms: 0, snoozed_until_ms: null, until_change: false, notified_at_ms: null };
       host.change([{ ...host.card(id), turn_state: "awaiting_permission", attention, causes: [] }]);
     }, id);
     await page.getByTestId("headline").getByText("2 sessions need you").waitFor();

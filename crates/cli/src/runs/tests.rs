@@ -68,7 +68,7 @@ fn members_stand_below_their_parent_a129_a132() {
     let member = |depth: u32, card: Value| json!({"card": card, "depth": depth, "parent": null});
     let detail = json!({"run": summary(json!({"unpriced": 0, "cost_source": "reported"})), "members": [
         member(0, card("lead", json!({"turn_state": "awaiting_reply", "excerpt": "Split into two.",
-            "attention": {"tier": 2, "cause": "reply", "cause_id": "c", "since_ms": 1, "snoozed_until_ms": null,
+            "attention": {"tier": 2, "cause": "reply", "cause_id": "c", "since_ms": 1, "snoozed_until_ms": null, "until_change": false,
                           "notified_at_ms": null}}))),
         member(1, card("one", json!({"tokens": tokens, "cost_usd": 0.5, "cost_source": "table"}))),
         member(2, card("two", json!({"turn_state": "crashed", "model": null, "tokens": tokens}))),

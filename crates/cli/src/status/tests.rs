@@ -37,7 +37,7 @@ fn status(sessions: &[serde_json::Value]) -> Status {
 }
 
 fn cause(tier: u8, cause: &str, since_ms: i64) -> serde_json::Value {
-    json!({"tier": tier, "cause": cause, "cause_id": "c", "since_ms": since_ms, "snoozed_until_ms": null, "notified_at_ms": null})
+    json!({"tier": tier, "cause": cause, "cause_id": "c", "since_ms": since_ms, "snoozed_until_ms": null, "until_change": false, "notified_at_ms": null})
 }
 
 #[test]

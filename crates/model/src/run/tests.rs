@@ -189,7 +189,7 @@ fn sums_are_of_what_is_known_and_say_what_is_not_a129_a133() {
         c["last_activity_at_ms"] = 50.into();
         c["turn_state"] = "crashed".into();
         c["causes"] = serde_json::json!([{"tier": 2, "cause": "crashed", "cause_id": "1", "since_ms": 1,
-            "snoozed_until_ms": null, "notified_at_ms": null}]);
+            "snoozed_until_ms": null, "until_change": false, "notified_at_ms": null}]);
     });
     let unpriced = card("c", |c| c["tokens"] = tokens(100));
     let unused = card("d", |_| {});
