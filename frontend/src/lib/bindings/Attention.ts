@@ -27,6 +27,10 @@ since_ms: number,
  */
 snoozed_until_ms: number | null, 
 /**
+ * It is put off until something happens in the session or its worktree; `snoozed_until_ms` is then a far day.
+ */
+until_change: boolean, 
+/**
  * When the person was told.
  */
 notified_at_ms: number | null, };

@@ -15,4 +15,8 @@ source: string,
 /**
  * When it became true.
  */
-at_ms: number, };
+at_ms: number, 
+/**
+ * It says otherwise than what is believed.
+ */
+overruled: boolean, };

@@ -9,10 +9,12 @@ import type { GitView } from "./GitView";
 import type { LabelSource } from "./LabelSource";
 import type { Lifecycle } from "./Lifecycle";
 import type { Liveness } from "./Liveness";
+import type { Muted } from "./Muted";
 import type { Resume } from "./Resume";
 import type { SessionKind } from "./SessionKind";
 import type { Speaker } from "./Speaker";
 import type { Subagents } from "./Subagents";
+import type { Terminal } from "./Terminal";
 import type { Todos } from "./Todos";
 import type { TokenTotals } from "./TokenTotals";
 import type { TurnState } from "./TurnState";
@@ -155,6 +157,10 @@ attention: Attention | null,
  */
 causes: Array<Attention>, 
 /**
+ * Nothing calls for this session: who silenced it.
+ */
+muted: Muted | null, 
+/**
  * State of the worktree.
  */
 git: GitView | null, 
@@ -166,6 +172,10 @@ resume: Resume,
  * Process id of the live client.
  */
 pid: number | null, 
+/**
+ * Where its terminal is, when that is known.
+ */
+terminal: Terminal | null, 
 /**
  * Run it belongs to.
  */
