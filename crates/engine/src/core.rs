@@ -373,6 +373,11 @@ impl Core {
             self.rechecks.insert((at, id));
         }
         let key = loaded.key.to_string();
+        let before = loaded.verdict.as_ref().map_or(&[][..], |v| v.contradictions.as_slice());
+        // Counted once for as long as a source says otherwise, however often it says so.
+        for other in verdict.contradictions.iter().filter(|c| before.iter().all(|b| b.source != c.source)) {
+            self.reports.overruled(loaded.key.agent, &other.source, now);
+        }
         if verdict.liveness.state == LivenessState::Dead
             && loaded.verdict.as_ref().is_some_and(|v| v.liveness.state == LivenessState::Alive)
         {

@@ -271,6 +271,8 @@ pub enum IssueKind {
     LongTrace,
     /// A span that was let go to keep the database within its bound.
     LetGo,
+    /// It said otherwise than a source that is believed before it, after both had the time to agree.
+    Overruled,
 }
 
 /// Counts of a source since the last report.

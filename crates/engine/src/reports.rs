@@ -282,6 +282,18 @@ impl Reports {
         self.changed = true;
     }
 
+    /// A session of this agent is told otherwise by a source that is not believed.
+    pub(crate) fn overruled(&mut self, agent: Agent, source: &str, now: Timestamp) {
+        let name = match source {
+            "transcript" => transcripts(agent),
+            "registry" | "process" | "lock" => registry(agent),
+            "hooks" => HOOKS,
+            "otlp" => OTLP,
+            _ => return,
+        };
+        self.note(name, &[Issue { kind: IssueKind::Overruled, path: None, at: None }], now);
+    }
+
     fn note_counted(&mut self, name: &str, kind: IssueKind, count: u64, now: Timestamp) {
         if count == 0 {
             return;
@@ -381,7 +393,12 @@ impl Reports {
                     },
                     files: s.files,
                     bytes: s.bytes,
-                    skipped: s.issues.values().map(|i| i.count).sum(),
+                    skipped: s
+                        .issues
+                        .iter()
+                        .filter(|(kind, _)| **kind != IssueKind::Overruled)
+                        .map(|(_, issue)| issue.count)
+                        .sum(),
                     issues,
                     last_fact_at_ms: s.last_fact.map(|t| t.0),
                 }
@@ -462,6 +479,9 @@ fn message(kind: IssueKind) -> &'static str {
         IssueKind::BadHook => "A file in the spool is no hook. It is removed; others are not affected.",
         IssueKind::SpoolFull => {
             "More hooks waited than the spool holds (64 MB, 20,000 files). Some were dropped; states still come from the agents' own files."
+        }
+        IssueKind::Overruled => {
+            "It said otherwise than a source that is believed before it. What is believed is shown; Why this state lists both."
         }
         IssueKind::WatchOverflow => "The system dropped file events. Everything was listed again.",
     }

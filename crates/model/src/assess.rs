@@ -10,6 +10,7 @@ mod gemini;
 mod hooks;
 mod sdk;
 mod telemetry;
+mod witness;
 
 use crate::attention::{CauseKind, ClearedBy};
 use crate::event::{Failure, FailureClass, HiddenKind};
@@ -19,6 +20,9 @@ use crate::session::{
     WaitKind,
 };
 use crate::view::{Doing, Evidence, Liveness, WaitingFor};
+
+pub use witness::Contradiction;
+use witness::{Claim, Noted};
 
 /// A removed registry file counts as an end only after this: `-p` deletes, re-creates and deletes it again at exit.
 pub const REMOVAL_SETTLE_MS: i64 = 300;
@@ -68,8 +72,10 @@ pub struct Assessment {
     pub last_activity: Option<Timestamp>,
     /// The running tool.
     pub doing: Option<Doing>,
-    /// Facts behind the state, the believed one first.
+    /// Facts behind the state, the believed one first, those that say otherwise last.
     pub evidence: Vec<Evidence>,
+    /// Sources that say otherwise and had the time to agree.
+    pub contradictions: Vec<Contradiction>,
     /// Why it needs its person, if it does.
     pub need: Option<Need>,
     /// What clears a need that no longer stands.
@@ -189,6 +195,7 @@ pub fn assess(state: &SessionState, around: &Circumstances, now: Timestamp) -> A
     };
     let need = need_of(&verdict, state, entry, hidden, is_over);
     let (need, clears) = expire(need, &mut verdict, last_activity, state, now);
+    let contradictions = witness::weigh(&mut verdict, now);
     let ended_at = verdict.ended_at;
     let subagents_running = if is_over { 0 } else { running_subagents(state, verdict.liveness.state, now) };
     Assessment {
@@ -199,7 +206,8 @@ pub fn assess(state: &SessionState, around: &Circumstances, now: Timestamp) -> A
         lifecycle,
         last_activity,
         doing: verdict.doing,
-        evidence: verdict.evidence,
+        evidence: verdict.evidence.into_iter().map(|noted| noted.evidence).collect(),
+        contradictions,
         need,
         clears,
         ended_at,
@@ -219,7 +227,7 @@ struct Verdict {
     waiting_for: Option<WaitingFor>,
     liveness: Liveness,
     doing: Option<Doing>,
-    evidence: Vec<Evidence>,
+    evidence: Vec<Noted>,
     blocked_since: Option<Timestamp>,
     source: &'static str,
     ended_at: Option<Timestamp>,
@@ -280,8 +288,17 @@ impl Verdict {
     }
 
     fn note(&mut self, source: &str, at: Timestamp, fact: String) {
-        self.evidence.push(Evidence { fact, source: source.to_owned(), at_ms: at.0, overruled: false });
+        self.evidence.push(noted(source, at, fact, None));
     }
+
+    /// Notes a fact that says something of the turn.
+    fn note_that(&mut self, source: &str, at: Timestamp, fact: String, claim: Claim) {
+        self.evidence.push(noted(source, at, fact, Some(claim)));
+    }
+}
+
+fn noted(source: &str, at: Timestamp, fact: String, claim: Option<Claim>) -> Noted {
+    Noted { evidence: Evidence { fact, source: source.to_owned(), at_ms: at.0, overruled: false }, claim }
 }
 
 /// Whether the end was told, and by it the verdict: a close, a `SessionEnd` hook and the agent's own leaving look the same.
@@ -294,8 +311,7 @@ fn end(state: &SessionState, v: &mut Verdict) -> bool {
     let told = v.ended_at.filter(|_| v.is_end_told && v.turn_state == TurnState::Ended);
     let Some(at) = [closed, told].into_iter().flatten().min() else { return false };
     if let Some(closed) = closed {
-        let fact = "It was closed in Lamplight".to_owned();
-        v.evidence.insert(0, Evidence { fact, source: "user".to_owned(), at_ms: closed.0, overruled: false });
+        v.evidence.insert(0, noted("user", closed, "It was closed in Lamplight".to_owned(), None));
     }
     v.turn_state = TurnState::Ended;
     v.since = Some(at);
@@ -511,17 +527,28 @@ fn note_transcript(v: &mut Verdict, t: &Transcript) {
             }
         }
         Phase::Working => match t.open_calls.last() {
-            Some(call) => v.note("transcript", call.at, format!("{} call without a result", call.name)),
+            Some(call) => {
+                v.note_that(
+                    "transcript",
+                    call.at,
+                    format!("{} call without a result", call.name),
+                    Claim::Works,
+                );
+            }
             None => match t.turn.retry {
                 Some((attempt, of)) => {
                     let fact = format!("Retrying the model (attempt {attempt} of {of})");
-                    v.note("transcript", t.last_at.unwrap_or(at), fact);
+                    v.note_that("transcript", t.last_at.unwrap_or(at), fact, Claim::Works);
                 }
-                None => v.note("transcript", t.last_at.unwrap_or(at), "Turn open".to_owned()),
+                None => {
+                    v.note_that("transcript", t.last_at.unwrap_or(at), "Turn open".to_owned(), Claim::Works);
+                }
             },
         },
-        Phase::Ended => v.note("transcript", at, "The agent ended its turn".to_owned()),
-        Phase::Interrupted => v.note("transcript", at, "You interrupted the turn".to_owned()),
-        Phase::Failed => v.note("transcript", at, "An error ended the turn".to_owned()),
+        Phase::Ended => v.note_that("transcript", at, "The agent ended its turn".to_owned(), Claim::Over),
+        Phase::Interrupted => {
+            v.note_that("transcript", at, "You interrupted the turn".to_owned(), Claim::Over)
+        }
+        Phase::Failed => v.note_that("transcript", at, "An error ended the turn".to_owned(), Claim::Over),
     }
 }

@@ -3,9 +3,10 @@
 
 use super::hooks::{self, AUTOMATIC_MS};
 use super::telemetry;
+use super::witness::Claim;
 use super::{
     COMMAND_SETTLE_MS, Circumstances, EXIT_SETTLE_MS, REMOVAL_SETTLE_MS, SILENCE_MS, TRANSCRIPT_LAG_MS,
-    Verdict, asking_call, doing, note_transcript, waiting, waiting_after, working_subagents,
+    Verdict, asking_call, doing, note_transcript, noted, waiting, waiting_after, working_subagents,
 };
 use crate::event::HiddenKind;
 use crate::fold::has_background_subagent;
@@ -89,9 +90,13 @@ fn by_process(state: &SessionState, p: &Process, now: Timestamp) -> Verdict {
         Some(RegistryStatus::Waiting(what)) => format!("Claude Code says waiting: {what}"),
         Some(RegistryStatus::Other(word)) => format!("Claude Code says {word}"),
     };
-    let registry =
-        crate::view::Evidence { fact: says, source: "registry".to_owned(), at_ms: p.status_since.0, overruled: false };
-    v.evidence.insert(usize::from(is_asked), registry);
+    let claim = match &p.entry.status {
+        Some(RegistryStatus::Busy) => Some(Claim::Works),
+        Some(RegistryStatus::Waiting(what)) if what != "dialog open" => Some(Claim::Asks),
+        Some(RegistryStatus::Idle | RegistryStatus::Shell) => Some(Claim::Over),
+        Some(RegistryStatus::Waiting(_) | RegistryStatus::Other(_)) | None => None,
+    };
+    v.evidence.insert(usize::from(is_asked), noted("registry", p.status_since, says, claim));
     v.note("process", p.observed_at, format!("pid {} runs, started as recorded", p.pid));
     if v.turn_state == TurnState::Working {
         v.doing = Some(doing(t, v.since));

@@ -4,6 +4,7 @@
 //! that everything it says is checked against what the transcript shows once that has had the time to show it. Nothing
 //! here speaks of processes: a hook is no sign of life.
 
+use super::witness::Claim;
 use super::{Verdict, waiting_after};
 use crate::event::AskKind;
 use crate::hook::{HookAsk, HookTurn, TurnWord};
@@ -76,7 +77,7 @@ impl Standing<'_> {
             (_, Some(tool)) => format!("A hook told that {tool} asks"),
             (_, None) => "A hook told that a dialog stands".to_owned(),
         };
-        v.note("hooks", self.ask.at, what);
+        v.note_that("hooks", self.ask.at, what, Claim::Asks);
     }
 }
 
@@ -382,7 +383,8 @@ pub(super) fn note_turn(v: &mut Verdict, state: &SessionState) {
             TurnWord::Failed => "A hook told that an error ended the turn".to_owned(),
             TurnWord::Interrupted => "A hook told that you interrupted the turn".to_owned(),
         };
-        v.note("hooks", turn.at, fact);
+        let claim = if turn.word == TurnWord::Working { Claim::Works } else { Claim::Over };
+        v.note_that("hooks", turn.at, fact, claim);
     }
 }
 
