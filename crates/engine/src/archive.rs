@@ -14,7 +14,7 @@ use crate::errors::{EngineError, FindError};
 use crate::places::Places;
 use crate::sources::gemini;
 use crate::store::rows::SessionRow;
-use crate::store::{causes, files, rows};
+use crate::store::{causes, files, muted, rows};
 
 /// Cards on one page at most.
 const MOST: u32 = 200;
@@ -159,6 +159,8 @@ impl<'a> Cards<'a> {
                 verdict: &verdict,
                 causes: &open,
                 renamed: renamed.as_deref(),
+                muted: muted::is_muted(db, &row.key)?,
+                muted_projects: &config.notify.muted_projects,
                 session_labels: &config.session_labels,
                 projects: &config.projects,
                 directory,

@@ -13,7 +13,7 @@ use lamplight_model::resume::{WayBack, resume};
 use lamplight_model::session::{LivenessState, ResumeState, SessionKind, SessionState, Speaker, TurnState};
 use lamplight_model::spent::{Spent, spent};
 use lamplight_model::view::{
-    Attention, Context, CostSource, Evidence, GitView, SessionCard, Subagents, Todos, TokenTotals,
+    Attention, Context, CostSource, Evidence, GitView, Muted, SessionCard, Subagents, Todos, TokenTotals,
 };
 
 use crate::places::Place;
@@ -28,6 +28,9 @@ pub(crate) struct Known<'a> {
     pub verdict: &'a Assessment,
     pub causes: &'a [Cause],
     pub renamed: Option<&'a str>,
+    /// The person silenced it.
+    pub muted: bool,
+    pub muted_projects: &'a [String],
     pub session_labels: &'a BTreeMap<String, String>,
     pub projects: &'a BTreeMap<String, String>,
     /// Where a resume starts from, see [`home_directory`].
@@ -122,17 +125,20 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
             "It is known by telemetry alone: its transcript is not in the folders that are read.".to_owned(),
         );
     }
+    let project = declared
+        .namespace
+        .as_ref()
+        .and_then(|d| clean_label(&d.value))
+        .or_else(|| project(key, known.projects, git_root, cwd));
+    let is_project_muted = project.as_ref().is_some_and(|project| known.muted_projects.contains(project));
+    let muted = if known.muted { Some(Muted::Session) } else { is_project_muted.then_some(Muted::Project) };
     SessionCard {
         agent: key.agent.as_str().to_owned(),
         session_id: key.id.as_str().to_owned(),
         kind: if key.agent == Agent::Otel { SessionKind::Sdk } else { SessionKind::Coding },
         entry: verdict.entry,
         // What the wire says wins over what is configured.
-        project: declared
-            .namespace
-            .as_ref()
-            .and_then(|d| clean_label(&d.value))
-            .or_else(|| project(key, known.projects, git_root, cwd)),
+        project,
         label: name,
         label_source,
         label_default,
@@ -162,7 +168,7 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
         subagents: subagents(state, verdict),
         attention: causes.first().cloned(),
         causes,
-        muted: None,
+        muted,
         git: known.git.clone(),
         resume,
         pid: verdict.pid,
@@ -186,7 +192,7 @@ pub(crate) fn attention(cause: &Cause) -> Attention {
         cause_id: cause.id.to_string(),
         since_ms: cause.since.0,
         snoozed_until_ms: cause.snoozed_until.map(|t| t.0),
-        until_change: false,
+        until_change: cause.snoozed_over.is_some(),
         notified_at_ms: cause.notified_at.map(|t| t.0),
     }
 }

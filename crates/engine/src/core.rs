@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use lamplight_model::assess::{Assessment, Circumstances, assess};
+use lamplight_model::assess::{Assessment, Circumstances, assess, heard_last};
 use lamplight_model::attention::Cause;
 use lamplight_model::ids::{Agent, FactId, SessionKey, Timestamp};
 use lamplight_model::pricing::PriceTable;
@@ -35,7 +35,7 @@ use crate::sources::gemini;
 use crate::space::Space;
 use crate::store::causes::StoredCause;
 use crate::store::rows::{Class, SessionRow, SessionWrite};
-use crate::store::{Store, StoreError, causes, files, rows, worktrees as stored_worktrees};
+use crate::store::{Store, StoreError, causes, files, muted, rows, worktrees as stored_worktrees};
 
 use worktrees::{Presence, Worktrees};
 
@@ -85,6 +85,10 @@ struct Loaded {
     class: Class,
     causes: Vec<StoredCause>,
     renamed: Option<String>,
+    /// The person silenced it.
+    muted: bool,
+    /// It is silenced, itself or with its project, and something of it is open.
+    is_hushed: bool,
     verdict: Option<Assessment>,
     transcript: Option<std::path::PathBuf>,
     /// The directory of a chat that was found (Gemini CLI), and when it was last looked for.
@@ -299,6 +303,12 @@ impl Core {
         };
         self.touched.extend(touched);
         let risk = self.worktrees.risk_of(id);
+        let stands = (heard_last(&loaded.state).map(|at| at.0), self.worktrees.mark_of(id));
+        for stored in &mut loaded.causes {
+            if self.notifier.wake(&loaded.key, stored, stands, now) {
+                causes::put(&self.store.db, id, stored)?;
+            }
+        }
         for cause in self.notifier.weigh_worktree(&loaded.key, risk, &mut loaded.causes, self.first_look, now)
         {
             causes::put(&self.store.db, id, &cause)?;
@@ -337,6 +347,8 @@ impl Core {
                 verdict: &verdict,
                 causes: &open,
                 renamed: loaded.renamed.as_deref(),
+                muted: loaded.muted,
+                muted_projects: &self.config.notify.muted_projects,
                 session_labels: &self.config.session_labels,
                 projects: &self.config.projects,
                 directory,
@@ -349,6 +361,7 @@ impl Core {
             },
             now,
         );
+        loaded.is_hushed = shown && made.muted.is_some() && !made.causes.is_empty();
         let text = card::search_text(&made, &loaded.state);
         rows::save(
             &self.store.db,
@@ -402,6 +415,11 @@ impl Core {
         self.worktrees.take_orders()
     }
 
+    /// Somebody came to see: what is known of worktrees should be of now.
+    pub(crate) fn look_at_worktrees(&mut self, now: Timestamp) {
+        self.worktrees.look_at_old(now);
+    }
+
     /// A session's person looks at it: what is shown of its worktree should be of now.
     pub(crate) fn attend(&mut self, session: Option<String>) {
         if let Some(session) = &session {
@@ -420,7 +438,7 @@ impl Core {
             subagent: count(Class::Subagent),
             title_thread: count(Class::TitleThread),
             spare: count(Class::Spare),
-            muted: 0,
+            muted: self.sessions.values().filter(|s| s.is_hushed).count() as u64,
             services: self.services.unlisted(),
         });
         pending.archived = Some(count(Class::Row).saturating_sub(on_screen));
@@ -459,6 +477,8 @@ impl Core {
             let loaded = Loaded {
                 causes: causes::of_session(&self.store.db, id, 50)?,
                 renamed: rows::label(&self.store.db, &key)?,
+                muted: muted::is_muted(&self.store.db, &key)?,
+                is_hushed: false,
                 transcript: files::main_path(&self.store.db, id)?,
                 chat: None,
                 chat_looked_at: None,

@@ -56,6 +56,8 @@ pub enum CauseAction {
         /// Until when, milliseconds since the epoch.
         until_ms: i64,
     },
+    /// Puts it off until something happens in the session, or until other work lies in the worktree.
+    SnoozeUntilChange,
 }
 
 /// A running engine. Clones share it; it stops when [`Engine::shutdown`] is called or the last clone is dropped.
@@ -217,6 +219,20 @@ impl Engine {
     pub fn set_label(&self, key: &SessionKey, label: Option<&str>) -> Result<SessionCard, EngineError> {
         let label = label.and_then(lamplight_model::label::clean_label);
         self.inner.ask(|answer| Command::SetLabel { key: key.clone(), label, answer })
+    }
+
+    /// Silences a session: nothing is told of it and it calls nobody; or lets it call again.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] for an unknown session.
+    pub fn set_muted(&self, key: &SessionKey, muted: bool) -> Result<SessionCard, EngineError> {
+        self.inner.ask(|answer| Command::SetMuted { key: key.clone(), muted, answer })
+    }
+
+    /// Looks at the worktrees that were not looked at for a while: somebody came to see.
+    pub fn look_at_worktrees(&self) {
+        // A stopped engine looks at nothing.
+        let _ = self.inner.commands.send(Command::LookAtWorktrees);
     }
 
     /// Closes open sessions, in Lamplight only; the agent is not touched. With both ids given both must fit; an instance

@@ -7,6 +7,7 @@ pub(crate) mod calls;
 pub(crate) mod causes;
 pub(crate) mod files;
 pub(crate) mod heard;
+pub(crate) mod muted;
 pub(crate) mod notices;
 pub(crate) mod otlp;
 pub(crate) mod resumes;

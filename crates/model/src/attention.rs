@@ -102,6 +102,10 @@ pub struct Cause {
     pub dismissed_at: Option<Timestamp>,
     /// Until when it is put off.
     pub snoozed_until: Option<Timestamp>,
+    /// It is put off until this is another one: the session's last activity in milliseconds, or a number that stands for
+    /// what lies in the worktree.
+    #[serde(default)]
+    pub snoozed_over: Option<i64>,
     /// When the person was told.
     pub notified_at: Option<Timestamp>,
 }

@@ -36,6 +36,8 @@ words! {
         Kind = "kind",
         /// Its project is switched off.
         Project = "project",
+        /// Its person silenced the session.
+        Muted = "muted",
         /// It stood for more than 12 hours.
         Old = "old",
         /// It stood before anybody looked.

@@ -1,6 +1,7 @@
 //! What a person does: names, closes, waves away; and what an import leaves to the pipeline.
 
 use lamplight_model::assess::{Circumstances, assess, heard_last, is_close_pending};
+use lamplight_model::attention::CauseKind;
 use lamplight_model::ids::{FactId, SessionKey, Timestamp};
 use lamplight_model::notice::NoticeOutcome;
 use lamplight_model::pricing::PriceTable;
@@ -14,7 +15,10 @@ use crate::errors::EngineError;
 use crate::facts::Issue;
 use crate::places::Place;
 use crate::store::rows::Class;
-use crate::store::{StoreError, causes, notices, resumes, rows, runs};
+use crate::store::{StoreError, causes, muted, notices, resumes, rows, runs};
+
+/// Until when something is put off that waits for a change: 31 December 9999, the last day the screen can write.
+const FAR_DAY: Timestamp = Timestamp(253_402_214_400_000);
 
 impl Core {
     pub(crate) fn set_label(
@@ -30,6 +34,28 @@ impl Core {
             loaded.renamed = label.map(str::to_owned);
         }
         self.card_of(id, now)?.ok_or_else(|| EngineError::NotFound(format!("session {key}")))
+    }
+
+    pub(crate) fn set_muted(
+        &mut self,
+        key: &SessionKey,
+        muted: bool,
+        now: Timestamp,
+    ) -> Result<SessionCard, EngineError> {
+        let missing = || EngineError::NotFound(format!("session {key}"));
+        let id = rows::find(&self.store.db, key)?.ok_or_else(missing)?;
+        muted::set(&self.store.db, key, muted, now)?;
+        if let Some(loaded) = self.load(id)? {
+            loaded.muted = muted;
+            if muted {
+                // What hangs on the screen of it is taken back; what is told later is held back by itself.
+                for stored in loaded.causes.iter().filter(|s| s.cause.is_open()).cloned().collect::<Vec<_>>()
+                {
+                    self.notifier.take_back(stored.cause.id, now);
+                }
+            }
+        }
+        self.card_of(id, now)?.ok_or_else(missing)
     }
 
     /// Closes the open sessions that both ids name, as far as they are given. Returns how many: idempotent, and last-seen
@@ -143,9 +169,23 @@ impl Core {
             CauseAction::Restore => {
                 stored.cause.dismissed_at = None;
                 stored.cause.snoozed_until = None;
+                stored.cause.snoozed_over = None;
+            }
+            CauseAction::SnoozeUntilChange => {
+                let stands = match stored.cause.kind {
+                    CauseKind::Uncommitted => self.worktrees.mark_of(session),
+                    _ => heard_last(&loaded.state).map(|at| at.0),
+                };
+                // Of what nobody knows how it stands, nobody could tell that it changed.
+                stored.cause.snoozed_over = Some(stands.unwrap_or_default());
+                stored.cause.snoozed_until = Some(FAR_DAY);
+                stored.cause.notified_at = None;
+                stored.baseline = false;
+                self.notifier.withdraw(id, now);
             }
             CauseAction::Snooze { until_ms } => {
                 stored.cause.snoozed_until = Some(snooze_until(until_ms, now));
+                stored.cause.snoozed_over = None;
                 stored.cause.notified_at = None;
                 stored.baseline = false;
                 self.notifier.snoozed(&stored.cause, &loaded.key, now);
@@ -229,6 +269,8 @@ impl Core {
                 verdict: &verdict,
                 causes: &[],
                 renamed: renamed.as_deref(),
+                muted: false,
+                muted_projects: &[],
                 session_labels: &self.config.session_labels,
                 projects: &self.config.projects,
                 directory,

@@ -10,11 +10,12 @@ use lamplight_model::assess::NEWS_MS;
 use lamplight_model::attention::{Cause, CauseKind, Tier};
 use lamplight_model::ids::{FactId, SessionKey, Timestamp};
 use lamplight_model::notice::{HeldBack, NoticeOutcome};
-use lamplight_model::view::{Attention, SessionCard};
+use lamplight_model::view::{Attention, Muted, SessionCard};
 use serde::Serialize;
 
 use crate::board::Pending;
 use crate::config::Notify;
+use crate::store::causes::StoredCause;
 use crate::store::notices::Logged;
 use words::{preview, reason};
 
@@ -140,6 +141,36 @@ impl Notifier {
         } else if let Some(kind) = waiting.first() {
             self.note(id, *kind, NoticeOutcome::Resolved, None, now);
         }
+    }
+
+    /// Takes a notification off the screen while its cause stands; it is not told again.
+    pub(in crate::core) fn take_back(&mut self, id: FactId, now: Timestamp) {
+        if let Some(kind) = self.told.remove(&id) {
+            self.out.push(Notice::Withdraw { cause_id: id.to_string() });
+            self.note(id, kind, NoticeOutcome::Withdrawn, None, now);
+        }
+    }
+
+    /// Ends the snooze of a cause that was put off until something changes, when it has; whether it did. `stands` is the
+    /// last activity now, and what lies in the worktree.
+    pub(in crate::core) fn wake(
+        &mut self,
+        key: &SessionKey,
+        stored: &mut StoredCause,
+        stands: (Option<i64>, Option<i64>),
+        now: Timestamp,
+    ) -> bool {
+        let Some(over) = stored.cause.snoozed_over.filter(|_| stored.cause.is_open()) else { return false };
+        let is_other = match stored.cause.kind {
+            CauseKind::Uncommitted => stands.1.is_some_and(|mark| mark != over),
+            _ => stands.0.is_some_and(|last| last > over),
+        };
+        if is_other {
+            stored.cause.snoozed_over = None;
+            stored.cause.snoozed_until = Some(now);
+            self.schedule(&stored.cause, key, now);
+        }
+        is_other
     }
 
     fn note(
@@ -270,6 +301,7 @@ impl Notifier {
             (!settings.enabled, HeldBack::Off),
             (self.paused, HeldBack::Paused),
             (settings.muted.contains(&cause.cause), HeldBack::Kind),
+            (card.muted == Some(Muted::Session), HeldBack::Muted),
             (project, HeldBack::Project),
             (now.since(Timestamp(from)) > NEWS_MS, HeldBack::Old),
             (self.attended.as_deref() == Some(session), HeldBack::Attended),

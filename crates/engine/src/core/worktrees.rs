@@ -13,6 +13,9 @@ use crate::worktrees::Order;
 /// A session of which nobody knows whether it runs is taken to run for so long after its last sign.
 const MAY_RUN_MS: i64 = 5 * 60_000;
 
+/// What was looked at this lately is not looked at again only because somebody came to see.
+const FRESH_MS: i64 = 30_000;
+
 /// A look this soon after an agent came shows what lay there before it.
 const JUST_CAME_MS: i64 = 30_000;
 
@@ -164,6 +167,20 @@ impl Worktrees {
     pub(super) fn look_at(&mut self, session: &str) {
         let root = self.trees.iter().find(|(_, tree)| tree.members.values().any(|p| p.key == session));
         self.wanted.extend(root.map(|(root, _)| root.clone()));
+    }
+
+    /// Wants a look at every worktree that was not looked at for half a minute.
+    pub(super) fn look_at_old(&mut self, now: Timestamp) {
+        let is_old = |tree: &Tree| tree.found.as_ref().is_none_or(|found| now.since(found.at) > FRESH_MS);
+        self.wanted.extend(self.trees.iter().filter(|(_, tree)| is_old(tree)).map(|(root, _)| root.clone()));
+    }
+
+    /// A number that stands for what lies in the worktree of a session, when somebody could look.
+    pub(super) fn mark_of(&self, id: i64) -> Option<i64> {
+        let found = self.tree_of(id)?.found.as_ref()?;
+        // 63 of its bits: two states of one worktree do not meet by accident.
+        matches!(found.finding, Finding::Clean(_) | Finding::Dirty(..))
+            .then(|| i64::try_from(found.mark & 0x7fff_ffff_ffff_ffff).unwrap_or(i64::MAX))
     }
 
     /// Whether this session is the one that is told about its worktree, and what.

@@ -33,6 +33,12 @@ pub(super) enum Command {
         label: Option<String>,
         answer: Sender<Result<SessionCard, EngineError>>,
     },
+    SetMuted {
+        key: SessionKey,
+        muted: bool,
+        answer: Sender<Result<SessionCard, EngineError>>,
+    },
+    LookAtWorktrees,
     Close {
         session: Option<String>,
         instance: Option<String>,

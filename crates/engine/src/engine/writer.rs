@@ -232,6 +232,12 @@ impl Writer {
                     has_failed |= is_of_store(&done);
                     let _ = answer.send(done);
                 }
+                Command::SetMuted { key, muted, answer } => {
+                    let done = self.core.set_muted(&key, muted, now);
+                    has_failed |= is_of_store(&done);
+                    let _ = answer.send(done);
+                }
+                Command::LookAtWorktrees => self.core.look_at_worktrees(now),
                 Command::Close { session, instance, answer } => {
                     let done = self.core.close(session.as_deref(), instance.as_deref(), now);
                     has_failed |= is_of_store(&done);

@@ -15,7 +15,7 @@ pub(crate) struct StoredCause {
 }
 
 const COLUMNS: &str = "id, kind, since_ms, source, cleared_at_ms, cleared_by, dismissed_at_ms, snoozed_until_ms, \
-                       notified_at_ms, baseline";
+                       notified_at_ms, baseline, snoozed_over";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<StoredCause> {
     let time = |n: Option<i64>| n.map(Timestamp);
@@ -34,6 +34,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredCause> {
             dismissed_at: time(row.get(6)?),
             snoozed_until: time(row.get(7)?),
             notified_at: time(row.get(8)?),
+            snoozed_over: row.get(10)?,
         },
         baseline: row.get(9)?,
     })
@@ -60,8 +61,8 @@ pub(crate) fn put(db: &Connection, session: i64, stored: &StoredCause) -> Result
     let time = |t: Option<Timestamp>| t.map(|t| t.0);
     db.prepare_cached(
         "INSERT OR REPLACE INTO causes (session, id, kind, since_ms, source, cleared_at_ms, cleared_by,
-                                        dismissed_at_ms, snoozed_until_ms, notified_at_ms, baseline)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                                        dismissed_at_ms, snoozed_until_ms, notified_at_ms, baseline, snoozed_over)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?
     .execute((
         session,
@@ -75,6 +76,7 @@ pub(crate) fn put(db: &Connection, session: i64, stored: &StoredCause) -> Result
         time(c.snoozed_until),
         time(c.notified_at),
         stored.baseline,
+        c.snoozed_over,
     ))?;
     Ok(())
 }

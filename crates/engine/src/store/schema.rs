@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/5_spans.sql"),
     include_str!("schema/6_told_calls.sql"),
     include_str!("schema/7_notices.sql"),
+    include_str!("schema/8_attention.sql"),
 ];
 
 /// Brings a database to the newest schema and returns what had to be healed, in words.
