@@ -1,5 +1,6 @@
 //! The command table: each operation is one row, used by the desktop shell, the HTTP host and `lamp` alike.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lamplight_engine::setup::{self, Wish};
@@ -7,13 +8,14 @@ use lamplight_engine::{CauseAction, Engine, TraceFilter};
 use lamplight_model::resume::classify_failure;
 use lamplight_model::view::{
     Doctor, ImportTotals, NoticePage, Resume, RunDetail, RunPage, Service, ServiceDetail, SessionCard,
-    SessionDetail, SessionPage, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, Trace,
-    TracePage,
+    SessionDetail, SessionPage, Settings, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status,
+    Trace, TracePage,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::config_file;
 use crate::error::{ApiError, ErrorCode};
 
 /// Cards in a page unless asked otherwise.
@@ -90,11 +92,14 @@ commands! {
     trace(TraceParams) -> Trace: Get "/api/v1/traces/{trace_id}";
     resume_failed(ResumeFailedParams) -> Resume: Post "/api/v1/sessions/{id}/resume-failed";
     set_label(LabelParams) -> SessionCard: Post "/api/v1/sessions/{id}/label";
+    set_muted(MutedParams) -> SessionCard: Post "/api/v1/sessions/{id}/mute";
     close(CloseParams) -> Closed: Post "/api/v1/sessions/close";
     runs(RunsParams) -> RunPage: Get "/api/v1/runs";
     run(RunParams) -> RunDetail: Get "/api/v1/runs/{id}";
     notices(NoticesParams) -> NoticePage: Get "/api/v1/notices";
     set_cause(CauseParams) -> Done: Post "/api/v1/causes/{causeId}" body is "action";
+    settings(NoParams) -> Settings: Get "/api/v1/settings";
+    set_settings(SettingsParams) -> Settings: Post "/api/v1/settings";
     doctor(NoParams) -> Doctor: Get "/api/v1/doctor";
     totals(NoParams) -> ImportTotals: Get "/api/v1/totals";
     import(NoParams) -> ImportTotals: Post "/api/v1/import";
@@ -239,6 +244,24 @@ pub struct LabelParams {
     /// The name; `null` or blank goes back to the default. Must be there, so that a misspelt key resets nothing.
     #[serde(deserialize_with = "present_or_null")]
     pub label: Option<String>,
+}
+
+/// A session to silence, or to let call again.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MutedParams {
+    /// `agent:session_id`, or the bare id where only one agent uses it.
+    pub id: String,
+    /// Whether it is silenced.
+    pub muted: bool,
+}
+
+/// Settings to write.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsParams {
+    /// Values by the names of the settings file (`notify.enabled`, `roots`); `null` takes one out.
+    pub set: BTreeMap<String, Value>,
 }
 
 /// Sessions to close; one of the two is needed.
@@ -388,6 +411,34 @@ pub fn set_label(engine: &Engine, params: LabelParams) -> Result<SessionCard, Ap
     let card = engine.set_label(&key, params.label.as_deref())?;
     seen_by_all(engine)?;
     Ok(card)
+}
+
+/// Silences a session or lets it call again, and returns its card.
+///
+/// # Errors
+/// `not_found`, `ambiguous`, or what the engine says.
+pub fn set_muted(engine: &Engine, params: MutedParams) -> Result<SessionCard, ApiError> {
+    let key = engine.find(&params.id)?;
+    let card = engine.set_muted(&key, params.muted)?;
+    seen_by_all(engine)?;
+    Ok(card)
+}
+
+/// Returns the settings as the settings file has them.
+///
+/// # Errors
+/// `internal` when the file cannot be read.
+pub fn settings(engine: &Engine, _: NoParams) -> Result<Settings, ApiError> {
+    Ok(config_file::shown(&engine.config())?)
+}
+
+/// Writes settings into the settings file, which the engine follows, and returns what it has afterwards.
+///
+/// # Errors
+/// `bad_request` for what would not be understood, `conflict` while the file is no TOML, `internal` when it cannot be
+/// written; nothing was written then.
+pub fn set_settings(engine: &Engine, params: SettingsParams) -> Result<Settings, ApiError> {
+    Ok(config_file::change(&engine.config(), &params.set)?)
 }
 
 /// Closes sessions by id or by service instance.

@@ -7,6 +7,7 @@
 mod hint;
 mod price;
 mod raw;
+mod written;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ use lamplight_model::ids::Agent;
 
 pub(crate) use raw::is_token;
 pub use raw::{RawConfig, RawNotify, RawRoot};
+pub use written::{SettingsError, change, shown};
 
 /// Time after which a session counts as stale, in minutes, unless configured.
 pub const DEFAULT_IDLE_MINUTES: u32 = 240;
@@ -161,6 +163,10 @@ fn notify(raw: RawNotify) -> Notify {
     Notify {
         enabled: raw.enabled.unwrap_or(unset.enabled),
         previews: raw.previews.unwrap_or(unset.previews),
+        sound: raw.sound.unwrap_or(unset.sound),
+        quiet_lets_blocked_through: raw
+            .quiet_lets_blocked_through
+            .unwrap_or(unset.quiet_lets_blocked_through),
         quiet: raw.quiet.or(unset.quiet),
         muted: raw.muted,
         muted_projects: raw.muted_projects,

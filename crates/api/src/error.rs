@@ -1,5 +1,6 @@
 //! What every consumer is told when a command fails.
 
+use crate::config_file::SettingsError;
 use lamplight_engine::setup::{FileError, SetupError};
 use lamplight_engine::{EngineError, FindError};
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,23 @@ impl ApiError {
     #[must_use]
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::NotFound, message)
+    }
+}
+
+impl From<SettingsError> for ApiError {
+    fn from(error: SettingsError) -> Self {
+        let code = match &error {
+            SettingsError::Refused(_) => ErrorCode::BadRequest,
+            SettingsError::Syntax { .. } | SettingsError::NoFile | SettingsError::Busy(_) => {
+                ErrorCode::Conflict
+            }
+            SettingsError::File(_) => ErrorCode::Internal,
+        };
+        let mut text = error.to_string();
+        if let Some(first) = text.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        Self::new(code, format!("{text}."))
     }
 }
 

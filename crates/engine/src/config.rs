@@ -80,6 +80,10 @@ pub struct Notify {
     pub enabled: bool,
     /// Off: names and reasons only, no command and nothing that was said.
     pub previews: bool,
+    /// A sound is asked of whoever shows notifications.
+    pub sound: bool,
+    /// What is blocked on its person is told in quiet hours too.
+    pub quiet_lets_blocked_through: bool,
     /// Local times of day, in minutes since midnight, between which nothing is sent; over midnight when `from > to`.
     pub quiet: Option<(u32, u32)>,
     /// Causes nothing is sent for.
@@ -96,6 +100,8 @@ impl Default for Notify {
         Self {
             enabled: true,
             previews: true,
+            sound: false,
+            quiet_lets_blocked_through: false,
             quiet: None,
             muted: Vec::new(),
             muted_projects: Vec::new(),

@@ -18,6 +18,7 @@ mod journal;
 mod places;
 mod plan;
 mod project;
+mod settings;
 mod shell;
 mod state;
 mod telemetry;
@@ -29,6 +30,7 @@ pub use files::FileError;
 pub use places::{Places, Wish, lamp_beside, passing, stable_path};
 pub use plan::plan;
 pub use project::{Instance, SpawnedBy, configured_project, instance_of, repository, resource_attributes};
+pub use settings::{ReadSettings, read_settings, write_settings};
 pub use state::state;
 pub use undo::{undo, written};
 

@@ -31,6 +31,8 @@ pub struct RawConfig {
     pub prices: Vec<Price>,
     /// `[notify]`.
     pub notify: RawNotify,
+    /// `[window] strip`: whether the strip is shown.
+    pub strip: Option<bool>,
     /// `[git] status`.
     pub git: Option<bool>,
     /// `[otlp] token`; one that cannot be used is empty, which lets nobody in.
@@ -63,6 +65,10 @@ pub struct RawNotify {
     pub enabled: Option<bool>,
     /// `previews`.
     pub previews: Option<bool>,
+    /// `sound`.
+    pub sound: Option<bool>,
+    /// `quiet_lets_blocked_through`.
+    pub quiet_lets_blocked_through: Option<bool>,
     /// `quiet`: from and to, in minutes since midnight.
     pub quiet: Option<(u32, u32)>,
     /// `muted`.
@@ -88,9 +94,29 @@ pub(super) struct SyntaxError {
     pub(super) message: String,
 }
 
-const SECTIONS: &[&str] =
-    &["sessions", "session_labels", "agents", "roots", "prices", "notify", "git", "otlp", "forward", "store"];
-const NOTIFY_KEYS: &[&str] = &["enabled", "previews", "quiet", "muted", "muted_projects", "command"];
+const SECTIONS: &[&str] = &[
+    "sessions",
+    "session_labels",
+    "agents",
+    "roots",
+    "prices",
+    "notify",
+    "git",
+    "otlp",
+    "forward",
+    "store",
+    "window",
+];
+const NOTIFY_KEYS: &[&str] = &[
+    "enabled",
+    "previews",
+    "sound",
+    "quiet",
+    "quiet_lets_blocked_through",
+    "muted",
+    "muted_projects",
+    "command",
+];
 
 impl RawConfig {
     /// Reads TOML; everything that is not understood becomes a warning with its line.
@@ -144,6 +170,10 @@ impl Reader<'_> {
                 "git" => self.each(root, key, item, |reader, git, key, item| match key {
                     "status" => reader.parsed.config.git = reader.bool_value(git, key, item),
                     _ => reader.unknown(git, key, &["status"]),
+                }),
+                "window" => self.each(root, key, item, |reader, window, key, item| match key {
+                    "strip" => reader.parsed.config.strip = reader.bool_value(window, key, item),
+                    _ => reader.unknown(window, key, &["strip"]),
                 }),
                 "forward" => self.forward(root, item),
                 "store" => self.each(root, key, item, |reader, store, key, item| match key {
@@ -266,6 +296,10 @@ impl Reader<'_> {
         self.each(root, "notify", item, |reader, notify, key, item| match key {
             "enabled" => reader.parsed.config.notify.enabled = reader.bool_value(notify, key, item),
             "previews" => reader.parsed.config.notify.previews = reader.bool_value(notify, key, item),
+            "sound" => reader.parsed.config.notify.sound = reader.bool_value(notify, key, item),
+            "quiet_lets_blocked_through" => {
+                reader.parsed.config.notify.quiet_lets_blocked_through = reader.bool_value(notify, key, item);
+            }
             "quiet" => reader.quiet(notify, item),
             "muted" => reader.muted(notify, item),
             "muted_projects" => {

@@ -98,6 +98,8 @@ output = 0.5
 [notify]
 enabled = false
 previews = false
+sound = true
+quiet_lets_blocked_through = true
 quiet = { from = "22:30", to = 07:00:00 }
 muted = ["reply", "uncommitted"]
 muted_projects = ["scratch"]
@@ -125,6 +127,8 @@ durable = true
         Notify {
             enabled: false,
             previews: false,
+            sound: true,
+            quiet_lets_blocked_through: true,
             quiet: Some((22 * 60 + 30, 7 * 60)),
             muted: vec![CauseKind::Reply, CauseKind::Uncommitted],
             muted_projects: vec!["scratch".to_owned()],

@@ -48,6 +48,8 @@ pub enum Notice {
         tier: u8,
         /// Line to copy for the action *Copy resume*.
         resume: Option<String>,
+        /// The person wants to hear it.
+        sound: bool,
     },
     /// The cause is gone; take the notification back.
     Withdraw {
@@ -269,6 +271,7 @@ impl Notifier {
                 body: lines.join("\n"),
                 tier: shown.iter().map(|(.., tier)| *tier).min().unwrap_or(2),
                 resume: None,
+                sound: self.settings.sound,
             });
             return;
         }
@@ -281,6 +284,7 @@ impl Notifier {
                 body: preview.map_or(reason.clone(), |preview| format!("{reason}\n{preview}")),
                 tier,
                 resume: card.resume.command.clone(),
+                sound: self.settings.sound,
                 session: Some(session),
             });
         }
@@ -295,6 +299,7 @@ impl Notifier {
         now: Timestamp,
     ) -> Option<HeldBack> {
         let settings = &self.settings;
+        let breaks_through = settings.quiet_lets_blocked_through && cause.tier == Tier::Blocked;
         let from = cause.since_ms.max(cause.snoozed_until_ms.unwrap_or(i64::MIN));
         let project = card.project.as_ref().is_some_and(|project| settings.muted_projects.contains(project));
         [
@@ -305,7 +310,7 @@ impl Notifier {
             (project, HeldBack::Project),
             (now.since(Timestamp(from)) > NEWS_MS, HeldBack::Old),
             (self.attended.as_deref() == Some(session), HeldBack::Attended),
-            (self.is_quiet_hour(now), HeldBack::QuietHours),
+            (!breaks_through && self.is_quiet_hour(now), HeldBack::QuietHours),
         ]
         .into_iter()
         .find_map(|(holds, why)| holds.then_some(why))

@@ -33,6 +33,8 @@ pub struct Settings {
     pub forward: Option<String>,
     /// Folder of Lamplight's own data.
     pub data_dir: String,
+    /// `[window] strip`: whether the strip is shown, a small window above the others.
+    pub strip: bool,
 }
 
 /// When and how the person is told.
