@@ -40,6 +40,10 @@ pub struct Need {
 pub struct Summary {
     /// Blocked first, then your turn; the longest wait first in each.
     pub needs: Vec<Need>,
+    /// How many of them are blocked on their person.
+    pub blocked: usize,
+    /// Sessions that call nobody, because they or their project are muted, although something of them is open.
+    pub muted: usize,
     /// Sessions at work.
     pub working: usize,
     /// Sessions whose turn is over while their shells or subagents run.
@@ -65,6 +69,22 @@ impl Summary {
             1 => "1 session needs you".to_owned(),
             n => format!("{n} sessions need you"),
         }
+    }
+
+    /// Returns how many of each tier need their person, or `None` when nobody does.
+    pub fn tiers(&self) -> Option<String> {
+        let turn = self.needs.len().saturating_sub(self.blocked);
+        match (self.blocked, turn) {
+            (0, 0) => None,
+            (blocked, 0) => Some(format!("{blocked} blocked on you")),
+            (0, turn) => Some(format!("{turn} your turn")),
+            (blocked, turn) => Some(format!("{blocked} blocked on you, {turn} your turn")),
+        }
+    }
+
+    /// Returns what is muted and would need its person, or `None` when nothing does.
+    pub fn quieted(&self) -> Option<String> {
+        (self.muted > 0).then(|| format!("{} muted", self.muted))
     }
 
     /// Returns what goes on by itself, or `None` when nothing does.
@@ -125,11 +145,21 @@ impl Board {
         });
         let count = |state: TurnState| self.cards.values().filter(|card| card.turn_state == state).count();
         Summary {
+            blocked: needs.iter().filter(|(tier, _)| *tier == Tier::Blocked).count(),
+            muted: self.cards.values().filter(|card| card.muted.is_some() && !card.causes.is_empty()).count(),
             needs: needs.into_iter().map(|(_, need)| need).collect(),
             working: count(TurnState::Working),
             background: count(TurnState::Background),
             uncommitted: self.worktrees.iter().filter(|tree| tree.is_at_risk).count(),
         }
+    }
+}
+
+impl Board {
+    /// Returns when the next snooze runs out: what the tray shows changes then without a word of the engine.
+    pub fn next_call(&self, now_ms: i64) -> Option<i64> {
+        let snoozes = self.cards.values().flat_map(|card| &card.causes).filter_map(|c| c.snoozed_until_ms);
+        snoozes.filter(|until| *until > now_ms).min()
     }
 }
 
@@ -140,6 +170,9 @@ fn id_of(card: &SessionCard) -> String {
 
 /// Returns the most urgent cause that calls: tier 1 or 2 and not put off.
 fn need(card: &SessionCard, now_ms: i64) -> Option<(Tier, Need)> {
+    if card.muted.is_some() {
+        return None;
+    }
     let cause = card.causes.iter().find(|cause| {
         cause.tier != Tier::AtRisk && cause.snoozed_until_ms.is_none_or(|until| until <= now_ms)
     })?;
@@ -237,7 +270,21 @@ mod tests {
             ["old", "young", "asleep", "old-turn"],
             "a snooze that has run out calls again"
         );
-        assert_eq!(board.summary(1_000).working, 1);
+        let summary = board.summary(1_000);
+        assert_eq!((summary.working, summary.blocked), (1, 2));
+        assert_eq!(summary.tiers().as_deref(), Some("2 blocked on you, 1 your turn"));
+        assert_eq!((board.next_call(1_000), board.next_call(2_000)), (Some(2_000), None));
+    }
+
+    #[test]
+    fn what_is_muted_calls_nobody_and_is_counted() {
+        let mut muted =
+            card("muted", "awaiting_permission", serde_json::json!([cause(1, "permission", 5, None)]));
+        muted.muted = Some(lamplight_model::view::Muted::Session);
+        let board = Board { cards: [(id_of(&muted), muted)].into_iter().collect(), worktrees: Vec::new() };
+        let summary = board.summary(1_000);
+        assert_eq!((summary.lamp(), summary.tiers(), summary.needs.len()), (Lamp::Quiet, None, 0));
+        assert_eq!(summary.quieted().as_deref(), Some("1 muted"));
     }
 
     #[test]

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use lamplight_api::{ApiError, ErrorCode};
+use lamplight_engine::CauseAction;
 use lamplight_model::view::{SessionDetail, StreamMessage};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tauri::ipc::{Channel, Invoke};
-use tauri::{AppHandle, Manager as _, State, Wry};
+use tauri::{AppHandle, Manager as _, State, WebviewWindow, Wry};
+use tauri_plugin_autostart::ManagerExt as _;
 use tauri_plugin_clipboard_manager::ClipboardExt as _;
 use tauri_plugin_opener::OpenerExt as _;
 
@@ -15,10 +17,7 @@ use crate::desk::{self, Desk, ShellInfo};
 use crate::feed::Feed;
 use crate::host::Host;
 use crate::trace::Started;
-use crate::window;
-
-/// Length of the tray's snooze.
-const SNOOZE_MS: i64 = 60 * 60 * 1000;
+use crate::{notices, strip, window};
 
 /// Returns the commands, for the builder.
 pub fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + Sync + 'static {
@@ -44,7 +43,17 @@ pub fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + Sync + 'static {
         open_folder,
         set_on_screen,
         shell_info,
+        notice_log,
+        settings,
+        set_settings,
+        set_muted,
         first_cards,
+        test_notification,
+        start_at_login,
+        set_start_at_login,
+        strip,
+        set_strip,
+        open_session,
     ]
 }
 
@@ -119,6 +128,30 @@ async fn set_cause(host: State<'_, Host>, cause_id: String, action: Value) -> Re
 }
 
 #[tauri::command]
+async fn notice_log(
+    host: State<'_, Host>,
+    before: Option<String>,
+    limit: Option<u32>,
+) -> Result<Value, ApiError> {
+    host.call("notices", json!({ "before": before, "limit": limit })).await
+}
+
+#[tauri::command]
+async fn settings(host: State<'_, Host>) -> Result<Value, ApiError> {
+    host.call("settings", Value::Null).await
+}
+
+#[tauri::command]
+async fn set_settings(host: State<'_, Host>, set: Value) -> Result<Value, ApiError> {
+    host.call("set_settings", json!({ "set": set })).await
+}
+
+#[tauri::command]
+async fn set_muted(host: State<'_, Host>, id: String, muted: bool) -> Result<Value, ApiError> {
+    host.call("set_muted", json!({ "id": id, "muted": muted })).await
+}
+
+#[tauri::command]
 async fn setup_state(host: State<'_, Host>) -> Result<Value, ApiError> {
     host.call("setup_state", Value::Null).await
 }
@@ -143,9 +176,10 @@ async fn setup_undo(host: State<'_, Host>, agents: Value) -> Result<Value, ApiEr
 async fn subscribe(
     host: State<'_, Host>,
     feed: State<'_, Feed>,
+    page: WebviewWindow,
     channel: Channel<StreamMessage>,
 ) -> Result<(), ApiError> {
-    feed.start(host.engine().await?, channel);
+    feed.start(page.label(), host.engine().await?, channel);
     Ok(())
 }
 
@@ -223,16 +257,61 @@ pub fn copy_resume_in_background(app: &AppHandle, id: String) {
     });
 }
 
-/// Puts a cause off for an hour, for the tray.
-pub fn snooze_in_background(app: &AppHandle, cause_id: String) {
+/// Dismisses a cause or puts it off, for tray and notifications.
+pub fn set_cause_in_background(app: &AppHandle, cause_id: String, action: CauseAction) {
+    in_background(app, "set_cause", json!({ "causeId": cause_id, "action": action }));
+}
+
+fn in_background(app: &AppHandle, command: &'static str, params: Value) {
     let app = app.clone();
     tauri::async_runtime::spawn(async move {
-        let until_ms = lamplight_engine::clock::now().0 + SNOOZE_MS;
-        let params = json!({ "causeId": cause_id, "action": { "type": "snooze", "until_ms": until_ms } });
-        if let Err(error) = app.state::<Host>().call("set_cause", params).await {
+        if let Err(error) = app.state::<Host>().call(command, params).await {
             tracing::warn!("{}", error.message);
         }
     });
+}
+
+/// What came of a notification that was sent to try it.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Tried {
+    /// A notification server took it.
+    answered: bool,
+}
+
+#[tauri::command]
+async fn test_notification(app: AppHandle) -> Tried {
+    Tried { answered: notices::try_one(&app).await }
+}
+
+#[tauri::command]
+fn start_at_login(app: AppHandle) -> Result<bool, ApiError> {
+    app.autolaunch().is_enabled().map_err(failed("look at the start at login"))
+}
+
+#[tauri::command]
+fn set_start_at_login(app: AppHandle, on: bool) -> Result<(), ApiError> {
+    let autolaunch = app.autolaunch();
+    if on { autolaunch.enable() } else { autolaunch.disable() }.map_err(failed("change the start at login"))
+}
+
+#[tauri::command]
+fn strip(app: AppHandle) -> bool {
+    strip::is_shown(&app)
+}
+
+/// Shows or hides the strip, and keeps the choice in the settings file.
+#[tauri::command]
+async fn set_strip(app: AppHandle, on: bool) -> Result<(), ApiError> {
+    strip::set(&app, on);
+    app.state::<Host>().call("set_settings", json!({ "set": { "window.strip": on } })).await.map(drop)
+}
+
+#[tauri::command]
+fn open_session(app: AppHandle, id: Option<String>) {
+    match id {
+        Some(id) => window::show_session(&app, id),
+        None => window::show_now(&app),
+    }
 }
 
 fn write_clipboard(app: &AppHandle, text: &str) -> Result<(), ApiError> {

@@ -81,6 +81,10 @@ impl Desk {
 /// Notes that the window gained or lost the focus.
 pub fn set_focused(app: &AppHandle, is_focused: bool) {
     attend(app, |facts| facts.is_focused = is_focused);
+    if is_focused && let Some(engine) = app.state::<Host>().started() {
+        // Whoever comes to look wants to see what lies in the worktrees now.
+        tauri::async_runtime::spawn_blocking(move || engine.look_at_worktrees());
+    }
 }
 
 /// Notes whose page is on screen, `None` for none.

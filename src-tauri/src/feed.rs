@@ -1,6 +1,7 @@
-//! The window's subscription: one snapshot, then every change, until the page goes away or asks anew.
+//! The windows' subscriptions: one snapshot, then every change, until the page goes away or asks anew.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lamplight_engine::Engine;
 use lamplight_model::view::StreamMessage;
@@ -8,29 +9,32 @@ use tauri::async_runtime::JoinHandle;
 use tauri::ipc::Channel;
 use tokio::sync::broadcast::error::RecvError;
 
-/// The running subscription. There is one window, so there is at most one.
+/// The running subscriptions, at most one for each window.
 #[derive(Default)]
 pub struct Feed {
-    /// Held while the task is exchanged. The task ends by itself when the engine stops or the page is gone.
-    task: Mutex<Option<JoinHandle<()>>>,
+    /// By the window's label. Held while a task is exchanged. A task ends by itself when the engine stops or its page is
+    /// gone.
+    tasks: Mutex<HashMap<String, JoinHandle<()>>>,
 }
 
 impl Feed {
-    /// Starts sending to a page, and stops what was sent to the one before.
-    pub fn start(&self, engine: Engine, page: Channel<StreamMessage>) {
-        self.exchange(Some(tauri::async_runtime::spawn(send_changes(engine, page))));
+    /// Starts sending to the page of a window, and stops what was sent to the page before.
+    pub fn start(&self, window: &str, engine: Engine, page: Channel<StreamMessage>) {
+        let task = tauri::async_runtime::spawn(send_changes(engine, page));
+        if let Some(last) = self.tasks().insert(window.to_owned(), task) {
+            last.abort();
+        }
     }
 
-    /// Stops sending.
-    pub fn stop(&self) {
-        self.exchange(None);
-    }
-
-    fn exchange(&self, next: Option<JoinHandle<()>>) {
-        let last = std::mem::replace(&mut *self.task.lock().unwrap_or_else(PoisonError::into_inner), next);
-        if let Some(task) = last {
+    /// Stops sending to a window.
+    pub fn stop(&self, window: &str) {
+        if let Some(task) = self.tasks().remove(window) {
             task.abort();
         }
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, HashMap<String, JoinHandle<()>>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

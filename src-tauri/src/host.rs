@@ -110,6 +110,9 @@ fn start_engine(app: &AppHandle) -> Result<(), String> {
     let host = app.state::<Host>();
     // The window is answered from here on; the server may take its time.
     host.engine.send_replace(Some(engine.clone()));
+    if config_file::shown(&engine.config()).is_ok_and(|settings| settings.strip) {
+        crate::strip::set(app, true);
+    }
     match serve::spawn_with(engine, options(&data_dir), telemetry()) {
         Ok(served) => *host.served.lock().unwrap_or_else(PoisonError::into_inner) = Some(served),
         // Window, tray and notifications need no server: only `lamp` and the browser do.

@@ -13,6 +13,8 @@ mod desk;
 mod feed;
 mod host;
 mod notices;
+mod snooze;
+mod strip;
 mod text;
 mod trace;
 mod tray;
@@ -78,12 +80,16 @@ fn run(started: trace::Started) -> anyhow::Result<()> {
 
 fn on_event(app: &AppHandle, event: RunEvent) {
     match event {
-        RunEvent::WindowEvent { event: WindowEvent::Focused(is_focused), .. } => {
+        RunEvent::WindowEvent { label, event: WindowEvent::Focused(is_focused), .. }
+            if label == window::LABEL =>
+        {
             desk::set_focused(app, is_focused)
         }
-        RunEvent::WindowEvent { event: WindowEvent::Destroyed, .. } => {
-            app.state::<feed::Feed>().stop();
-            desk::window_gone(app);
+        RunEvent::WindowEvent { label, event: WindowEvent::Destroyed, .. } => {
+            app.state::<feed::Feed>().stop(&label);
+            if label == window::LABEL {
+                desk::window_gone(app);
+            }
         }
         // No code: the last window closed. The lamp stays lit as long as the tray leads back to it.
         RunEvent::ExitRequested { code: None, api, .. } if app.state::<desk::Desk>().outlives_window() => {

@@ -21,6 +21,8 @@ use crate::text;
 const QUEUE: usize = 64;
 /// How long the end of the app waits for the server to take notifications back.
 const FAREWELL: Duration = Duration::from_millis(500);
+/// How long the server may take for one that is sent to try it.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Characters of a title, and of a body: servers cut on their own, but not all of them.
 const MAX_TITLE: usize = 120;
 const MAX_BODY: usize = 600;
@@ -32,6 +34,8 @@ enum Request {
     Show(Shown),
     /// Take back what was shown for this cause: it is resolved.
     Withdraw(String),
+    /// Show one to try it, then answer whether somebody took it.
+    Try { sound: bool, done: oneshot::Sender<bool> },
     /// Take back everything, then answer: nobody will be there for its actions.
     WithdrawAll(oneshot::Sender<()>),
 }
@@ -46,6 +50,8 @@ struct Shown {
     title: String,
     body: String,
     has_resume: bool,
+    /// The person wants to hear it.
+    sound: bool,
 }
 
 /// The way to the task that talks to the server; empty before the start.
@@ -92,14 +98,41 @@ pub fn withdraw_all(app: &AppHandle) {
     });
 }
 
+/// Shows a notification that says it is only a try; whether somebody took it.
+pub async fn try_one(app: &AppHandle) -> bool {
+    let sender = app.state::<Outbox>().0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let (done, answered) = oneshot::channel();
+    let sound = app.state::<Host>().started().is_some_and(|engine| engine.config().notify.sound);
+    match sender {
+        // A server that says nothing for so long shows nothing either.
+        Some(sender) if sender.try_send(Request::Try { sound, done }).is_ok() => {
+            matches!(tokio::time::timeout(PATIENCE, answered).await, Ok(Ok(true)))
+        }
+        _ => false,
+    }
+}
+
+/// What a notification says that is sent to try it.
+fn trial(sound: bool) -> Shown {
+    Shown {
+        sound,
+        cause_ids: Vec::new(),
+        session: None,
+        title: "Lamplight".to_owned(),
+        body: "This is how it tells you that a session needs you.".to_owned(),
+        has_resume: false,
+    }
+}
+
 fn request(notice: Notice) -> Request {
     match notice {
-        Notice::Show { cause_ids, session, title, body, resume, tier: _ } => Request::Show(Shown {
+        Notice::Show { cause_ids, session, title, body, resume, tier: _, sound } => Request::Show(Shown {
             cause_ids,
             session,
             title: text::one_line(&title, MAX_TITLE),
             body: text::lines(&body, MAX_BODY),
             has_resume: resume.is_some(),
+            sound,
         }),
         Notice::Withdraw { cause_id } => Request::Withdraw(cause_id),
     }

@@ -6,6 +6,8 @@ mod icon;
 #[cfg_attr(not(target_os = "linux"), path = "tray/other.rs")]
 mod platform;
 
+use std::time::Duration;
+
 use lamplight_engine::Engine;
 use tauri::{AppHandle, Manager as _};
 use tokio::sync::broadcast::error::RecvError;
@@ -36,7 +38,19 @@ async fn follow(engine: &Engine, tray: &platform::Tray) {
                 tray.show(summary.clone()).await;
                 shown = summary;
             }
-            match subscription.changes.recv().await {
+            let now = lamplight_engine::clock::now().0;
+            let next = async {
+                match board.next_call(now).map(|until| u64::try_from(until - now).unwrap_or(0)) {
+                    // A day at a time: a timer over the far day of a snooze without end would overflow.
+                    Some(ms) => tokio::time::sleep(Duration::from_millis(ms.min(86_400_000))).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let change = tokio::select! {
+                change = subscription.changes.recv() => change,
+                () = next => continue,
+            };
+            match change {
                 Ok(change) => board.apply(&change),
                 Err(RecvError::Lagged(_)) => break,
                 Err(RecvError::Closed) => return,

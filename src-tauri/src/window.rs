@@ -1,4 +1,4 @@
-//! The one window. Closing it destroys the webview; the lamp stays lit and the next opening builds it again.
+//! The main window. Closing it destroys the webview; the lamp stays lit and the next opening builds it again.
 
 use tauri::plugin::TauriPlugin;
 use tauri::webview::NewWindowResponse;
@@ -48,9 +48,17 @@ pub fn build(app: &AppHandle) -> tauri::Result<WebviewWindow> {
         .on_new_window(|_url, _features| NewWindowResponse::Deny)
         .disable_drag_drop_handler()
         .build()?;
-    let background = if matches!(window.theme(), Ok(Theme::Dark)) { NIGHT } else { DAY };
-    window.set_background_color(Some(background))?;
+    paint(&window)?;
     Ok(window)
+}
+
+/// Gives a window the background of its page.
+///
+/// # Errors
+/// When the platform refuses.
+pub fn paint(window: &WebviewWindow) -> tauri::Result<()> {
+    let background = if matches!(window.theme(), Ok(Theme::Dark)) { NIGHT } else { DAY };
+    window.set_background_color(Some(background))
 }
 
 /// Shows the window: raises it, or builds it again.
@@ -91,7 +99,8 @@ fn raise(app: &AppHandle) -> tauri::Result<bool> {
     Ok(true)
 }
 
-fn on_main_thread(app: &AppHandle, act: impl FnOnce(&AppHandle) -> tauri::Result<()> + Send + 'static) {
+/// Does something with windows where the platform wants it done; an error goes to the log.
+pub fn on_main_thread(app: &AppHandle, act: impl FnOnce(&AppHandle) -> tauri::Result<()> + Send + 'static) {
     let handle = app.clone();
     let asked = app.run_on_main_thread(move || {
         if let Err(error) = act(&handle) {
@@ -104,6 +113,6 @@ fn on_main_thread(app: &AppHandle, act: impl FnOnce(&AppHandle) -> tauri::Result
 }
 
 /// Nothing but the page that came with the app is ever shown: no link of a transcript, no dropped file.
-fn is_own_page(url: &Url) -> bool {
+pub fn is_own_page(url: &Url) -> bool {
     url.scheme() == "tauri" || url.host_str() == Some("tauri.localhost")
 }

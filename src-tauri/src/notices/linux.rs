@@ -8,7 +8,10 @@ use tauri::{AppHandle, Builder, Wry};
 use tokio::sync::mpsc::Receiver;
 use zbus::zvariant::Value;
 
+use lamplight_engine::clock;
+
 use super::{Request, Shown};
+use crate::snooze::Snooze;
 use crate::{commands, desk, text, window};
 
 /// The server decides how long it shows one.
@@ -24,6 +27,7 @@ const DESKTOP_ENTRY: &str = "Lamplight";
 const DEFAULT: &str = "default";
 const OPEN: &str = "open";
 const COPY: &str = "copy";
+const SNOOZE: &str = "snooze";
 
 #[zbus::proxy(
     interface = "org.freedesktop.Notifications",
@@ -83,6 +87,12 @@ pub async fn run(app: &AppHandle, mut requests: Receiver<Request>) {
                         }
                     }
                 },
+                Some(Request::Try { sound, done }) => {
+                    let outcome = show(&server, &super::trial(sound)).await;
+                    desk::set_notifications(app, outcome.is_ok());
+                    // The one who waited may have stopped waiting.
+                    let _ = done.send(outcome.is_ok());
+                }
                 Some(Request::Withdraw(cause_id)) => withdraw(&server, &mut shown, |id| *id == cause_id).await,
                 Some(Request::WithdrawAll(done)) => {
                     withdraw(&server, &mut shown, |_| true).await;
@@ -122,9 +132,11 @@ async fn without_bus(app: &AppHandle, mut requests: Receiver<Request>, error: &z
     desk::set_notifications(app, false);
     tracing::warn!("no notifications without a session bus: {error}");
     while let Some(request) = requests.recv().await {
-        if let Request::WithdrawAll(done) = request {
-            // The one who waited may have stopped waiting.
-            let _ = done.send(());
+        // The one who waited may have stopped waiting.
+        match request {
+            Request::WithdrawAll(done) => drop(done.send(())),
+            Request::Try { done, .. } => drop(done.send(false)),
+            Request::Show(_) | Request::Withdraw(_) => {}
         }
     }
 }
@@ -134,17 +146,28 @@ async fn show(server: &NotificationsProxy<'_>, notice: &Shown) -> zbus::Result<u
     let capabilities = server.get_capabilities().await?;
     let has = |name: &str| capabilities.iter().any(|capability| capability == name);
     let body = if has("body-markup") { text::escape_markup(&notice.body) } else { notice.body.clone() };
-    let actions: &[&str] = match (has("actions"), notice.has_resume) {
-        (true, true) => &[DEFAULT, "Open", OPEN, "Open", COPY, "Copy resume"],
-        (true, false) => &[DEFAULT, "Open", OPEN, "Open"],
-        (false, _) => &[],
-    };
+    let mut actions = Vec::new();
+    if has("actions") {
+        actions.extend([DEFAULT, "Open", OPEN, "Open"]);
+        if notice.has_resume {
+            actions.extend([COPY, "Copy resume"]);
+        }
+        if notice.session.is_some() {
+            actions.extend([SNOOZE, "Snooze 1 h"]);
+        }
+    }
     let mut hints =
         HashMap::from([("desktop-entry", Value::from(DESKTOP_ENTRY)), ("urgency", Value::from(NORMAL))]);
+    // Of the sound naming specification. A server without sounds does nothing with either.
+    if notice.sound {
+        hints.insert("sound-name", Value::from("message-new-instant"));
+    } else {
+        hints.insert("suppress-sound", Value::from(true));
+    }
     if let Some(image) = app_image() {
         hints.insert("image-data", image);
     }
-    server.notify("Lamplight", NEW, "", &notice.title, &body, actions, hints, SERVER_DECIDES).await
+    server.notify("Lamplight", NEW, "", &notice.title, &body, &actions, hints, SERVER_DECIDES).await
 }
 
 /// Returns the app's icon as the interface carries pixels: width, height, bytes a row, alpha, bits, channels, data.
@@ -178,6 +201,12 @@ fn act(app: &AppHandle, notice: &Shown, action: &str) {
         (DEFAULT | OPEN, Some(id)) => window::show_session(app, id.clone()),
         (DEFAULT | OPEN, None) => window::show_now(app),
         (COPY, Some(id)) => commands::copy_resume_in_background(app, id.clone()),
+        (SNOOZE, Some(_)) => {
+            for cause in &notice.cause_ids {
+                let action = Snooze::Hour.action(clock::now().0);
+                commands::set_cause_in_background(app, cause.clone(), action);
+            }
+        }
         (other, _) => {
             tracing::warn!("the notification server sent an action that was not offered: {other:?}")
         }

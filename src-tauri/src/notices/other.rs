@@ -25,6 +25,13 @@ pub async fn run(app: &AppHandle, mut requests: Receiver<Request>) {
                     }
                 }
             }
+            Request::Try { done, .. } => {
+                let trial = super::trial(false);
+                let shown = app.notification().builder().title(&trial.title).body(&trial.body).show();
+                desk::set_notifications(app, shown.is_ok());
+                // The one who waited may have stopped waiting.
+                drop(done.send(shown.is_ok()));
+            }
             Request::Withdraw(_) => {}
             // The one who waited may have stopped waiting.
             Request::WithdrawAll(done) => drop(done.send(())),

@@ -52,7 +52,7 @@ impl PauseChoice {
 }
 
 /// Returns 07:30 of the next local day; `None` where the calendar has no such moment.
-fn tomorrow_morning(now_ms: i64) -> Option<i64> {
+pub fn tomorrow_morning(now_ms: i64) -> Option<i64> {
     let today = Local.timestamp_millis_opt(now_ms).single()?.date_naive();
     let morning = today.checked_add_days(Days::new(1))?.and_time(NaiveTime::from_hms_opt(7, 30, 0)?);
     Some(morning.and_local_timezone(Local).earliest()?.timestamp_millis())

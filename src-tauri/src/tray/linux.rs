@@ -2,12 +2,13 @@
 
 use ksni::menu::{CheckmarkItem, MenuItem, StandardItem, SubMenu};
 use ksni::{Handle, Icon, OfflineReason, ToolTip, TrayMethods as _};
-use lamplight_engine::clock;
+use lamplight_engine::{CauseAction, clock};
 use tauri::{AppHandle, Manager as _};
 use tauri_plugin_autostart::ManagerExt as _;
 
 use crate::board::{Lamp, Need, Summary, wait};
 use crate::notices::pause::{self, Pause, PauseChoice};
+use crate::snooze::Snooze;
 use crate::tray::icon::{self, Panel};
 use crate::{commands, desk, text, window};
 
@@ -79,8 +80,11 @@ impl ksni::Tray for Item {
     }
 
     fn tool_tip(&self) -> ToolTip {
-        let lines: Vec<String> =
-            [self.summary.at_work(), self.summary.at_risk()].into_iter().flatten().collect();
+        let summary = &self.summary;
+        let lines: Vec<String> = [summary.tiers(), summary.at_work(), summary.at_risk(), summary.quieted()]
+            .into_iter()
+            .flatten()
+            .collect();
         ToolTip { title: self.title(), description: lines.join("\n"), ..ToolTip::default() }
     }
 
@@ -103,13 +107,14 @@ impl ksni::Tray for Item {
 
     fn menu(&self) -> Vec<MenuItem<Self>> {
         let mut items = vec![note(self.summary.headline())];
+        items.extend(self.summary.tiers().map(note));
         items.extend(self.summary.needs.iter().take(MAX_LISTED).map(|need| need_menu(need, clock::now().0)));
         if let Some(more) = self.summary.needs.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
             items.push(action(format!("{more} more"), |item| window::show_now(&item.app)));
         }
         items.push(MenuItem::Separator);
-        let facts: Vec<MenuItem<Self>> =
-            [self.summary.at_work(), self.summary.at_risk()].into_iter().flatten().map(note).collect();
+        let facts = [self.summary.at_work(), self.summary.at_risk(), self.summary.quieted()];
+        let facts: Vec<MenuItem<Self>> = facts.into_iter().flatten().map(note).collect();
         if !facts.is_empty() {
             items.extend(facts);
             items.push(MenuItem::Separator);
@@ -133,25 +138,33 @@ fn action(label: String, act: impl Fn(&mut Item) + Send + 'static) -> MenuItem<I
 
 fn need_menu(need: &Need, now_ms: i64) -> MenuItem<Item> {
     let name = text::escape_access_key(&text::one_line(&need.label, MAX_LABEL));
-    let (open, copy, snooze) = (need.id.clone(), need.id.clone(), need.cause_id.clone());
+    let (open, copy) = (need.id.clone(), need.id.clone());
+    let mut submenu = vec![
+        action("Open".to_owned(), move |item| window::show_session(&item.app, open.clone())),
+        StandardItem {
+            label: "Copy resume command".to_owned(),
+            enabled: need.has_resume,
+            activate: Box::new(move |item: &mut Item| {
+                commands::copy_resume_in_background(&item.app, copy.clone())
+            }),
+            ..StandardItem::default()
+        }
+        .into(),
+        MenuItem::Separator,
+    ];
+    submenu.extend(Snooze::ALL.map(|choice| {
+        let cause = need.cause_id.clone();
+        action(choice.label().to_owned(), move |item| {
+            commands::set_cause_in_background(&item.app, cause.clone(), choice.action(clock::now().0))
+        })
+    }));
+    let cause = need.cause_id.clone();
+    submenu.push(action("Mark as handled".to_owned(), move |item| {
+        commands::set_cause_in_background(&item.app, cause.clone(), CauseAction::Dismiss)
+    }));
     SubMenu {
         label: format!("{}: {name}  ({})", need.reason, wait(now_ms - need.since_ms)),
-        submenu: vec![
-            action("Open".to_owned(), move |item| window::show_session(&item.app, open.clone())),
-            StandardItem {
-                label: "Copy resume command".to_owned(),
-                enabled: need.has_resume,
-                activate: Box::new(move |item: &mut Item| {
-                    commands::copy_resume_in_background(&item.app, copy.clone())
-                }),
-                ..StandardItem::default()
-            }
-            .into(),
-            MenuItem::Separator,
-            action("Snooze 1 h".to_owned(), move |item| {
-                commands::snooze_in_background(&item.app, snooze.clone())
-            }),
-        ],
+        submenu,
         ..SubMenu::default()
     }
     .into()
