@@ -100,7 +100,7 @@ test("right-click opens the menu of that session, without the webview's own; Ren
   const kept = await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
   expect(kept).toBe(false);
   const items = await screen.findAllByRole("menuitem");
-  expect(items.map((i) => i.textContent.trim().replace(/(Ctrl C|Enter|F2|S|E|W|Del)$/, ""))).toEqual(["Copy resume command", "Open", "Rename", "Snooze", "Mark as handled", "Why this state", "Show folder", "Copy session id", "Close session"]);
+  expect(items.map((i) => i.textContent.trim().replace(/(Ctrl C|Enter|F2|S|E|W|Del)$/, ""))).toEqual(["Copy resume command", "Open", "Rename", "Snooze", "Mark as handled", "Mute session", "Why this state", "Show folder", "Copy session id", "Close session"]);
 });
 
 test("copy says the exact line", async () => {
@@ -197,4 +197,15 @@ test("the page on screen is told to the host, and that it was left", async () =>
   await screen.findByTestId("back");
   await fireEvent.click(screen.getByTestId("back"));
   await waitFor(() => { expect(client.calls.filter(([c]) => c === "setOnScreen")).toEqual([["setOnScreen", WEBHOOK], ["setOnScreen", null]]); });
+});
+
+test("a muted session does not call, keeps its place in the list with the mark, and Z takes it back", async () => {
+  const client = start("three");
+  await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
+  await fireEvent.click(await screen.findByTestId("menu-mute"));
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("All clear"); });
+  expect(within(cardOf(WEBHOOK)).getByTestId("state").textContent).toBe("Permission to run a command, muted by you");
+  await key("z");
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("1 session needs you"); });
+  expect(client.calls.filter(([c]) => c === "setMuted")).toEqual([["setMuted", WEBHOOK, true], ["setMuted", WEBHOOK, false]]);
 });

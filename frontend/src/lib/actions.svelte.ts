@@ -122,6 +122,23 @@ export class Actions {
     await this.#onCause(cause, { type: "snooze", until_ms: until }, `Snoozed until ${upcoming(until, this.#store.clock.now())}`);
   }
 
+  async snoozeUntilChange(card: SessionCard): Promise<void> {
+    const cause = calling(card, this.#store.clock.now());
+    if (cause === null) return;
+    await this.#onCause(cause, { type: "snooze_until_change" }, "Snoozed until something happens in it");
+  }
+
+  /** Silences a session, or lets it call again. */
+  async mute(card: SessionCard, muted: boolean): Promise<void> {
+    const name = cleanLine(card.label);
+    await this.#attempt(async () => {
+      await this.client.setMuted(idOf(card), muted);
+      this.#store.release();
+      this.#push(muted ? `“${name}” calls again` : `“${name}” is muted again`, () => this.client.setMuted(idOf(card), !muted));
+      this.say("done", muted ? `“${name}” is muted` : `“${name}” calls again`, null, true);
+    });
+  }
+
   async handled(card: SessionCard): Promise<void> {
     const cause = calling(card, this.#store.clock.now());
     if (cause === null) return;

@@ -13,7 +13,7 @@ export interface ApiError {
 
 export type Connection = "live" | "reconnecting" | "stale";
 
-export type CauseAction = { type: "dismiss" } | { type: "restore" } | { type: "snooze"; until_ms: number };
+export type CauseAction = { type: "dismiss" } | { type: "restore" } | { type: "snooze"; until_ms: number } | { type: "snooze_until_change" };
 
 /** What the shell asks of the window. */
 export interface ShellEvents {
@@ -56,6 +56,8 @@ export interface Client {
   setupUndo(agents: SetupAgent[]): Promise<SetupDone>;
   /** `null` goes back to the name it would have by itself. */
   setLabel(id: string, label: string | null): Promise<SessionCard>;
+  /** Nothing calls for a silenced session, and nothing is told of it. */
+  setMuted(id: string, muted: boolean): Promise<SessionCard>;
   closeSession(id: string): Promise<{ closed: number }>;
   setCause(causeId: string, action: CauseAction): Promise<void>;
   /** Puts the command on the clipboard and returns the exact bytes. */
@@ -166,6 +168,9 @@ export class TauriClient implements Client {
   }
   setLabel(id: string, label: string | null): Promise<SessionCard> {
     return invoke("set_label", { id, label });
+  }
+  setMuted(id: string, muted: boolean): Promise<SessionCard> {
+    return invoke("set_muted", { id, muted });
   }
   closeSession(id: string): Promise<{ closed: number }> {
     return invoke("close", { session_id: id, sessionId: id });

@@ -166,6 +166,10 @@ export class HttpClient implements Client {
     return this.#json(`/api/v1/sessions/${encodeURIComponent(id)}/label`, { label });
   }
 
+  setMuted(id: string, muted: boolean): Promise<SessionCard> {
+    return this.#json(`/api/v1/sessions/${encodeURIComponent(id)}/mute`, { muted });
+  }
+
   closeSession(id: string): Promise<{ closed: number }> {
     return this.#json("/api/v1/sessions/close", { session_id: id });
   }

@@ -153,6 +153,7 @@ function leftTrees(cards: SessionCard[], worktrees: Worktree[], now: number): Le
   const trees = new Map<string, LeftTree & { latest: number }>();
   const cardsLatestFirst = [...cards].sort((a, b) => (b.last_activity_at_ms ?? 0) - (a.last_activity_at_ms ?? 0));
   for (const card of cardsLatestFirst) {
+    if (card.muted !== null) continue;
     const open = card.attention === null ? card.causes : [card.attention, ...card.causes];
     const cause = open.find((c) => c.cause === "uncommitted" && !(c.snoozed_until_ms !== null && c.snoozed_until_ms > now));
     if (cause === undefined) continue;

@@ -111,6 +111,7 @@ const WAIT_OF_CAUSE: Record<CauseKind, WaitKind | null> = {
 
 /** The cause that calls for its person now: open, not put off, the most urgent one. */
 export function calling(card: SessionCard, now: number): Attention | null {
+  if (card.muted !== null) return null;
   const open = card.attention === null ? card.causes : [card.attention, ...card.causes];
   let best: Attention | null = null;
   for (const cause of open) {
