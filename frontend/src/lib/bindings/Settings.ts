@@ -53,4 +53,8 @@ forward: string | null,
 /**
  * Folder of Lamplight's own data.
  */
-data_dir: string, };
+data_dir: string, 
+/**
+ * `[window] strip`: whether the strip is shown, a small window above the others.
+ */
+strip: boolean, };
