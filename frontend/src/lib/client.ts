@@ -4,7 +4,7 @@ import { Channel, invoke, isTauri } from "@tauri-apps/api/core";
 import { listen } from "@tauri-apps/api/event";
 import { Feed } from "./feed";
 import { HttpClient } from "./http";
-import type { RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, StreamMessage, Trace, TracePage } from "./types";
+import type { NoticePage, RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, Settings, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, StreamMessage, Trace, TracePage } from "./types";
 
 export interface ApiError {
   code: string;
@@ -35,7 +35,7 @@ export interface TraceQuery {
 /** Sessions are named `agent:session_id` throughout. Every call rejects with an `ApiError`. */
 export interface Client {
   /** What only the desktop shell can do. */
-  readonly can: { openFolder: boolean };
+  readonly can: { openFolder: boolean; desktop: boolean };
   /** A snapshot first, then changes, until the returned function is called. A gap leads to a new snapshot by itself. */
   subscribe(onMessage: (m: StreamMessage) => void, onState: (s: Connection, error?: ApiError) => void): () => void;
   status(): Promise<Status>;
@@ -46,6 +46,19 @@ export interface Client {
   trace(id: string): Promise<Trace>;
   runs(p: { before?: string; limit?: number }): Promise<RunPage>;
   run(id: string): Promise<RunDetail>;
+  /** The settings as their file has them. */
+  settings(): Promise<Settings>;
+  /** Writes settings by the names of the file; `null` takes one out. Refuses what would not be understood, and writes nothing then. */
+  setSettings(set: Record<string, unknown>): Promise<Settings>;
+  /** What became of telling about each cause, newest first. */
+  notices(p: { before?: string; limit?: number }): Promise<NoticePage>;
+  /** Sends a notification to try it; whether anybody showed it. Desktop only, as the five below. */
+  testNotification(): Promise<{ answered: boolean }>;
+  startAtLogin(): Promise<boolean>;
+  setStartAtLogin(on: boolean): Promise<void>;
+  setStrip(on: boolean): Promise<void>;
+  /** Shows a session in the main window; the list of what needs you for `null`. */
+  openInMain(id: string | null): Promise<void>;
   /** Who is connected. */
   setupState(): Promise<SetupState>;
   /** What set-up would change; changes nothing. */
@@ -87,7 +100,7 @@ const STALE_AFTER = 3;
 
 /** The desktop window. */
 export class TauriClient implements Client {
-  readonly can = { openFolder: true };
+  readonly can = { openFolder: true, desktop: true };
 
   subscribe(onMessage: (m: StreamMessage) => void, onState: (s: Connection, error?: ApiError) => void): () => void {
     let generation = 0;
@@ -153,6 +166,30 @@ export class TauriClient implements Client {
   }
   run(id: string): Promise<RunDetail> {
     return invoke("run", { id });
+  }
+  settings(): Promise<Settings> {
+    return invoke("settings");
+  }
+  setSettings(set: Record<string, unknown>): Promise<Settings> {
+    return invoke("set_settings", { set });
+  }
+  notices(p: { before?: string; limit?: number }): Promise<NoticePage> {
+    return invoke("notice_log", { before: p.before ?? null, limit: p.limit ?? null });
+  }
+  testNotification(): Promise<{ answered: boolean }> {
+    return invoke("test_notification");
+  }
+  startAtLogin(): Promise<boolean> {
+    return invoke("start_at_login");
+  }
+  async setStartAtLogin(on: boolean): Promise<void> {
+    await invoke("set_start_at_login", { on });
+  }
+  async setStrip(on: boolean): Promise<void> {
+    await invoke("set_strip", { on });
+  }
+  async openInMain(id: string | null): Promise<void> {
+    await invoke("open_session", { id });
   }
   setupState(): Promise<SetupState> {
     return invoke("setup_state");

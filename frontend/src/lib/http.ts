@@ -4,7 +4,7 @@ import type { ApiError, CauseAction, Client, Connection, ShellEvents, TraceQuery
 import { Feed } from "./feed";
 import { idOf } from "./sections";
 import { EventStreamParser } from "./sse";
-import type { RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, StreamMessage, Trace, TracePage } from "./types";
+import type { NoticePage, RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, Settings, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, StreamMessage, Trace, TracePage } from "./types";
 
 const TOKEN_KEY = "lamplight.token";
 /** The server sends a heartbeat every 15 s; twice that without a byte means the line is dead. */
@@ -24,7 +24,7 @@ export function takeToken(location: Location, history: History, storage: Storage
 }
 
 export class HttpClient implements Client {
-  readonly can = { openFolder: false };
+  readonly can = { openFolder: false, desktop: false };
   readonly #token: string | null;
   readonly #base: string;
   /** Commands seen on cards: the clipboard has to be written inside the click, with no request before it. */
@@ -146,6 +146,38 @@ export class HttpClient implements Client {
     return detail;
   }
 
+  settings(): Promise<Settings> {
+    return this.#json("/api/v1/settings");
+  }
+
+  setSettings(set: Record<string, unknown>): Promise<Settings> {
+    return this.#json("/api/v1/settings", { set });
+  }
+
+  notices(p: { before?: string; limit?: number }): Promise<NoticePage> {
+    return this.#json(`/api/v1/notices${asked(p)}`);
+  }
+
+  testNotification(): Promise<{ answered: boolean }> {
+    return desktopOnly();
+  }
+
+  startAtLogin(): Promise<boolean> {
+    return desktopOnly();
+  }
+
+  setStartAtLogin(): Promise<void> {
+    return desktopOnly();
+  }
+
+  setStrip(): Promise<void> {
+    return desktopOnly();
+  }
+
+  openInMain(): Promise<void> {
+    return desktopOnly();
+  }
+
   setupState(): Promise<SetupState> {
     return this.#json("/api/v1/setup");
   }
@@ -233,6 +265,10 @@ export class HttpClient implements Client {
     if (!response.ok) throw await refusal(response);
     return response;
   }
+}
+
+function desktopOnly(): Promise<never> {
+  return Promise.reject(apiError("unsupported", "Only the desktop window can do that."));
 }
 
 /** The query part of an address; what is not given is left out. */

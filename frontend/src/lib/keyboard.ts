@@ -70,6 +70,7 @@ export class Keyboard {
         return true;
       case "services":
       case "runs":
+      case "settings":
         this.#router.go({ page: command.do });
         return true;
       case "archive":

@@ -4,7 +4,7 @@ import { CHIPS } from "./store.svelte";
 
 export type Command =
   | { do: "move"; by: 1 | -1 }
-  | { do: "copy" | "rename" | "snooze" | "handled" | "why" | "close" | "undo" | "filter" | "search" | "palette" | "now" | "services" | "runs" | "archive" | "menu" | "escape" }
+  | { do: "copy" | "rename" | "snooze" | "handled" | "why" | "close" | "undo" | "filter" | "search" | "palette" | "now" | "services" | "runs" | "archive" | "settings" | "menu" | "escape" }
   | { do: "chip"; chip: Chip };
 
 export interface Pressed {
@@ -34,6 +34,7 @@ export function commandFor(e: Pressed, at: Where): Command | "g" | null {
   if (mod && !e.altKey && !e.shiftKey) {
     if (key === "k") return { do: "palette" };
     if (at.overlay) return null;
+    if (key === ",") return { do: "settings" };
     if (key === "f") return { do: "search" };
     if (key === "c" && !at.typing && !at.selection) return { do: "copy" };
     return null;

@@ -11,14 +11,17 @@ export type Route =
   | { page: "run"; id: string }
   | { page: "archive"; query: string }
   | { page: "session"; id: string }
-  | { page: "setup" };
+  | { page: "setup" }
+  | { page: "settings" }
+  | { page: "told" }
+  | { page: "strip" };
 
 export function parseRoute(hash: string): Route {
   const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
   const [page, ...rest] = path.split("/");
   const params = new URLSearchParams(query);
   if (page === "archive") return { page: "archive", query: params.get("q") ?? "" };
-  if (page === "services" || page === "runs" || page === "setup") return { page };
+  if (page === "services" || page === "runs" || page === "setup" || page === "settings" || page === "told" || page === "strip") return { page };
   if (rest.length === 0) return { page: "now" };
   let name;
   try {
@@ -47,6 +50,9 @@ export function routeHash(route: Route): string {
     case "services":
     case "runs":
     case "setup":
+    case "settings":
+    case "told":
+    case "strip":
       return `#/${route.page}`;
     case "service":
       return `#/service/${encodeURIComponent(route.name)}${route.namespace === null ? "" : `?${new URLSearchParams({ project: route.namespace }).toString()}`}`;

@@ -44,3 +44,8 @@ export type { TraceSummary } from "./bindings/TraceSummary";
 export type { TurnState } from "./bindings/TurnState";
 export type { WaitKind } from "./bindings/WaitKind";
 export type { Worktree } from "./bindings/Worktree";
+export type { NoticePage } from "./bindings/NoticePage";
+export type { NoticeView } from "./bindings/NoticeView";
+export type { HeldBack } from "./bindings/HeldBack";
+export type { Settings } from "./bindings/Settings";
+export type { RootView } from "./bindings/RootView";
