@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lamplight_engine::setup::{self, Wish};
-use lamplight_engine::{CauseAction, Engine, TraceFilter};
+use lamplight_engine::{CauseAction, Engine, TraceFilter, Wanted};
+use lamplight_model::ids::Agent;
 use lamplight_model::resume::classify_failure;
 use lamplight_model::view::{
     Doctor, ImportTotals, NoticePage, Resume, RunDetail, RunPage, Service, ServiceDetail, SessionCard,
@@ -86,6 +87,7 @@ commands! {
     sessions(SessionsParams) -> SessionPage: Get "/api/v1/sessions";
     session(IdParams) -> SessionDetail: Get "/api/v1/sessions/{id}";
     resume(IdParams) -> Resume: Get "/api/v1/sessions/{id}/resume";
+    viable(ViableParams) -> SessionCard: Get "/api/v1/viable";
     services(NoParams) -> Vec<Service>: Get "/api/v1/services";
     service(ServiceParams) -> ServiceDetail: Get "/api/v1/services/{name}";
     traces(TracesParams) -> TracePage: Get "/api/v1/traces";
@@ -188,6 +190,17 @@ pub struct RunParams {
 pub struct IdParams {
     /// `agent:session_id`, or the bare id where only one agent uses it.
     pub id: String,
+}
+
+/// Which sessions a resume may take up.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct ViableParams {
+    /// Only those of this project, by its name.
+    #[serde(default)]
+    pub project: Option<String>,
+    /// Only those of this agent: `claude-code`, `codex`, …
+    #[serde(default)]
+    pub agent: Option<String>,
 }
 
 /// One service.
@@ -348,6 +361,22 @@ pub fn session(engine: &Engine, params: IdParams) -> Result<SessionDetail, ApiEr
 /// `not_found`, `ambiguous`, or what the engine says.
 pub fn resume(engine: &Engine, params: IdParams) -> Result<Resume, ApiError> {
     Ok(session(engine, params)?.card.resume)
+}
+
+/// Returns the session active last of those that are worth resuming.
+///
+/// # Errors
+/// `not_found` when none is, with the reasons; `bad_request` for an agent that is none; else what the engine says.
+pub fn viable(engine: &Engine, params: ViableParams) -> Result<SessionCard, ApiError> {
+    let given = |text: &'_ Option<String>| text.clone().filter(|t| !t.is_empty());
+    let (project, agent) = (given(&params.project), given(&params.agent));
+    let agent = agent
+        .map(|word| {
+            Agent::from_word(&word)
+                .ok_or_else(|| ApiError::bad_request(format!("{word:?} is no agent that is known.")))
+        })
+        .transpose()?;
+    engine.viable(Wanted { project: project.as_deref(), agent })?.map_err(ApiError::not_found)
 }
 
 /// Returns the services that sent something within the last 7 days, from memory.

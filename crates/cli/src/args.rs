@@ -103,10 +103,24 @@ pub(crate) struct RenameArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ResumeArgs {
     /// The session: agent:session_id, or the bare id
-    pub(crate) id: String,
+    #[arg(required_unless_present = "viable", conflicts_with = "viable")]
+    pub(crate) id: Option<String>,
     /// Run the command here instead of printing it; a resume that fails is counted and said on the session's card
-    #[arg(long)]
+    #[arg(long, conflicts_with = "viable")]
     pub(crate) run: bool,
+    /// Print the id of the session worth resuming that was active last, or end with 3: by facts, so that a harness wastes
+    /// no attempt
+    #[arg(long)]
+    pub(crate) viable: bool,
+    /// With --viable: only sessions of this project
+    #[arg(long, value_name = "NAME", requires = "viable")]
+    pub(crate) project: Option<String>,
+    /// With --viable: only sessions of this agent: claude-code, codex or gemini
+    #[arg(long, value_name = "AGENT", requires = "viable")]
+    pub(crate) agent: Option<String>,
+    /// With --viable: print its card as JSON
+    #[arg(long, requires = "viable")]
+    pub(crate) json: bool,
 }
 
 /// Arguments of `lamp close`.

@@ -82,6 +82,7 @@ fn became(outcome: NoticeOutcome, why: Option<HeldBack>) -> &'static str {
             HeldBack::Old => "not told: it stood for more than 12 hours",
             HeldBack::Before => "not told: it was so before Lamplight looked",
             HeldBack::OwnDoing => "not told: you did it yourself",
+            HeldBack::Muted => "not told: you silenced it",
         },
     }
 }

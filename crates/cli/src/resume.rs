@@ -1,6 +1,7 @@
 //! `lamp resume`.
 
 mod here;
+mod viable;
 
 use anyhow::bail;
 use lamplight_api::commands::{IdParams, resume};
@@ -15,7 +16,7 @@ use crate::{output, reach};
 
 /// Prints the exact command line and what to expect of it on standard error, or runs it.
 pub(crate) fn run(config: &Config, args: &ResumeArgs) -> anyhow::Result<()> {
-    let id = args.id.as_str();
+    let Some(id) = args.id.as_deref() else { return viable::run(config, args) };
     let answer: Resume = reach::ask(config, "resume", &json!({ "id": id }), |config| {
         reach::once(config, |engine| resume(engine, IdParams { id: id.to_owned() }))
     })?;

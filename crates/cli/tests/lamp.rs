@@ -323,6 +323,43 @@ fn resume_runs_the_agent_and_notes_when_it_does_not_find_the_session_b78_b80_b81
 }
 
 #[test]
+fn a_harness_gets_a_session_worth_resuming_or_3_with_a_sentence() {
+    let home = Home::new();
+    for running in [None, Some(home.serve(&[]).0)] {
+        let engine = running.is_some();
+        // What was active last; of Codex there is one alone.
+        let id = home.lamp(&["resume", "--viable"]).ok();
+        assert!(id == format!("{ID}\n") || id == format!("{SHARED}\n"), "{id:?} with an engine: {engine}");
+        let card =
+            home.lamp(&["resume", "--viable", "--project", "shop", "--agent", "claude-code", "--json"]);
+        let card = card.json();
+        assert_eq!((&card["agent"], &card["resume"]["state"]), (&json!("claude-code"), &json!("ready")));
+        assert_eq!(home.lamp(&["resume", card["session_id"].as_str().unwrap(), "--viable"]).failed().0, 2);
+        for (args, said) in [
+            (
+                &["--project", "elsewhere"][..],
+                "No session of project \"elsewhere\" was used within the last 24 h.",
+            ),
+            (&["--agent", "gemini"], "No gemini session was used within the last 24 h."),
+        ] {
+            let (code, why) = home.lamp(&[&["resume", "--viable"], args].concat()).failed();
+            assert_eq!(code, 3, "{args:?} with an engine: {engine}");
+            assert!(why.contains(said), "{why}");
+        }
+        let (code, why) = home.lamp(&["resume", "--viable", "--agent", "nobody"]).failed();
+        assert_eq!(code, 1, "{why}");
+        if let Some(running) = running {
+            // The running engine may not have heard of it yet; an attempt would be wasted all the same.
+            std::fs::remove_dir_all(home.path().join("shop")).unwrap();
+            let (code, why) = home.lamp(&["resume", "--viable"]).failed();
+            assert_eq!(code, 3);
+            assert!(why.contains("have lost their directory"), "{why}");
+            assert_eq!(running.end("TERM").0, Some(0));
+        }
+    }
+}
+
+#[test]
 fn what_matches_nothing_exits_3_and_what_matches_twice_1() {
     let home = Home::new();
     for running in [None, Some(home.serve(&[]).0)] {

@@ -51,7 +51,7 @@ pub(crate) fn page(
 }
 
 /// `(last activity, row)` of all rows of the screen, the latest first.
-fn all(db: &Connection) -> Result<Vec<(i64, i64)>, EngineError> {
+pub(crate) fn all(db: &Connection) -> Result<Vec<(i64, i64)>, EngineError> {
     let mut select = db.prepare_cached(
         "SELECT last_activity_ms, id FROM sessions WHERE class = 'row' ORDER BY last_activity_ms DESC, id DESC",
     )?;

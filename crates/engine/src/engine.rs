@@ -36,7 +36,7 @@ use crate::otlp::{self, Waiting};
 use crate::sources::otlp::{Batch, PartialSuccess, clean_name};
 use crate::sources::scout::Order;
 use crate::sources::watch::WatchError;
-use crate::{archive, detail, notices, runs};
+use crate::{archive, detail, notices, runs, viable};
 
 pub use crate::errors::{EngineError, FindError, IngestError, StartError};
 use command::Command;
@@ -210,6 +210,15 @@ impl Engine {
     /// [`FindError`].
     pub fn find(&self, id: &str) -> Result<SessionKey, FindError> {
         self.inner.read(|db| archive::find(db, id)).map_err(FindError::from)?
+    }
+
+    /// Finds the session active last of those that are worth resuming: its transcript and directory are there, nothing runs
+    /// it, it is not stale, and no resume of it has failed since it was active last. Without one, says in a sentence why.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn viable(&self, wanted: viable::Wanted<'_>) -> Result<Result<SessionCard, String>, EngineError> {
+        self.inner.read(|db| viable::find(db, &self.inner.config(), &self.inner.board, wanted, clock::now()))
     }
 
     /// Names a session; `None` or blank takes the name back.

@@ -26,6 +26,7 @@ pub mod setup;
 pub mod sources;
 mod space;
 pub mod store;
+mod viable;
 mod worktrees;
 
 pub use crate::otlp::traces::TraceFilter;
@@ -33,3 +34,4 @@ pub use board::Subscription;
 pub use config::Config;
 pub use core::Notice;
 pub use engine::{CauseAction, Engine, EngineError, FindError, IngestError, StartError, run_once};
+pub use viable::Wanted;

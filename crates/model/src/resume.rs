@@ -46,6 +46,44 @@ pub fn classify_failure(said: &str) -> ResumeFailure {
     }
 }
 
+/// What speaks against resuming a session without a person to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hindrance {
+    /// A process runs it.
+    Running,
+    /// A process may run it that nobody here can look at.
+    OutOfSight,
+    /// Another session took its place.
+    Superseded,
+    /// The last resume failed, and nothing happened in it since.
+    Failed,
+    /// Its transcript is gone.
+    NoTranscript,
+    /// Its directory is gone.
+    NoDirectory,
+    /// No safe command can be made.
+    NoCommand,
+}
+
+impl Hindrance {
+    /// What is said of `n` sessions that have it, after the number.
+    #[must_use]
+    pub fn of(self, n: u64) -> &'static str {
+        match (self, n) {
+            (Self::Running, 1) => "runs",
+            (Self::Running, _) => "run",
+            (Self::OutOfSight, _) => "may run where nobody can look",
+            (Self::Superseded, _) => "went on in another session",
+            (Self::Failed, _) => "could not be resumed last time",
+            (Self::NoTranscript, 1) => "has no transcript",
+            (Self::NoTranscript, _) => "have no transcript",
+            (Self::NoDirectory, 1) => "has lost its directory",
+            (Self::NoDirectory, _) => "have lost their directory",
+            (Self::NoCommand, _) => "cannot be resumed from here",
+        }
+    }
+}
+
 /// Builds the command and says what to expect of it.
 #[must_use]
 pub fn resume(way: &WayBack<'_>, now: Timestamp) -> Resume {
