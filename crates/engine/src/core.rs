@@ -196,9 +196,11 @@ impl Core {
 
     fn apply_and_judge(&mut self, inputs: Vec<Input>, now: Timestamp) -> Result<(), StoreError> {
         self.services.at(now);
+        let known = Agent::ALL.map(|agent| self.reports.has_registry(agent));
         for input in inputs {
             self.apply(input, now)?;
         }
+        self.note_registries(known);
         self.keep_room(now)?;
         self.due_rechecks(now);
         self.judge_touched(now)?;
@@ -206,6 +208,17 @@ impl Core {
         self.judge_touched(now)?;
         self.reports.save(&self.store.db)?;
         Ok(())
+    }
+
+    /// Where an agent's registry or locks turned out to be there, or not any more, absence in them means something else
+    /// for every session of that agent, whatever fact told of it.
+    fn note_registries(&mut self, known: [bool; Agent::ALL.len()]) {
+        for (agent, was_there) in Agent::ALL.into_iter().zip(known) {
+            if self.reports.has_registry(agent) != was_there {
+                let theirs = self.sessions.iter().filter(|(_, loaded)| loaded.key.agent == agent);
+                self.touched.extend(theirs.map(|(id, _)| *id));
+            }
+        }
     }
 
     fn due_rechecks(&mut self, now: Timestamp) {
