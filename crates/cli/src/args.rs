@@ -38,6 +38,8 @@ pub(crate) enum Task {
     Notices(NoticesArgs),
     /// Show programs that send telemetry, and how they fare
     Services(ServicesArgs),
+    /// Play a recorded scenario and print what would have been shown and told, when, and why
+    Replay(ReplayArgs),
     /// Look at everything Lamplight depends on: what is wrong, and what to do
     Doctor(DoctorArgs),
     /// Connect agents and shells, after showing what would change; --undo takes it back
@@ -167,6 +169,30 @@ pub(crate) struct ServicesArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Arguments of `lamp replay`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplayArgs {
+    /// Folder of the recording: timeline, registry, transcripts, hooks, telemetry (tests/fixtures/README.md)
+    pub(crate) dir: std::path::PathBuf,
+    /// Leave a source out, as on a machine that has none of it; may be given more than once
+    #[arg(long, value_name = "SOURCE", value_enum)]
+    pub(crate) without: Vec<Recorded>,
+    /// Print JSON, one object per line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A source of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Recorded {
+    /// Transcripts, registries, locks and processes.
+    Files,
+    /// Hooks.
+    Hooks,
+    /// OpenTelemetry.
+    Telemetry,
 }
 
 /// Arguments of `lamp doctor`.

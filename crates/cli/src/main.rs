@@ -16,6 +16,7 @@ mod page;
 mod plain;
 mod reach;
 mod rename;
+mod replay;
 mod resume;
 mod runs;
 mod serve;
@@ -118,6 +119,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Notices(args) => notices::run(&load_config(None)?, &args),
         Task::Runs(args) => runs::run(&load_config(None)?, &args),
         Task::Services(args) => services::run(&load_config(None)?, &args),
+        Task::Replay(args) => replay::run(&args),
         Task::Doctor(args) => doctor::run(&load_config(None)?, &args),
         Task::Setup(args) => setup::run(&load_config(None)?, &args),
         Task::OtelResourceAttrs(args) => terminal::attributes(&args),

@@ -49,7 +49,8 @@ pub(crate) fn text(log: &NoticePage, now_ms: i64, look: Look) -> String {
     page.out
 }
 
-fn cause(kind: CauseKind) -> &'static str {
+/// A cause in words.
+pub(crate) fn cause(kind: CauseKind) -> &'static str {
     match kind {
         CauseKind::Permission => "permission",
         CauseKind::Question => "question",
@@ -65,7 +66,8 @@ fn cause(kind: CauseKind) -> &'static str {
     }
 }
 
-fn became(outcome: NoticeOutcome, why: Option<HeldBack>) -> &'static str {
+/// What became of a cause, in words.
+pub(crate) fn became(outcome: NoticeOutcome, why: Option<HeldBack>) -> &'static str {
     match (outcome, why) {
         (NoticeOutcome::Told, _) => "told",
         (NoticeOutcome::Grouped, _) => "told together with others",

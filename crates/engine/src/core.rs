@@ -11,6 +11,7 @@ mod sdk;
 mod spans;
 mod stories;
 mod telemetry;
+mod told;
 mod worktrees;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -41,6 +42,7 @@ use worktrees::{Presence, Worktrees};
 
 pub(crate) use notify::Call;
 pub use notify::Notice;
+pub use told::Told;
 
 /// How often the chat of a session is looked for while it is not found, in milliseconds.
 const CHAT_LOOK_MS: i64 = 10_000;
@@ -550,7 +552,11 @@ impl Core {
         }
     }
 
-    pub(crate) fn first_look_done(&mut self, now: Timestamp) -> Result<(), StoreError> {
+    /// The first look is over: what is found from here on is news. Said after the first [`Input::Listed`].
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn first_look_done(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.first_look = false;
         self.looked = true;
         rows::set_meta(&self.store.db, "looked_at_ms", &now.0.to_string())

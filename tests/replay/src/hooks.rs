@@ -1,9 +1,10 @@
 //! Hooks of a scenario: `hooks.jsonl` has what each gave its program and when, `notify.jsonl` what Codex's `notify` did.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
-use lamplight_model::ids::{Agent, Timestamp};
+use lamplight_model::ids::{Agent, SessionId, Timestamp};
 use serde_json::{Value, json};
 
 use crate::scenario::{Fact, Moment, ms};
@@ -26,4 +27,21 @@ pub(crate) fn load(folder: &Path, agent: Agent, zero: Timestamp) -> anyhow::Resu
         }
     }
     Ok(moments)
+}
+
+/// Sessions that hooks name, by their own ids; none where there are no hooks.
+pub(crate) fn sessions(folder: &Path) -> anyhow::Result<BTreeMap<String, SessionId>> {
+    let path = folder.join("hooks.jsonl");
+    if !path.exists() {
+        return Ok(BTreeMap::new());
+    }
+    let text = std::fs::read_to_string(&path).with_context(|| format!("while reading {}", path.display()))?;
+    let mut found = BTreeMap::new();
+    for line in text.lines() {
+        let row: Value = serde_json::from_str(line)?;
+        if let Some(id) = row["payload"]["session_id"].as_str() {
+            found.insert(id.to_owned(), SessionId::new(id)?);
+        }
+    }
+    Ok(found)
 }

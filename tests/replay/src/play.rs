@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use lamplight_engine::config::{Config, Notify};
-use lamplight_engine::core::Core;
+use lamplight_engine::core::{Core, Told};
 use lamplight_engine::facts::{HookFact, Input, RegistryUpdate};
 use lamplight_engine::sources::decode;
 use lamplight_engine::sources::otlp::decode as decode_request;
@@ -14,6 +14,7 @@ use lamplight_model::assess::Assessment;
 use lamplight_model::attention::CauseKind;
 use lamplight_model::ids::{Agent, SessionId, Timestamp};
 use lamplight_model::session::{TurnState, Validity, WaitKind};
+use lamplight_model::view::Evidence;
 
 use crate::hold::LAG_MS;
 use crate::scenario::{Fact, Scenario};
@@ -35,8 +36,12 @@ pub struct Change {
     pub waits: Option<WaitKind>,
     /// The tool it waits for.
     pub tool: Option<String>,
+    /// What it asks or was stopped by.
+    pub detail: Option<String>,
     /// The fact that was believed.
     pub evidence: String,
+    /// Every fact that was weighed, the believed one first.
+    pub facts: Vec<Evidence>,
 }
 
 /// Everything the core said, by session.
@@ -44,6 +49,8 @@ pub struct Change {
 pub struct History {
     /// Changes in order of time; the first entry is the first that was said.
     pub changes: BTreeMap<SessionId, Vec<Change>>,
+    /// What became of causes: told, seen to before that, or why not; in order of time.
+    pub told: Vec<Told>,
 }
 
 impl History {
@@ -66,6 +73,8 @@ impl History {
             need: said.need.as_ref().map(|n| n.kind),
             waits: said.waiting_for.as_ref().map(|w| w.kind),
             tool: said.waiting_for.as_ref().and_then(|w| w.tool.clone()),
+            detail: said.waiting_for.as_ref().and_then(|w| w.detail.clone()),
+            facts: said.evidence.clone(),
             evidence: said.evidence.first().map_or_else(String::new, |e| format!("{}: {}", e.source, e.fact)),
         };
         let known = self.changes.entry(session).or_default();
@@ -129,6 +138,7 @@ impl<'a> Player<'a> {
             scenario.instant(0).min(scenario.instant(scenario.moments.first().map_or(0, |m| m.at_ms)));
         let mut core = Core::new(Store::in_memory()?, config(), start)?;
         core.apply_all(vec![Input::Listed { at: start, asked: 0 }], start)?;
+        core.first_look_done(start)?;
         let readers =
             (1u64..).zip(&scenario.files).map(|(ino, file)| Reader::new(ino, file.path.clone())).collect();
         Ok(Self {
@@ -188,6 +198,8 @@ impl<'a> Player<'a> {
         for (key, said) in self.core.verdicts() {
             self.history.note(at_ms, key.id, &said);
         }
+        let number = self.history.told.last().map_or(0, |told| told.number);
+        self.history.told.extend(self.core.told_since(number)?);
         Ok(())
     }
 

@@ -9,6 +9,9 @@ use crate::labels::Labels;
 use crate::transcript::TranscriptFile;
 use crate::{claude, codex, gemini, hooks, otlp};
 
+/// How long a recording that has no labels is followed after its last fact: every grace of a notification is over then.
+const QUIET_MS: i64 = 15_000;
+
 /// Something the engine's sources would have seen.
 #[derive(Debug, Clone)]
 pub enum Fact {
@@ -103,6 +106,21 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// Loads a recorded scenario from any folder, as it stands: without labels, until `QUIET_MS` after the last fact.
+    ///
+    /// # Errors
+    /// When the folder holds no recorded scenario, or what it holds is not what it should be.
+    pub fn open(folder: &Path) -> anyhow::Result<Self> {
+        let agent = agent_of(folder)?;
+        let labels = Labels { sessions: hooks::sessions(folder)?, ..Labels::default() };
+        let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or("scenario");
+        let mut scenario = Self::from_folder(agent, name, folder, labels)?;
+        let all = [&scenario.moments, &scenario.hooks, &scenario.telemetry];
+        let last_ms = all.into_iter().flatten().map(|m| m.at_ms).max().unwrap_or(0);
+        scenario.labels.end_ms = last_ms + QUIET_MS;
+        Ok(scenario)
+    }
+
     /// Loads one scenario by the word of its agent and its name.
     ///
     /// # Errors
@@ -110,17 +128,21 @@ impl Scenario {
     pub fn load(agent: Agent, name: &str) -> anyhow::Result<Self> {
         let labels = Labels::load(agent, name)?;
         let folder = tests_dir().join("fixtures").join(agent.as_str()).join(name);
+        Self::from_folder(agent, name, &folder, labels)
+    }
+
+    fn from_folder(agent: Agent, name: &str, folder: &Path, labels: Labels) -> anyhow::Result<Self> {
         let recorded = match agent {
-            Agent::ClaudeCode => claude::load(&folder)?,
-            Agent::Codex => codex::load(&folder, &labels)?,
-            Agent::Gemini => gemini::load(&folder)?,
+            Agent::ClaudeCode => claude::load(folder)?,
+            Agent::Codex => codex::load(folder, &labels)?,
+            Agent::Gemini => gemini::load(folder)?,
             Agent::Otel => anyhow::bail!("services are not replayed"),
         };
         let Recorded { zero, files, mut moments } = recorded;
         moments.sort_by_key(|m| m.at_ms);
-        let mut hooks = hooks::load(&folder, agent, zero)?;
+        let mut hooks = hooks::load(folder, agent, zero)?;
         hooks.sort_by_key(|m| m.at_ms);
-        let mut telemetry = otlp::load(&folder, zero)?;
+        let mut telemetry = otlp::load(folder, zero)?;
         telemetry.sort_by_key(|m| m.at_ms);
         Ok(Self { agent, name: name.to_owned(), zero, files, moments, hooks, telemetry, labels })
     }
@@ -171,6 +193,19 @@ impl Scenario {
     pub fn instant(&self, at_ms: i64) -> Timestamp {
         self.zero.plus_ms(at_ms)
     }
+}
+
+/// Whose scenario a folder holds: each agent's captures have files of their own.
+fn agent_of(folder: &Path) -> anyhow::Result<Agent> {
+    if folder.join("timeline.txt").is_file() {
+        return Ok(Agent::ClaudeCode);
+    }
+    anyhow::ensure!(
+        folder.join("timeline.jsonl").is_file(),
+        "{} holds no recorded scenario: neither timeline.txt nor timeline.jsonl is in it",
+        folder.display()
+    );
+    Ok(if folder.join("dot-codex").is_dir() { Agent::Codex } else { Agent::Gemini })
 }
 
 /// What an agent's loader finds.
