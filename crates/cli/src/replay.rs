@@ -35,7 +35,10 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
         return Err(NothingMatches(format!("nothing in {} tells of a session", args.dir.display())).into());
     }
     let text = match args.json {
-        true => rows(&scenario, &history).iter().map(|(at_ms, row)| format!("{}\n", object(*at_ms, row))).collect(),
+        true => rows(&scenario, &history)
+            .iter()
+            .map(|(at_ms, row)| format!("{}\n", object(*at_ms, row)))
+            .collect(),
         false => text(&scenario, &history),
     };
     output::print(&text)

@@ -278,7 +278,7 @@ pub(crate) fn seconds(at_ms: i64) -> String {
 }
 
 /// Tiers a session in this state may call its person with; 0 is none.
-fn tiers(state: TurnState, is_run: bool) -> &'static [u8] {
+pub(crate) fn tiers(state: TurnState, is_run: bool) -> &'static [u8] {
     match state {
         TurnState::AwaitingPermission | TurnState::AwaitingAnswer => &[1],
         // Nobody sits at a run without a person.
@@ -297,7 +297,7 @@ fn tiers(state: TurnState, is_run: bool) -> &'static [u8] {
 }
 
 /// Whether a labelled session is a run without a person (`-p`, `exec`), by the names the labels give.
-fn is_run(scenario: &Scenario, session: &str) -> bool {
+pub(crate) fn is_run(scenario: &Scenario, session: &str) -> bool {
     let numbered = |prefix: char| {
         session.strip_prefix(prefix).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
     };

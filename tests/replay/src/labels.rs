@@ -33,6 +33,8 @@ pub struct Label {
     pub states: Vec<TurnState>,
     /// From when it certainly held, or could have begun.
     pub at_ms: i64,
+    /// Since when it certainly held, where the row that proves it is a later one.
+    pub by_ms: i64,
     /// Until when it certainly held: `until`, else the next label of that session, else the end.
     pub until_ms: i64,
     /// The tool that asks.
@@ -72,6 +74,7 @@ struct RawLabel {
     state: Option<TurnState>,
     #[serde(default)]
     any_of: Vec<TurnState>,
+    by: Option<f64>,
     until: Option<f64>,
     tool: Option<String>,
     detail: Option<String>,
@@ -108,6 +111,7 @@ impl Labels {
                 session,
                 states: label.state.into_iter().chain(label.any_of.iter().copied()).collect(),
                 at_ms: ms(label.at),
+                by_ms: ms(label.by.unwrap_or(label.at)),
                 until_ms: label.until.map_or(i64::MIN, ms),
                 tool: label.tool.clone(),
                 detail: label.detail.clone(),

@@ -15,13 +15,15 @@ mod hooks;
 mod labels;
 mod otlp;
 mod play;
+mod report;
 mod scenario;
 mod table;
 mod transcript;
 
 pub use hold::{Delay, Finding, Held, LAG_MS, hold, hold_within};
 pub use labels::{Label, Labels, Never};
-pub use play::{Change, History, Player, play};
+pub use play::{Change, History, Player, play, play_until};
+pub use report::{Sources, Tally, report, tally};
 pub use scenario::{Fact, Moment, Scenario, tests_dir};
 pub use table::table;
 pub use transcript::{Reader, TranscriptFile};

@@ -93,12 +93,21 @@ impl History {
 /// # Errors
 /// When the core refuses, or asks to be called at a moment that has passed.
 pub fn play(scenario: &Scenario) -> anyhow::Result<History> {
-    let mut player = Player::new(scenario)?;
     let end_ms = scenario.labels.end_ms + LAG_MS;
+    play_until(scenario, end_ms, end_ms)
+}
+
+/// Plays the facts until one moment, lets all be quiet until another, and returns what the core said: as if everybody
+/// had gone to lunch.
+///
+/// # Errors
+/// As [`play`].
+pub fn play_until(scenario: &Scenario, last_ms: i64, end_ms: i64) -> anyhow::Result<History> {
+    let mut player = Player::new(scenario)?;
     let mut moments = scenario.moments.iter().peekable();
     while let Some(first) = moments.peek() {
         let at_ms = first.at_ms;
-        if at_ms > end_ms {
+        if at_ms > last_ms {
             break;
         }
         let mut facts = Vec::new();

@@ -74,7 +74,7 @@ pub fn table<'a>(outcomes: impl IntoIterator<Item = (Agent, &'a Held)>) -> Strin
 }
 
 /// The smallest value that a share of all values does not exceed.
-fn percentile(sorted: &[i64], share: usize) -> Option<i64> {
+pub(crate) fn percentile(sorted: &[i64], share: usize) -> Option<i64> {
     let rank = (sorted.len() * share).div_ceil(100).max(1);
     sorted.get(rank - 1).copied()
 }
