@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use lamplight_engine::core::Told;
-use lamplight_model::ids::Agent;
+use lamplight_model::ids::{Agent, Timestamp};
 use lamplight_model::notice::NoticeOutcome;
 use lamplight_model::session::TurnState;
 
@@ -118,8 +118,10 @@ struct Sum {
 /// How one scenario came out.
 #[derive(Debug)]
 pub struct Tally {
-    agent: Agent,
-    sources: Sources,
+    /// Whose.
+    pub agent: Agent,
+    /// By what.
+    pub sources: Sources,
     sums: BTreeMap<(usize, &'static str), Sum>,
     /// Notifications that were missed, false, or came twice, by name.
     pub wrong_notices: Vec<String>,
@@ -154,7 +156,8 @@ pub fn tally(sources: Sources, scenario: &Scenario) -> anyhow::Result<Tally> {
         if label.until_ms - label.by_ms <= sources.lag_ms() {
             continue;
         }
-        let last = if label.until_ms >= scenario.labels.end_ms { LAG_MS } else { 0 };
+        // What ends the interval is no part of it.
+        let last = if label.until_ms >= scenario.labels.end_ms { LAG_MS } else { -1 };
         let quiet = play_until(scenario, label.until_ms + last, label.until_ms + last + GRACE_MS)?;
         let is_run = is_run(scenario, &label.name);
         let may = |tier: &u8| label.states.iter().any(|s| tiers(*s, is_run).contains(tier));
@@ -164,7 +167,7 @@ pub fn tally(sources: Sources, scenario: &Scenario) -> anyhow::Result<Tally> {
         let of_label = |told: &&Told| told.session.id == label.session;
         let told: Vec<u8> = tells(&quiet)
             .filter(of_label)
-            .filter(|told| told.at.0 - scenario.zero.0 >= label.at_ms)
+            .filter(|told| stands(&quiet, told, scenario.instant(label.at_ms)))
             .map(|told| u8::from(told.kind.tier()))
             .collect();
         let is_false = tells(&quiet)
@@ -189,6 +192,12 @@ pub fn tally(sources: Sources, scenario: &Scenario) -> anyhow::Result<Tally> {
         }
     }
     Ok(tally)
+}
+
+/// Whether a notification is on the screen at a moment, or comes later: one need may have several labels.
+fn stands(history: &History, told: &Told, at: Timestamp) -> bool {
+    let mut later = history.told.iter().filter(|t| t.number > told.number && t.cause == told.cause);
+    told.at >= at || !later.any(|t| t.outcome == NoticeOutcome::Withdrawn && t.at <= at)
 }
 
 fn tells(history: &History) -> impl Iterator<Item = &Told> {
