@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test that cannot set up fails")]
-
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
