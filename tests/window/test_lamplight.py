@@ -93,7 +93,7 @@ class Story(Window):
         notice = wait_for("a notification", desktop.monitor.shown)[0]
         self.assertIn("Needs permission to run a command", notice.body)
         self.assertIn(COMMAND, notice.body)
-        self.assertEqual(notice.actions[2::2], ["open", "copy"])
+        self.assertEqual(notice.actions[2::2], ["open", "copy", "snooze"])
         self.picture(desktop, "2-permission")
 
         # The menu leads there.

@@ -471,6 +471,5 @@ fn text_value(text: &str) -> Option<opentelemetry_proto::tonic::common::v1::AnyV
 
 /// Now: a service whose records are older than a week is not listed.
 fn nanos_now() -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    now.as_nanos().to_string()
+    format!("{}000000", lamplight_engine::clock::now().0)
 }
