@@ -98,7 +98,8 @@ class Story(Window):
 
         # The menu leads there.
         need = desktop.menu(lamp).find("Permission: ")
-        self.assertEqual([item.label for item in need.items if not item.is_separator], ["Open", "Copy resume command", "Snooze 1 h"])
+        offered = ["Open", "Copy resume command", "Snooze 15 min", "Snooze 1 h", "Snooze until tomorrow", "Snooze until it changes", "Mark as handled"]
+        self.assertEqual([item.label for item in need.items if not item.is_separator], offered)
 
         # Renamed by right click; every surface follows.
         app.right_click(f'[data-testid="{session.card}"]')
