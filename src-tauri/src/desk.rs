@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use lamplight_engine::clock;
 use serde::Serialize;
 use tauri::{AppHandle, Emitter as _, Manager as _};
 
@@ -39,6 +40,18 @@ struct Facts {
     on_screen: Option<String>,
     open_next: Option<String>,
     is_closed_too_early: bool,
+    /// When the lamp was offered to a tray, in milliseconds since the epoch: that there is none may be told after it.
+    offered_at_ms: Option<i64>,
+}
+
+/// How long after the lamp was offered it may turn out that no tray took it.
+const OFFER_MS: i64 = 5_000;
+
+impl Facts {
+    /// Whether nobody can know yet that a tray shows the lamp.
+    fn is_tray_unsure(&self) -> bool {
+        self.tray.is_none() || self.offered_at_ms.is_some_and(|at| clock::now().0 - at < OFFER_MS)
+    }
 }
 
 impl Desk {
@@ -62,7 +75,7 @@ impl Desk {
     /// as soon as it turns out that there is none.
     pub fn outlives_window(&self) -> bool {
         let mut facts = self.facts();
-        facts.is_closed_too_early = facts.tray.is_none();
+        facts.is_closed_too_early = facts.is_tray_unsure();
         facts.tray != Some(false)
     }
 
@@ -115,8 +128,10 @@ pub fn set_tray(app: &AppHandle, is_there: bool) {
     let was_closed = {
         let desk = app.state::<Desk>();
         let mut facts = desk.facts();
+        // A panel that goes later may come again: then the app waits for it.
+        let was_unsure = facts.is_tray_unsure();
         facts.tray = Some(is_there);
-        std::mem::take(&mut facts.is_closed_too_early)
+        std::mem::take(&mut facts.is_closed_too_early) && was_unsure
     };
     if was_closed && !is_there {
         app.exit(0);
@@ -124,10 +139,13 @@ pub fn set_tray(app: &AppHandle, is_there: bool) {
     tell_if_tray_is_missing(app);
 }
 
-/// Notes that the lamp was offered to a tray: one shows it, unless the contrary is known already.
+/// Notes that the lamp was offered to a tray: one shows it, unless the contrary is known already, or told in a moment.
 pub fn tray_offered(app: &AppHandle) {
-    if app.state::<Desk>().info().tray.is_none() {
-        set_tray(app, true);
+    let desk = app.state::<Desk>();
+    let mut facts = desk.facts();
+    if facts.tray.is_none() {
+        facts.tray = Some(true);
+        facts.offered_at_ms = Some(clock::now().0);
     }
 }
 

@@ -317,6 +317,8 @@ class Bare(Window):
         desktop = self.desktop(has_panel=False)
         app = desktop.start("lamplight", [str(BINARY)])
         window = wait_for("the window", desktop.windows)[0]
+        # Keys pressed before the window manager has put it in front go nowhere.
+        wait_for("the window in front", lambda: desktop.active_title() == "Lamplight")
         desktop.close_window(window)
         self.assertEqual(app.popen.wait(20), 0)
 
