@@ -237,7 +237,8 @@ fn a_stopped_agent_is_not_an_ended_one_and_goes_on_in_the_foreground() {
         let mut terminal = bench.terminal(shell);
         terminal.line("claude --as api");
         terminal.wait_for("before");
-        terminal.line("echo at-the-prompt-again");
+        // Split, since a terminal echoes what is typed before the shell reads it.
+        terminal.line("echo 'at-the'-prompt-again");
         terminal.wait_for("at-the-prompt-again\r\n");
         assert!(
             !bench.told().iter().any(|call| call.starts_with("session-end")),
@@ -260,7 +261,7 @@ fn ctrl_c_reaches_the_agent_and_the_shell_goes_on_a32() {
         terminal.line("claude --as api");
         terminal.wait_for("ready");
         terminal.keys("\u{3}");
-        terminal.line("echo still-here");
+        terminal.line("echo 'still'-here");
         terminal.wait_for("still-here\r\n");
         bench.wait_told("session-end: service.name=claude-code,service.instance.id=api");
     }

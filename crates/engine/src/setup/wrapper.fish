@@ -53,6 +53,8 @@ function __lamplight
     function __lamplight_int --on-signal INT
         set -g __lamplight_signal INT
     end
+    # A program that is merely stopped leaves the status as it was: as one that was stopped, then.
+    __lamplight_stopped
     OTEL_RESOURCE_ATTRIBUTES=$attributes command $program $rest
     set -l ended $status
     __lamplight_over $ended
@@ -63,6 +65,10 @@ function __lamplight
             kill -s $signal $fish_pid
     end
     return $ended
+end
+
+function __lamplight_stopped
+    return 147
 end
 
 # Tells the end of the run that is over, once.
