@@ -9,8 +9,10 @@ build=(build-essential pkg-config libwebkit2gtk-4.1-dev nodejs npm)
 
 # To test: a screen, a window manager, a notification daemon, a panel with a tray, the driver of the webview, and what
 # looks at them: busctl (systemd) at the bus, xclip at the clipboard, xdotool and xprop at windows, import at the screen.
+# Then the terminals that are brought to the front; kitty draws with OpenGL, which Mesa does here without a GPU.
 test=(webkit2gtk-driver xvfb openbox dunst dbus xfce4-panel xfconf systemd xclip xdotool x11-utils imagemagick
-  chromium git python3 zsh fish python3-venv fonts-noto-core fonts-dejavu-core)
+  chromium git python3 zsh fish python3-venv fonts-noto-core fonts-dejavu-core
+  xterm tmux screen kitty libgl1-mesa-dri)
 
 case "${1:-test}" in
   build) wanted=("${build[@]}") ;;

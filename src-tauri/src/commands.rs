@@ -47,6 +47,7 @@ pub fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + Sync + 'static {
         settings,
         set_settings,
         set_muted,
+        focus,
         first_cards,
         test_notification,
         start_at_login,
@@ -149,6 +150,11 @@ async fn set_settings(host: State<'_, Host>, set: Value) -> Result<Value, ApiErr
 #[tauri::command]
 async fn set_muted(host: State<'_, Host>, id: String, muted: bool) -> Result<Value, ApiError> {
     host.call("set_muted", json!({ "id": id, "muted": muted })).await
+}
+
+#[tauri::command]
+async fn focus(host: State<'_, Host>, id: String) -> Result<Value, ApiError> {
+    host.call("focus", json!({ "id": id })).await
 }
 
 #[tauri::command]

@@ -95,6 +95,7 @@ commands! {
     resume_failed(ResumeFailedParams) -> Resume: Post "/api/v1/sessions/{id}/resume-failed";
     set_label(LabelParams) -> SessionCard: Post "/api/v1/sessions/{id}/label";
     set_muted(MutedParams) -> SessionCard: Post "/api/v1/sessions/{id}/mute";
+    focus(IdParams) -> SessionCard: Post "/api/v1/sessions/{id}/focus";
     close(CloseParams) -> Closed: Post "/api/v1/sessions/close";
     runs(RunsParams) -> RunPage: Get "/api/v1/runs";
     run(RunParams) -> RunDetail: Get "/api/v1/runs/{id}";
@@ -451,6 +452,15 @@ pub fn set_muted(engine: &Engine, params: MutedParams) -> Result<SessionCard, Ap
     let card = engine.set_muted(&key, params.muted)?;
     seen_by_all(engine)?;
     Ok(card)
+}
+
+/// Brings the terminal of a running session to the front, and returns the session's card.
+///
+/// # Errors
+/// `not_found`, `ambiguous`, or `conflict` when nothing runs it or its terminal cannot be brought; the sentence says why.
+pub fn focus(engine: &Engine, params: IdParams) -> Result<SessionCard, ApiError> {
+    let key = engine.find(&params.id)?;
+    Ok(engine.focus(&key)?)
 }
 
 /// Returns the settings as the settings file has them.

@@ -102,6 +102,7 @@ pub fn load(env: Env<'_>) -> Result<Config, ConfigError> {
         notify: notify(raw.notify),
         otlp_token: raw.otlp_token,
         git: raw.git.unwrap_or(true),
+        terminals: raw.terminals.unwrap_or(true),
         forward: raw.forward,
         forward_unclear: raw.forward_unclear,
         durable: raw.durable.unwrap_or(false),

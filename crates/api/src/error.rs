@@ -79,6 +79,7 @@ impl From<EngineError> for ApiError {
         let code = match &error {
             EngineError::NotFound(_) => ErrorCode::NotFound,
             EngineError::BadRequest(_) => ErrorCode::BadRequest,
+            EngineError::Conflict(_) => ErrorCode::Conflict,
             EngineError::Store(_) => ErrorCode::Internal,
             EngineError::Stopped => ErrorCode::Unavailable,
         };

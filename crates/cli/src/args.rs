@@ -30,6 +30,8 @@ pub(crate) enum Task {
     Rename(RenameArgs),
     /// Print the command that takes you back to a session, or run it
     Resume(ResumeArgs),
+    /// Bring the terminal of a running session to the front
+    Focus(FocusArgs),
     /// Close a session in Lamplight; the agent is not touched, and later activity opens it again
     Close(CloseArgs),
     /// Show runs: sessions that one harness started
@@ -99,6 +101,13 @@ pub(crate) struct RenameArgs {
     /// Go back to the name it had by itself
     #[arg(long, conflicts_with = "label")]
     pub(crate) reset: bool,
+}
+
+/// Arguments of `lamp focus`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FocusArgs {
+    /// The session: agent:session_id, or the bare id
+    pub(crate) id: String,
 }
 
 /// Arguments of `lamp resume`.

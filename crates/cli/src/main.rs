@@ -8,6 +8,7 @@ mod args;
 mod client;
 mod close;
 mod doctor;
+mod focus;
 mod hook;
 mod import;
 mod notices;
@@ -115,6 +116,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Serve(args) => serve::run(load_config(args.data.as_deref())?, &args),
         Task::Rename(args) => rename::run(&load_config(None)?, &args),
         Task::Resume(args) => resume::run(&load_config(None)?, &args),
+        Task::Focus(args) => focus::run(&load_config(None)?, &args),
         Task::Close(args) => close::run(&load_config(None)?, &args),
         Task::Notices(args) => notices::run(&load_config(None)?, &args),
         Task::Runs(args) => runs::run(&load_config(None)?, &args),

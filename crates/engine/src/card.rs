@@ -172,7 +172,11 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
         git: known.git.clone(),
         resume,
         pid: verdict.pid,
-        terminal: None,
+        terminal: state
+            .seat
+            .as_ref()
+            .filter(|seat| verdict.pid == Some(seat.pid))
+            .map(|s| s.terminal.clone()),
         run_id: declared.run.as_ref().map(|d| d.value.clone()),
         parent_session_id: t
             .and_then(|t| t.parent.as_ref().map(|(id, _)| id))

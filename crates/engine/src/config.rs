@@ -35,6 +35,8 @@ pub struct Config {
     pub notify: Notify,
     /// `[git] status`: look for uncommitted work in the worktrees of sessions.
     pub git: bool,
+    /// `[terminals] find`: look where the terminals of sessions are.
+    pub terminals: bool,
     /// `[otlp] token`: what exporters must send; none is needed unless one is configured.
     pub otlp_token: Option<String>,
     /// What set-up deals with.

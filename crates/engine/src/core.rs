@@ -11,6 +11,7 @@ mod sdk;
 mod spans;
 mod stories;
 mod telemetry;
+mod terminals;
 mod told;
 mod worktrees;
 
@@ -38,6 +39,7 @@ use crate::store::causes::StoredCause;
 use crate::store::rows::{Class, SessionRow, SessionWrite};
 use crate::store::{Store, StoreError, causes, files, muted, rows, worktrees as stored_worktrees};
 
+use terminals::Terminals;
 use worktrees::{Presence, Worktrees};
 
 pub(crate) use notify::Call;
@@ -66,6 +68,7 @@ pub struct Core {
     services: Services,
     places: Places,
     worktrees: Worktrees,
+    terminals: Terminals,
     space: Space,
     next_story: Option<Timestamp>,
     prices: PriceTable,
@@ -135,6 +138,7 @@ impl Core {
             services: Services::load(&store.db, now)?,
             places: Places::default(),
             worktrees: Worktrees::default(),
+            terminals: Terminals::default(),
             space: Space::new(&config.data_dir, config.limits),
             next_story: None,
             prices,
@@ -283,9 +287,20 @@ impl Core {
         let idle_window_ms = self.idle_window_ms();
         let resume_max_ms = i64::from(self.config.resume_max_hours) * 3_600_000;
         let Some(around) = self.circumstances_of(id)? else { return Ok(()) };
+        self.note_successor(id);
+        let neighbours = self.neighbours(id);
         let Some(loaded) = self.sessions.get_mut(&id) else { return Ok(()) };
         let verdict = assess(&loaded.state, &around, now);
         let alive = verdict.liveness.state == LivenessState::Alive;
+        if alive {
+            // It runs: whatever took its place has not any more.
+            loaded.state.superseded_by = None;
+            if let Some(pid) = verdict.pid.filter(|_| self.config.terminals) {
+                self.terminals.want(id, &loaded.key, pid, verdict.turn_state, now);
+            }
+        }
+        let was_alive =
+            loaded.verdict.as_ref().is_some_and(|before| before.liveness.state == LivenessState::Alive);
         let changed = self.notifier.weigh_causes(
             &loaded.key,
             &verdict,
@@ -334,6 +349,12 @@ impl Core {
             }
             *self.classes.entry(class).or_default() += 1;
             loaded.class = class;
+            self.touched.extend(&neighbours);
+        }
+        if was_alive != alive && loaded.state.seat.is_some() {
+            // In their pane it, or they, may have another place now.
+            self.touched.insert(id);
+            self.touched.extend(&neighbours);
         }
         if loaded.transcript.is_none() && loaded.has_main {
             loaded.transcript = files::main_path(&self.store.db, id)?;
@@ -343,6 +364,8 @@ impl Core {
         // Sessions of services are told on their pages, in runs and in the archive, never among those of coding agents.
         let shown =
             class == Class::Row && loaded.key.agent != Agent::Otel && (alive || !open.is_empty() || recent);
+        // One that went on as another is one card, unless it left something that is not seen to.
+        let shown = shown && (!verdict.is_superseded || !open.is_empty());
         if loaded.key.agent == Agent::Gemini && class == Class::Row {
             loaded.look_for_chat(&self.config.roots, now);
         }
@@ -507,6 +530,9 @@ impl Core {
                 story_due: None,
                 key: key.clone(),
             };
+            if let Some(seat) = &loaded.state.seat {
+                self.terminals.seat(id, seat.pane);
+            }
             self.by_key.insert(key, id);
             self.sessions.insert(id, loaded);
         }
@@ -547,6 +573,10 @@ impl Core {
         for id in gone {
             if let Some(loaded) = self.sessions.remove(&id) {
                 self.by_key.remove(&loaded.key);
+                self.terminals.forget(id);
+                if let Some(seat) = &loaded.state.seat {
+                    self.terminals.leave(id, seat.pane);
+                }
                 self.notifier.forget_card(&loaded.key.to_string());
             }
         }

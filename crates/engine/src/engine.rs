@@ -36,7 +36,7 @@ use crate::otlp::{self, Waiting};
 use crate::sources::otlp::{Batch, PartialSuccess, clean_name};
 use crate::sources::scout::Order;
 use crate::sources::watch::WatchError;
-use crate::{archive, detail, notices, runs, viable};
+use crate::{archive, detail, notices, runs, terminals, viable};
 
 pub use crate::errors::{EngineError, FindError, IngestError, StartError};
 use command::Command;
@@ -236,6 +236,30 @@ impl Engine {
     /// [`EngineError::NotFound`] for an unknown session.
     pub fn set_muted(&self, key: &SessionKey, muted: bool) -> Result<SessionCard, EngineError> {
         self.inner.ask(|answer| Command::SetMuted { key: key.clone(), muted, answer })
+    }
+
+    /// Brings the terminal of a running session to the front. Asks other programs: takes up to some seconds.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] for an unknown session, [`EngineError::Conflict`] when nothing runs it, or its terminal is
+    /// not known or does not come; with what the person can do.
+    pub fn focus(&self, key: &SessionKey) -> Result<SessionCard, EngineError> {
+        let card = self.inner.board.card(&key.to_string());
+        let Some(card) = card else {
+            return match self.session(key)? {
+                Some(_) => Err(EngineError::Conflict("no process runs this session; resume it".to_owned())),
+                None => Err(EngineError::NotFound(format!("session {key}"))),
+            };
+        };
+        let Some(pid) = card.pid else {
+            return Err(EngineError::Conflict("no process runs this session; resume it".to_owned()));
+        };
+        if !self.inner.config().terminals {
+            let why = "terminals are not looked for; set [terminals] find to true";
+            return Err(EngineError::Conflict(why.to_owned()));
+        }
+        terminals::focus(pid).map_err(|error| EngineError::Conflict(error.to_string()))?;
+        Ok(card)
     }
 
     /// Looks at the worktrees that were not looked at for a while: somebody came to see.

@@ -43,6 +43,9 @@ pub enum EngineError {
     /// A parameter makes no sense.
     #[error("{0}")]
     BadRequest(String),
+    /// It contradicts the present state; what is wrong, then what to do.
+    #[error("{0}")]
+    Conflict(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

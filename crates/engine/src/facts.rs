@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use lamplight_model::event::Event;
 use lamplight_model::hook::Hook;
-use lamplight_model::ids::{Agent, FactId, SessionId, Timestamp};
+use lamplight_model::ids::{Agent, FactId, SessionId, SessionKey, Timestamp};
 use lamplight_model::session::{RegistryEntry, Validity};
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +84,17 @@ pub enum Input {
     Receiver(Receiver),
     /// A worktree was looked at.
     Worktree(Box<WorktreeLook>),
+    /// The terminal of a process was looked for.
+    Terminal(Box<TerminalLook>),
+    /// Somebody asked whether the terminal of a session is what the person has before them.
+    Front {
+        /// `agent:session_id`.
+        session: String,
+        /// Whether it is; `None` where that cannot be known.
+        is_in_front: Option<bool>,
+        /// When.
+        at: Timestamp,
+    },
     /// How forwarding goes; `None` when it is off.
     Forwarding(Option<Box<lamplight_model::view::SourceView>>),
     /// All registries and locks have been listed and sent: what is not alive by now has no process.
@@ -120,6 +131,19 @@ pub struct WorktreeLook {
     pub finding: lamplight_model::worktree::Finding,
     /// Equal for two looks at the same uncommitted work.
     pub mark: u128,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a look for the terminal of a process found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TerminalLook {
+    /// The session it runs.
+    pub session: SessionKey,
+    /// The process.
+    pub pid: u32,
+    /// Where it is; `None` when it has no terminal, or is gone.
+    pub found: Option<crate::terminals::Located>,
     /// When.
     pub at: Timestamp,
 }

@@ -26,6 +26,7 @@ pub mod setup;
 pub mod sources;
 mod space;
 pub mod store;
+pub mod terminals;
 mod viable;
 mod worktrees;
 

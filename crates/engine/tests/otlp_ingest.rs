@@ -42,6 +42,7 @@ fn config(home: &Path) -> Config {
         durable: false,
         limits: Default::default(),
         git: false,
+        terminals: false,
         notify: Notify::default(),
         otlp_token: None,
         setup: Default::default(),

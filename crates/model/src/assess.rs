@@ -44,6 +44,9 @@ pub const SILENCE_MS: i64 = 30 * 60_000;
 /// A subagent without an end whose file is older than this is no longer counted as running.
 pub const SUBAGENT_MS: i64 = 24 * 3_600_000;
 
+/// Lines of a session may come so much later than the start of the one that took its place.
+pub const SUPERSEDE_MS: i64 = 5_000;
+
 /// What the engine knows around a session that is not folded from its facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Circumstances {
@@ -84,6 +87,8 @@ pub struct Assessment {
     pub ended_at: Option<Timestamp>,
     /// Pid of the live client.
     pub pid: Option<u32>,
+    /// Another session goes on in its place, in its process or in its pane.
+    pub is_superseded: bool,
     /// Subagents running now.
     pub subagents_running: u32,
     /// How it is driven.
@@ -173,6 +178,14 @@ pub fn assess(state: &SessionState, around: &Circumstances, now: Timestamp) -> A
         verdict.hidden.or(transcript.and_then(|t| t.hidden)).or(telemetry::hidden(state, around.agent));
     let last_activity = last_activity(state, now);
     let is_over = end(state, &mut verdict);
+    if let Some(next) = &state.superseded_by
+        && verdict.liveness.state != LivenessState::Alive
+        && !verdict.superseded
+        && heard_last(state).is_none_or(|last| last <= next.at.plus_ms(SUPERSEDE_MS))
+    {
+        verdict.superseded = true;
+        verdict.note("terminal", next.at, format!("Its terminal went on with {}", next.value));
+    }
     let lifecycle = match (is_over, last_activity) {
         // A span around the session told of its end, and nobody closed it.
         (true, _) if !is_close_pending(state) && state.sdk.completed_at().is_some() => Lifecycle::Completed,
@@ -212,6 +225,7 @@ pub fn assess(state: &SessionState, around: &Circumstances, now: Timestamp) -> A
         clears,
         ended_at,
         pid: verdict.pid,
+        is_superseded: verdict.superseded,
         subagents_running,
         entry,
         hidden,

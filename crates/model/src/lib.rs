@@ -12,6 +12,7 @@ pub mod hook;
 pub mod ids;
 pub mod instance;
 pub mod label;
+pub mod lineage;
 pub mod notice;
 pub mod pricing;
 pub mod resume;

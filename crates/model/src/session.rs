@@ -10,6 +10,7 @@ use crate::hook::HookWitness;
 use crate::ids::{FactId, SessionId, Timestamp};
 use crate::sdk::Sdk;
 use crate::telemetry::Telemetry;
+use crate::view::Terminal;
 
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
@@ -234,6 +235,9 @@ pub struct SessionState {
     pub closed_over: Option<Timestamp>,
     /// The session that took its place in the same process.
     pub superseded_by: Option<Dated<SessionId>>,
+    /// Where its latest process had its terminal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seat: Option<Seat>,
     /// The latest resume that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume_failed: Option<Dated<ResumeFailure>>,
@@ -243,6 +247,19 @@ pub struct SessionState {
     /// What records of its service say, for a session of one.
     #[serde(skip_serializing_if = "Sdk::is_empty")]
     pub sdk: Sdk,
+}
+
+/// Where the terminal of a process is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    /// The process.
+    pub pid: u32,
+    /// Equal for processes that ran in one pane, tab or window, one after the other.
+    pub pane: FactId,
+    /// What shows it.
+    pub terminal: Terminal,
+    /// When the process was first found there.
+    pub since: Timestamp,
 }
 
 /// A value and when it was learnt; a later one replaces it.

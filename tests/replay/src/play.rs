@@ -308,6 +308,7 @@ fn config() -> Config {
         durable: false,
         limits: Default::default(),
         git: false,
+        terminals: false,
         notify: Notify::default(),
         otlp_token: None,
         setup: Default::default(),

@@ -35,6 +35,8 @@ pub struct RawConfig {
     pub strip: Option<bool>,
     /// `[git] status`.
     pub git: Option<bool>,
+    /// `[terminals] find`.
+    pub terminals: Option<bool>,
     /// `[otlp] token`; one that cannot be used is empty, which lets nobody in.
     pub otlp_token: Option<String>,
     /// `[forward]`, when it names a place and everything in it is understood.
@@ -102,6 +104,7 @@ const SECTIONS: &[&str] = &[
     "prices",
     "notify",
     "git",
+    "terminals",
     "otlp",
     "forward",
     "store",
@@ -170,6 +173,10 @@ impl Reader<'_> {
                 "git" => self.each(root, key, item, |reader, git, key, item| match key {
                     "status" => reader.parsed.config.git = reader.bool_value(git, key, item),
                     _ => reader.unknown(git, key, &["status"]),
+                }),
+                "terminals" => self.each(root, key, item, |reader, terminals, key, item| match key {
+                    "find" => reader.parsed.config.terminals = reader.bool_value(terminals, key, item),
+                    _ => reader.unknown(terminals, key, &["find"]),
                 }),
                 "window" => self.each(root, key, item, |reader, window, key, item| match key {
                     "strip" => reader.parsed.config.strip = reader.bool_value(window, key, item),

@@ -62,6 +62,8 @@ impl Core {
                     worktrees::put_before(&self.store.db, &root, mark, at)?;
                 }
             }
+            Input::Terminal(look) => self.apply_terminal(*look)?,
+            Input::Front { session, is_in_front, at } => self.notifier.front(session, is_in_front, at),
             Input::Receiver(receiver) => self.reports.receiver(receiver),
             Input::Forwarding(view) => self.reports.forwarding(view.map(|view| *view)),
             Input::LiveListed { at, registries } => {

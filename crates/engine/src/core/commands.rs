@@ -291,6 +291,7 @@ impl Core {
         let shown: Vec<i64> = self.sessions.keys().copied().collect();
         self.sessions.clear();
         self.by_key.clear();
+        self.terminals = super::terminals::Terminals::default();
         self.rechecks.clear();
         self.classes = rows::classes(&self.store.db)?.into_iter().collect();
         let idle_ms = self.idle_window_ms();

@@ -27,6 +27,10 @@ const GRACE_TURN_MS: i64 = 10_000;
 const GRACE_RISK_MS: i64 = 120_000;
 /// Notices due within this of each other are told together.
 const GROUP_MS: i64 = 500;
+/// So long before a cause is told it is asked whether its terminal is what the person has before them.
+const ASK_AHEAD_MS: i64 = 1_000;
+/// An answer to that counts for so long.
+const FRONT_MS: i64 = 3_000;
 /// So many at once become one.
 const GROUP_FROM: usize = 3;
 
@@ -74,6 +78,10 @@ pub(crate) struct Notifier {
     paused: bool,
     /// `agent:session_id` of the session whose page is on screen and focused.
     attended: Option<String>,
+    /// Sessions whose terminal was seen to be before the person, and when.
+    fronts: HashMap<String, Timestamp>,
+    /// Sessions, with their processes, whose terminals are to be asked about.
+    asks: HashMap<String, u32>,
     /// Causes that wait for their grace to pass.
     due: BTreeMap<(Timestamp, FactId), Due>,
     /// Causes that were told, by id, so that they can be taken back.
@@ -96,6 +104,8 @@ struct Due {
     /// `agent:session_id`.
     session: String,
     kind: CauseKind,
+    /// It was asked whether its terminal is in front.
+    is_asked: bool,
 }
 
 impl Notifier {
@@ -104,6 +114,8 @@ impl Notifier {
             settings,
             paused: false,
             attended: None,
+            fronts: HashMap::new(),
+            asks: HashMap::new(),
             due: BTreeMap::new(),
             told: HashMap::new(),
             news_from,
@@ -130,7 +142,7 @@ impl Notifier {
             Tier::AtRisk => GRACE_RISK_MS,
         };
         let at = cause.snoozed_until.unwrap_or(now).max(now).plus_ms(grace);
-        self.due.insert((at, cause.id), Due { session: key.to_string(), kind: cause.kind });
+        self.due.insert((at, cause.id), Due { session: key.to_string(), kind: cause.kind, is_asked: false });
     }
 
     /// A cause is gone, waved away or put off.
@@ -203,7 +215,40 @@ impl Notifier {
     }
 
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        self.due.keys().next().map(|(at, _)| (*at).max(self.held_until))
+        let told = self.due.keys().next().map(|(at, _)| *at);
+        let asked =
+            self.due.iter().find(|(_, due)| !due.is_asked).map(|((at, _), _)| at.plus_ms(-ASK_AHEAD_MS));
+        [told, asked].into_iter().flatten().min().map(|at| at.max(self.held_until))
+    }
+
+    /// Notes which of the sessions that are told of soon have a terminal to ask about.
+    fn ask_ahead(&mut self, now: Timestamp) {
+        self.fronts.retain(|_, at| (0..=FRONT_MS).contains(&now.since(*at)));
+        let until = now.plus_ms(ASK_AHEAD_MS);
+        for (_, due) in self.due.iter_mut().take_while(|((at, _), _)| *at <= until) {
+            if std::mem::replace(&mut due.is_asked, true) {
+                continue;
+            }
+            let card = self.cards.get(&due.session).filter(|card| card.terminal.is_some());
+            if let Some(pid) = card.and_then(|card| card.pid) {
+                self.asks.insert(due.session.clone(), pid);
+            }
+        }
+    }
+
+    /// Sessions, with their processes, whose terminals are to be asked about.
+    pub(in crate::core) fn take_fronts(&mut self) -> HashMap<String, u32> {
+        std::mem::take(&mut self.asks)
+    }
+
+    /// Somebody looked whether the terminal of a session is what the person has before them.
+    pub(in crate::core) fn front(&mut self, session: String, is_in_front: Option<bool>, at: Timestamp) {
+        if is_in_front == Some(true) {
+            self.fronts.insert(session, at);
+        } else {
+            // What cannot be known keeps nothing back.
+            self.fronts.remove(&session);
+        }
     }
 
     /// Tells nothing before `until`.
@@ -226,6 +271,7 @@ impl Notifier {
 
     /// Tells what is due, or says in the log why not.
     pub(crate) fn tell(&mut self, now: Timestamp) {
+        self.ask_ahead(now);
         if now < self.held_until || self.due.keys().next().is_none_or(|(at, _)| *at > now) {
             return;
         }
@@ -233,7 +279,7 @@ impl Notifier {
         let due: Vec<(FactId, Due)> =
             self.due.extract_if(.., |(at, _), _| *at <= until).map(|((_, id), due)| (id, due)).collect();
         let mut shown = Vec::new();
-        for (id, Due { session, kind }) in due {
+        for (id, Due { session, kind, .. }) in due {
             let card = self.cards.get(&session);
             let cause = card.and_then(|c| c.causes.iter().find(|c| c.cause_id == id.to_string()));
             let (Some(card), Some(cause)) = (card, cause) else {
@@ -310,10 +356,15 @@ impl Notifier {
             (project, HeldBack::Project),
             (now.since(Timestamp(from)) > NEWS_MS, HeldBack::Old),
             (self.attended.as_deref() == Some(session), HeldBack::Attended),
+            (self.is_in_front(session, now), HeldBack::Attended),
             (!breaks_through && self.is_quiet_hour(now), HeldBack::QuietHours),
         ]
         .into_iter()
         .find_map(|(holds, why)| holds.then_some(why))
+    }
+
+    fn is_in_front(&self, session: &str, now: Timestamp) -> bool {
+        self.fronts.get(session).is_some_and(|at| (0..=FRONT_MS).contains(&now.since(*at)))
     }
 
     pub(crate) fn take_notices(&mut self) -> Vec<Notice> {

@@ -23,6 +23,7 @@ use crate::lock::DirLock;
 use crate::otlp::Uncommitted;
 use crate::sources::scout::{self, Order};
 use crate::store::Store;
+use crate::terminals::Finder;
 use crate::worktrees::{Git, Pace, Tender};
 
 /// Inputs that may wait for the writer. A batch holds up to 4 MB of records, so this bounds memory to tens of MB;
@@ -62,6 +63,7 @@ pub(super) struct Threads {
     pub(super) writer: JoinHandle<()>,
     pub(super) sources: JoinHandle<()>,
     pub(super) worktrees: Option<Tender>,
+    pub(super) terminals: Option<Finder>,
     pub(super) orders: Sender<Order>,
 }
 
@@ -91,12 +93,21 @@ impl Running {
             None
         });
         let to_worktrees = worktrees.as_ref().map(|tender| tender.orders.clone());
+        let to_writer = commands.clone();
+        let tell = move |input| to_writer.send(Command::Facts(input)).is_ok();
+        let terminals = config.terminals.then(|| Finder::start(tell)).transpose();
+        // As above.
+        let terminals = terminals.unwrap_or_else(|error| {
+            tracing::error!(%error, "terminals cannot be looked for");
+            None
+        });
+        let to_terminals = terminals.as_ref().map(|finder| finder.orders.clone());
         let first_import = !core.is_imported()?;
         let (ready, cursors_ready) = channel();
         let writer = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
-                let mut writer = Writer::new(core, to_sources, to_worktrees, to_self);
+                let mut writer = Writer::new(core, to_sources, to_worktrees, to_terminals, to_self);
                 if first_import {
                     writer.import_first(|| stopping.load(Ordering::Relaxed));
                 }
@@ -129,7 +140,7 @@ impl Running {
             has_no_room,
             asked: AtomicU64::new(0),
             is_stopping,
-            threads: Mutex::new(Some(Threads { writer, sources, worktrees, orders })),
+            threads: Mutex::new(Some(Threads { writer, sources, worktrees, terminals, orders })),
             readers: Mutex::new(Vec::new()),
             _lock: lock,
         };
@@ -231,6 +242,9 @@ impl Running {
         let sources = threads.sources.join();
         if let Some(tender) = threads.worktrees {
             tender.stop();
+        }
+        if let Some(finder) = threads.terminals {
+            finder.stop();
         }
         let _ = self.commands.send(Command::Stop);
         let writer = threads.writer.join();

@@ -91,6 +91,7 @@ pub(super) fn merged(old: &Config, new: Config) -> Config {
     kept("[store] durable", old.durable != config.durable);
     kept("[otlp] token", old.otlp_token != config.otlp_token);
     kept("[git] status", old.git != config.git);
+    kept("[terminals] find", old.terminals != config.terminals);
     Config {
         data_dir: old.data_dir.clone(),
         home: old.home.clone(),
@@ -99,6 +100,7 @@ pub(super) fn merged(old: &Config, new: Config) -> Config {
         durable: old.durable,
         otlp_token: old.otlp_token.clone(),
         git: old.git,
+        terminals: old.terminals,
         ..config
     }
 }

@@ -16,7 +16,7 @@ use crate::facts::{Cursor, Input};
 use crate::import;
 use crate::sources::scout::Order;
 use crate::store::{StoreError, files};
-use crate::worktrees;
+use crate::{terminals, worktrees};
 
 /// Most inputs committed together.
 const GROUP: usize = 256;
@@ -50,6 +50,8 @@ pub(super) struct Writer {
     to_self: SyncSender<Command>,
     /// To the threads that look at worktrees; `None` where nobody looks.
     to_worktrees: Option<Sender<worktrees::Order>>,
+    /// To the thread that looks for terminals; `None` where nobody looks.
+    to_terminals: Option<Sender<terminals::Order>>,
     /// Runs the user's own command; started when there is one.
     caller: Option<Caller>,
     is_reading_story: bool,
@@ -60,6 +62,7 @@ impl Writer {
         core: Core,
         orders: Sender<Order>,
         to_worktrees: Option<Sender<worktrees::Order>>,
+        to_terminals: Option<Sender<terminals::Order>>,
         to_self: SyncSender<Command>,
     ) -> Self {
         Self {
@@ -72,6 +75,7 @@ impl Writer {
             clocks: (clock::now(), Instant::now()),
             to_self,
             to_worktrees,
+            to_terminals,
             caller: None,
             is_reading_story: false,
         }
@@ -275,6 +279,12 @@ impl Writer {
             if let Some(tender) = &self.to_worktrees {
                 // The tender ends before the writer.
                 let _ = tender.send(order);
+            }
+        }
+        for order in self.core.take_terminal_orders() {
+            if let Some(finder) = &self.to_terminals {
+                // The finder ends before the writer.
+                let _ = finder.send(order);
             }
         }
         for call in self.core.notifier.take_calls() {

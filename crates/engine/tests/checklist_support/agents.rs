@@ -70,6 +70,7 @@ impl Home {
             durable: false,
             limits: Default::default(),
             git: false,
+            terminals: false,
             notify: Notify::default(),
             otlp_token: None,
             setup: Default::default(),

@@ -41,6 +41,7 @@ pub fn config(home: &Path) -> Config {
         forward: None,
         forward_unclear: false,
         git: false,
+        terminals: false,
         setup: Default::default(),
         warnings: Vec::new(),
     }
