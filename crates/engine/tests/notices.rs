@@ -98,7 +98,6 @@ fn what_is_held_back_says_why_and_is_not_told_later_x19() {
         (Notify { muted: vec![CauseKind::Reply], ..Notify::default() }, "kind"),
         (Notify { muted_projects: vec!["shop".to_owned()], ..Notify::default() }, "project"),
         (Notify { enabled: false, ..Notify::default() }, "off"),
-        (Notify { quiet: Some((0, 24 * 60)), ..Notify::default() }, "quiet_hours"),
     ] {
         let home = Home::new();
         let config = Config { notify, ..home.config() };
@@ -124,6 +123,88 @@ fn what_is_held_back_says_why_and_is_not_told_later_x19() {
         clocked.pass(T0.plus_ms(60_000));
         assert_eq!(entries(), 1, "{why}");
     }
+}
+
+#[test]
+fn what_quiet_hours_held_back_is_told_once_when_they_are_over_x18_x19() {
+    let home = Home::new();
+    let quiet = Notify { quiet: Some((0, 24 * 60)), ..Notify::default() };
+    let quiet = || Config { notify: quiet.clone(), ..home.config() };
+    fs::create_dir_all(home.data_dir()).unwrap();
+    let open = || Store::open(&home.data_dir(), false).unwrap();
+    let log = || {
+        let db = database(&home);
+        let mut all =
+            db.prepare("SELECT outcome || ' ' || coalesce(why, '') FROM notices ORDER BY id").unwrap();
+        all.query_map([], |row| row.get::<_, String>(0)).unwrap().collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    let mut clocked = Clocked::over(open(), quiet(), T0);
+    let mut sessions = [1, 2, 3].map(|n| home.claude(n, "shop"));
+    for session in &mut sessions {
+        session.prompt(T0.plus_ms(1_000), "do it");
+        session.says(T0.plus_ms(2_000), "done", 100);
+        clocked.read(&session.key(), None, &session.path, T0.plus_ms(2_100));
+    }
+    clocked.pass(T0.plus_ms(13_000));
+    assert_eq!(log(), ["held_back quiet_hours"; 3]);
+    clocked.pass(T0.plus_ms(60 * MINUTE));
+    assert_eq!(log().len(), 3, "nothing is said of it again");
+    // One is answered meanwhile; the machine is started anew, and it is still night.
+    sessions[0].prompt(T0.plus_ms(61 * MINUTE), "thanks");
+    clocked.read(&sessions[0].key(), None, &sessions[0].path, T0.plus_ms(61 * MINUTE));
+    drop(clocked);
+    let mut clocked = Clocked::over(open(), quiet(), T0.plus_ms(62 * MINUTE));
+    clocked.pass(T0.plus_ms(63 * MINUTE));
+    assert_eq!(log().len(), 3, "nor after a restart");
+    // Morning: the settings are the day's.
+    let later = T0.plus_ms(64 * MINUTE);
+    clocked.reconfigure(&home.config(), later);
+    clocked.pass(later);
+    assert_eq!(log()[3..], ["grouped ", "grouped "], "two together, the answered one not");
+    clocked.pass(later.plus_ms(MINUTE));
+    assert_eq!(log().len(), 5, "once");
+}
+
+#[test]
+fn a_night_of_more_than_twelve_hours_ends_with_what_is_still_news_x18() {
+    let home = Home::new();
+    let quiet = Config { notify: Notify { quiet: Some((0, 24 * 60)), ..Notify::default() }, ..home.config() };
+    fs::create_dir_all(home.data_dir()).unwrap();
+    let mut clocked = Clocked::over(Store::open(&home.data_dir(), false).unwrap(), quiet, T0);
+    let mut session = home.claude(1, "shop");
+    session.prompt(T0.plus_ms(1_000), "do it");
+    session.says(T0.plus_ms(2_000), "done", 100);
+    clocked.read(&session.key(), None, &session.path, T0.plus_ms(2_100));
+    clocked.pass(T0.plus_ms(13_000));
+    let late = T0.plus_ms(13 * 60 * MINUTE);
+    clocked.reconfigure(&home.config(), late);
+    clocked.pass(late);
+    assert_eq!(count(&home, "SELECT count(*) FROM notices WHERE outcome IN ('told', 'grouped')"), 0);
+}
+
+#[test]
+fn a_pause_ends_with_one_word_on_what_it_held_back() {
+    let home = Home::new();
+    let running = Running::start(&home);
+    let notices = running.engine.notices();
+    running.engine.pause_notices(true);
+    let mut sessions = [1, 2].map(|n| home.claude(n, "shop"));
+    let _processes = sessions.each_mut().map(|session| asks(&home, &running, session));
+    // Nothing on the cards changes with it, so that no change tells of it.
+    let began = std::time::Instant::now();
+    while log(&running.engine).len() < 2 {
+        assert!(began.elapsed().as_secs() < 60, "no reason in the log");
+        running.settle();
+    }
+    for entry in log(&running.engine) {
+        assert_eq!(told(&entry), (CauseKind::Permission, NoticeOutcome::HeldBack, Some(HeldBack::Paused)));
+    }
+    running.engine.pause_notices(false);
+    running.settle();
+    running.stop();
+    let sent: Vec<Notice> = notices.iter().collect();
+    let [Notice::Show { title, cause_ids, .. }] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!((title.as_str(), cause_ids.len()), ("While it was quiet: 2 sessions need you", 2));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use lamplight_model::assess::{Circumstances, assess, heard_last, is_close_pending};
 use lamplight_model::attention::CauseKind;
 use lamplight_model::ids::{FactId, SessionKey, Timestamp};
-use lamplight_model::notice::NoticeOutcome;
+use lamplight_model::notice::{HeldBack, NoticeOutcome};
 use lamplight_model::pricing::PriceTable;
 use lamplight_model::session::{Dated, Lifecycle, LivenessState, ResumeFailure, SessionState};
 use lamplight_model::view::SessionCard;
@@ -119,7 +119,10 @@ impl Core {
     }
 
     /// Takes other settings over: names, projects, prices, windows of time, notices. Everything in memory is judged anew.
-    pub(crate) fn reconfigure(&mut self, config: &Config, now: Timestamp) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn reconfigure(&mut self, config: &Config, now: Timestamp) -> Result<(), StoreError> {
         self.prices = PriceTable::builtin().with_overrides(&config.prices);
         self.notifier.reconfigure(config.notify.clone());
         self.reports.settings(config.warnings.clone(), now);
@@ -203,12 +206,20 @@ impl Core {
         self.notifier.tell(now);
         for entry in self.notifier.take_log() {
             let Some(session) = causes::session_of(&self.store.db, entry.cause)? else { continue };
-            notices::put(&self.store.db, session, &entry)?;
+            let is_put_off = matches!(entry.why, Some(HeldBack::Paused | HeldBack::QuietHours));
+            // Held back again after a restart, for the same reason, is no news.
+            if !is_put_off
+                || notices::last_of(&self.store.db, entry.cause)? != Some((entry.outcome, entry.why))
+            {
+                notices::put(&self.store.db, session, &entry)?;
+            }
             self.load(session)?;
             let Some(loaded) = self.sessions.get_mut(&session) else { continue };
             let Some(stored) = loaded.causes.iter_mut().find(|s| s.cause.id == entry.cause) else { continue };
             match entry.outcome {
                 NoticeOutcome::Told | NoticeOutcome::Grouped => stored.cause.notified_at = Some(entry.at),
+                // Told when they are over.
+                NoticeOutcome::HeldBack if is_put_off => continue,
                 // Shown on the screen, and not told later either.
                 NoticeOutcome::HeldBack => stored.baseline = true,
                 NoticeOutcome::Resolved | NoticeOutcome::Withdrawn => continue,

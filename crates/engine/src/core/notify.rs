@@ -84,6 +84,8 @@ pub(crate) struct Notifier {
     asks: HashMap<String, u32>,
     /// Causes that wait for their grace to pass.
     due: BTreeMap<(Timestamp, FactId), Due>,
+    /// Causes that wait for quiet hours or a pause to end.
+    waiting: BTreeMap<FactId, Due>,
     /// Causes that were told, by id, so that they can be taken back.
     told: HashMap<FactId, CauseKind>,
     /// What happened before this was before the person looked.
@@ -96,6 +98,17 @@ pub(crate) struct Notifier {
     calls: Vec<Call>,
     cards: HashMap<String, SessionCard>,
     pub(crate) pending: Pending,
+}
+
+/// A cause that is told now.
+struct Chosen {
+    id: FactId,
+    /// `agent:session_id`.
+    session: String,
+    kind: CauseKind,
+    /// What is needed, in words.
+    why: String,
+    tier: u8,
 }
 
 /// A cause whose time of grace runs.
@@ -117,6 +130,7 @@ impl Notifier {
             fronts: HashMap::new(),
             asks: HashMap::new(),
             due: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             told: HashMap::new(),
             news_from,
             held_until: Timestamp::default(),
@@ -133,7 +147,7 @@ impl Notifier {
         if cause.kind == CauseKind::Interrupted && cause.snoozed_until.is_none() {
             return;
         }
-        if self.due.keys().any(|(_, id)| *id == cause.id) {
+        if self.waiting.contains_key(&cause.id) || self.due.keys().any(|(_, id)| *id == cause.id) {
             return;
         }
         let grace = match cause.kind.tier() {
@@ -147,6 +161,8 @@ impl Notifier {
 
     /// A cause is gone, waved away or put off.
     pub(crate) fn withdraw(&mut self, id: FactId, now: Timestamp) {
+        // That it was held back stands in the log, and nothing else became of it.
+        self.waiting.remove(&id);
         let waiting: Vec<CauseKind> =
             self.due.extract_if(.., |(_, due), _| *due == id).map(|(_, due)| due.kind).collect();
         if let Some(kind) = self.told.remove(&id) {
@@ -216,8 +232,10 @@ impl Notifier {
 
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         let told = self.due.keys().next().map(|(at, _)| *at);
-        let asked =
-            self.due.iter().find(|(_, due)| !due.is_asked).map(|((at, _), _)| at.plus_ms(-ASK_AHEAD_MS));
+        let has_terminal =
+            |due: &Due| self.cards.get(&due.session).is_some_and(|card| card.terminal.is_some());
+        let asked = self.due.iter().find(|(_, due)| !due.is_asked && has_terminal(due));
+        let asked = asked.map(|((at, _), _)| at.plus_ms(-ASK_AHEAD_MS));
         [told, asked].into_iter().flatten().min().map(|at| at.max(self.held_until))
     }
 
@@ -226,13 +244,11 @@ impl Notifier {
         self.fronts.retain(|_, at| (0..=FRONT_MS).contains(&now.since(*at)));
         let until = now.plus_ms(ASK_AHEAD_MS);
         for (_, due) in self.due.iter_mut().take_while(|((at, _), _)| *at <= until) {
-            if std::mem::replace(&mut due.is_asked, true) {
-                continue;
-            }
             let card = self.cards.get(&due.session).filter(|card| card.terminal.is_some());
-            if let Some(pid) = card.and_then(|card| card.pid) {
+            if let Some(pid) = card.and_then(|card| card.pid).filter(|_| !due.is_asked) {
                 self.asks.insert(due.session.clone(), pid);
             }
+            due.is_asked |= card.is_some();
         }
     }
 
@@ -272,22 +288,45 @@ impl Notifier {
     /// Tells what is due, or says in the log why not.
     pub(crate) fn tell(&mut self, now: Timestamp) {
         self.ask_ahead(now);
-        if now < self.held_until || self.due.keys().next().is_none_or(|(at, _)| *at > now) {
+        if now < self.held_until {
+            return;
+        }
+        let late = if self.paused || self.is_quiet_hour(now) {
+            Vec::new()
+        } else {
+            std::mem::take(&mut self.waiting).into_iter().collect()
+        };
+        let late = self.choose(late, now);
+        // Whoever comes back to several is told once.
+        let is_summary = late.len() > 1;
+        self.send(late, is_summary, "While it was quiet: ", now);
+        if self.due.keys().next().is_none_or(|(at, _)| *at > now) {
             return;
         }
         let until = now.plus_ms(GROUP_MS);
-        let due: Vec<(FactId, Due)> =
+        let due =
             self.due.extract_if(.., |(at, _), _| *at <= until).map(|((_, id), due)| (id, due)).collect();
-        let mut shown = Vec::new();
-        for (id, Due { session, kind, .. }) in due {
-            let card = self.cards.get(&session);
+        let due = self.choose(due, now);
+        let is_summary = due.len() >= GROUP_FROM;
+        self.send(due, is_summary, "", now);
+    }
+
+    /// Which of the causes whose time has come are told; what became of the others is noted.
+    fn choose(&mut self, due: Vec<(FactId, Due)>, now: Timestamp) -> Vec<Chosen> {
+        let mut chosen = Vec::new();
+        for (id, due) in due {
+            let card = self.cards.get(&due.session);
             let cause = card.and_then(|c| c.causes.iter().find(|c| c.cause_id == id.to_string()));
             let (Some(card), Some(cause)) = (card, cause) else {
-                self.note(id, kind, NoticeOutcome::Resolved, None, now);
+                self.note(id, due.kind, NoticeOutcome::Resolved, None, now);
                 continue;
             };
-            if let Some(why) = self.held_back(&session, card, cause, now) {
-                self.note(id, cause.cause, NoticeOutcome::HeldBack, Some(why), now);
+            if let Some(why) = self.held_back(&due.session, card, cause, now) {
+                let kind = cause.cause;
+                if matches!(why, HeldBack::Paused | HeldBack::QuietHours) {
+                    self.waiting.insert(id, Due { is_asked: false, ..due });
+                }
+                self.note(id, kind, NoticeOutcome::HeldBack, Some(why), now);
                 continue;
             }
             let why = reason(card, cause.cause);
@@ -295,39 +334,42 @@ impl Notifier {
                 let json = words::for_command(card, cause, &why, self.settings.previews);
                 self.calls.push(Call { command: self.settings.command.clone(), json });
             }
-            shown.push((id, session, cause.cause, why, u8::from(cause.tier)));
+            let (kind, tier) = (cause.cause, u8::from(cause.tier));
+            chosen.push(Chosen { id, session: due.session, kind, why, tier });
         }
-        let grouped = shown.len() >= GROUP_FROM;
-        for (id, _, kind, ..) in &shown {
+        chosen
+    }
+
+    /// Tells of causes, in one notification or each in its own.
+    fn send(&mut self, chosen: Vec<Chosen>, is_summary: bool, before: &str, now: Timestamp) {
+        for Chosen { id, kind, .. } in &chosen {
             self.told.insert(*id, *kind);
-            let outcome = if grouped { NoticeOutcome::Grouped } else { NoticeOutcome::Told };
+            let outcome = if is_summary { NoticeOutcome::Grouped } else { NoticeOutcome::Told };
             self.note(*id, *kind, outcome, None, now);
         }
-        if grouped {
-            let lines: Vec<String> = shown
+        if is_summary {
+            let lines: Vec<String> = chosen
                 .iter()
-                .filter_map(|(_, session, _, reason, _)| {
-                    Some(format!("{}: {reason}", self.cards.get(session)?.label))
-                })
+                .filter_map(|c| Some(format!("{}: {}", self.cards.get(&c.session)?.label, c.why)))
                 .collect();
             self.out.push(Notice::Show {
-                cause_ids: shown.iter().map(|(id, ..)| id.to_string()).collect(),
+                cause_ids: chosen.iter().map(|c| c.id.to_string()).collect(),
                 session: None,
-                title: format!("{} sessions need you", shown.len()),
+                title: format!("{before}{} sessions need you", chosen.len()),
                 body: lines.join("\n"),
-                tier: shown.iter().map(|(.., tier)| *tier).min().unwrap_or(2),
+                tier: chosen.iter().map(|c| c.tier).min().unwrap_or(2),
                 resume: None,
                 sound: self.settings.sound,
             });
             return;
         }
-        for (id, session, _, reason, tier) in shown {
+        for Chosen { id, session, why, tier, .. } in chosen {
             let Some(card) = self.cards.get(&session) else { continue };
             let preview = if self.settings.previews { preview(card) } else { None };
             self.out.push(Notice::Show {
                 cause_ids: vec![id.to_string()],
                 title: card.label.clone(),
-                body: preview.map_or(reason.clone(), |preview| format!("{reason}\n{preview}")),
+                body: preview.map_or(why.clone(), |preview| format!("{why}\n{preview}")),
                 tier,
                 resume: card.resume.command.clone(),
                 sound: self.settings.sound,
@@ -372,10 +414,7 @@ impl Notifier {
     }
 
     fn is_quiet_hour(&self, now: Timestamp) -> bool {
-        let Some((from, to)) = self.settings.quiet else { return false };
-        // Local wall-clock time: a change of daylight saving moves the quiet hours with the clock on the wall.
-        let Some(local) = Local.timestamp_millis_opt(now.0).single() else { return false };
-        is_quiet(local.hour() * 60 + local.minute(), from, to)
+        self.settings.quiet.is_some_and(|quiet| is_quiet_in(&Local, now, quiet))
     }
 
     pub(crate) fn remember_card(&mut self, card: &SessionCard) {
@@ -390,6 +429,12 @@ impl Notifier {
     pub(crate) fn last_card(&self, key: &str) -> Option<SessionCard> {
         self.cards.get(key).cloned()
     }
+}
+
+/// Whether a moment lies in quiet hours by the clock on the wall, which a change of daylight saving moves.
+fn is_quiet_in<Zone: TimeZone>(zone: &Zone, now: Timestamp, (from, to): (u32, u32)) -> bool {
+    let Some(local) = zone.timestamp_millis_opt(now.0).single() else { return false };
+    is_quiet(local.hour() * 60 + local.minute(), from, to)
 }
 
 fn is_quiet(minute: u32, from: u32, to: u32) -> bool {
@@ -412,6 +457,32 @@ mod tests {
             (5, 5, 5, false),
         ] {
             assert_eq!(is_quiet(minute, from, to), want, "{minute} in {from}..{to}");
+        }
+    }
+
+    #[test]
+    fn quiet_hours_follow_the_clock_on_the_wall_when_it_is_changed_x19() {
+        let berlin = chrono_tz::Europe::Berlin;
+        let at = |text: &str| {
+            let utc = chrono::DateTime::parse_from_rfc3339(text).expect("a moment");
+            Timestamp(utc.timestamp_millis())
+        };
+        for (moment, quiet, want) in [
+            // 29 March 2026: at 01:00 UTC two o'clock becomes three.
+            ("2026-03-29T00:59:59Z", (22 * 60, 150), true),
+            ("2026-03-29T01:00:00Z", (22 * 60, 150), false),
+            ("2026-03-29T04:59:00Z", (22 * 60, 420), true),
+            ("2026-03-29T05:00:00Z", (22 * 60, 420), false),
+            ("2026-03-28T06:00:00Z", (22 * 60, 420), false),
+            // 25 October 2026: at 01:00 UTC three o'clock becomes two, and the hour comes again.
+            ("2026-10-25T00:29:00Z", (22 * 60, 150), true),
+            ("2026-10-25T00:31:00Z", (22 * 60, 150), false),
+            ("2026-10-25T01:29:00Z", (22 * 60, 150), true),
+            ("2026-10-25T01:31:00Z", (22 * 60, 150), false),
+            ("2026-10-25T05:59:00Z", (22 * 60, 420), true),
+            ("2026-10-25T06:00:00Z", (22 * 60, 420), false),
+        ] {
+            assert_eq!(is_quiet_in(&berlin, at(moment), quiet), want, "{moment} in {quiet:?}");
         }
     }
 }

@@ -259,7 +259,11 @@ impl Writer {
                 }
                 Command::Reconfigure(config) => self.core.reconfigure(&config, now)?,
                 Command::SettingsFailed(reason) => self.core.reports.settings(vec![reason], now),
-                Command::Pause(paused) => self.core.notifier.pause(paused),
+                Command::Pause(paused) => {
+                    self.core.notifier.pause(paused);
+                    // What waited for its end is told now.
+                    self.core.apply_all(Vec::new(), now)?;
+                }
                 Command::Attend(session) => self.core.attend(session),
                 Command::Notices(sender) => self.notices.push(sender),
                 Command::Barrier(answer) => barriers.push(answer),

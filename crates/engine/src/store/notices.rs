@@ -3,7 +3,7 @@
 use lamplight_model::attention::CauseKind;
 use lamplight_model::ids::{FactId, Timestamp};
 use lamplight_model::notice::{HeldBack, NoticeOutcome};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::StoreError;
 
@@ -36,6 +36,20 @@ pub(crate) fn put(db: &Connection, session: i64, entry: &Logged) -> Result<(), S
     db.prepare_cached("DELETE FROM notices WHERE id <= (SELECT max(id) FROM notices) - ?1")?
         .execute([KEPT])?;
     Ok(())
+}
+
+/// What became of a cause last, and why.
+pub(crate) fn last_of(
+    db: &Connection,
+    cause: FactId,
+) -> Result<Option<(NoticeOutcome, Option<HeldBack>)>, StoreError> {
+    let mut select =
+        db.prepare_cached("SELECT outcome, why FROM notices WHERE cause = ?1 ORDER BY id DESC LIMIT 1")?;
+    let found = select.query_row([cause.0.to_be_bytes()], |row| {
+        let (outcome, why): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+        Ok((NoticeOutcome::from_word(&outcome), why.as_deref().and_then(HeldBack::from_word)))
+    });
+    Ok(found.optional()?.and_then(|(outcome, why)| Some((outcome?, why))))
 }
 
 /// Entries before `before`, the newest first, each with its number and session.

@@ -51,6 +51,11 @@ impl Clocked {
         self.core.apply_all(inputs, now).unwrap();
     }
 
+    /// Other settings hold.
+    pub fn reconfigure(&mut self, config: &Config, now: Timestamp) {
+        self.core.reconfigure(config, now).unwrap();
+    }
+
     /// Lets time pass without any fact.
     pub fn pass(&mut self, now: Timestamp) {
         self.core.apply_all(Vec::new(), now).unwrap();

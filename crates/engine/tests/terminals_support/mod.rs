@@ -1,5 +1,7 @@
 //! A screen of its own with a window manager, and terminals on it. Everything started is ended.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -237,4 +239,9 @@ impl Kitty<'_> {
         let args = ["@", "--to", &to, "launch", "--type=tab", run];
         assert!(command.args(args).status().unwrap().success());
     }
+}
+
+/// Ends a process of the desk's.
+pub fn end(pid: u32) {
+    assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
 }
