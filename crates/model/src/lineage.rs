@@ -37,7 +37,6 @@ pub fn successor<'a>(former: &Sitting, others: impl IntoIterator<Item = &'a Sitt
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 mod tests {
     use proptest::prelude::*;
 

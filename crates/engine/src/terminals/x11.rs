@@ -7,11 +7,12 @@
 use std::time::{Duration, Instant};
 
 use lamplight_model::view::Terminal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use x11rb::connection::Connection;
 use x11rb::protocol::res::{ClientIdMask, ClientIdSpec, ConnectionExt as _};
 use x11rb::protocol::screensaver::ConnectionExt as _;
 use x11rb::protocol::xproto::{
-    AtomEnum, ClientMessageEvent, ConnectionExt as _, EventMask, MapState, Window,
+    AtomEnum, ChangeWindowAttributesAux, ClientMessageEvent, ConnectionExt as _, EventMask, MapState, Window,
 };
 use x11rb::rust_connection::RustConnection;
 
@@ -56,13 +57,13 @@ pub(super) fn raise(place: &Place) -> Result<(), FocusError> {
     let screen = Screen::open(place).ok_or_else(|| FocusError::NoWindow(place.owner.name.clone()))?;
     let window = screen.window_of(place)?;
     let refused = |why: &str| FocusError::Refused { program: "the window manager", why: why.to_owned() };
-    screen.activate(window).ok_or_else(|| refused("it could not be asked"))?;
+    let asked = screen.follow().and_then(|()| screen.activate(window));
+    asked.ok_or_else(|| refused("it could not be asked"))?;
     let deadline = Instant::now() + RAISE;
     while screen.active() != Some(window) {
-        if Instant::now() >= deadline {
+        if !screen.hears_by(deadline) {
             return Err(refused("the window did not come to the front"));
         }
-        std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
 }
@@ -144,6 +145,29 @@ impl Screen {
             self.x.map_window(window).ok()?;
         }
         self.x.flush().ok()
+    }
+
+    /// Has the server tell of changes of the root's properties.
+    fn follow(&self) -> Option<()> {
+        let wanted = ChangeWindowAttributesAux::new().event_mask(EventMask::PROPERTY_CHANGE);
+        self.x.change_window_attributes(self.root, &wanted).ok()?.check().ok()
+    }
+
+    /// Waits until the server tells of something; `false` when it does not in time.
+    fn hears_by(&self, deadline: Instant) -> bool {
+        loop {
+            if let Ok(Some(_)) = self.x.poll_for_event() {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(timeout) = Timespec::try_from(left) else { return false };
+            let mut fds = [PollFd::new(self.x.stream(), PollFlags::IN)];
+            match poll(&mut fds, Some(&timeout)) {
+                Ok(0) => return false,
+                Ok(_) | Err(rustix::io::Errno::INTR) if !left.is_zero() => {}
+                Ok(_) | Err(_) => return false,
+            }
+        }
     }
 
     /// Since the person touched a key or the mouse, in milliseconds.

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Waits until something holds.
+#[expect(clippy::disallowed_methods, reason = "other programs are waited for, which tell nobody")]
 pub fn until(what: &str, holds: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
     while !holds() {
