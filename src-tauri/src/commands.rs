@@ -31,6 +31,8 @@ pub fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + Sync + 'static {
         runs,
         run,
         set_label,
+        archive,
+        unarchive,
         close,
         set_cause,
         setup_state,
@@ -116,6 +118,16 @@ async fn run(host: State<'_, Host>, id: String) -> Result<Value, ApiError> {
 #[tauri::command]
 async fn set_label(host: State<'_, Host>, id: String, label: Option<String>) -> Result<Value, ApiError> {
     host.call("set_label", json!({ "id": id, "label": label })).await
+}
+
+#[tauri::command]
+async fn archive(host: State<'_, Host>, id: String) -> Result<Value, ApiError> {
+    host.call("archive", json!({ "id": id })).await
+}
+
+#[tauri::command]
+async fn unarchive(host: State<'_, Host>, id: String) -> Result<Value, ApiError> {
+    host.call("unarchive", json!({ "id": id })).await
 }
 
 #[tauri::command(rename_all = "snake_case")]

@@ -96,6 +96,8 @@ commands! {
     set_label(LabelParams) -> SessionCard: Post "/api/v1/sessions/{id}/label";
     set_muted(MutedParams) -> SessionCard: Post "/api/v1/sessions/{id}/mute";
     focus(IdParams) -> SessionCard: Post "/api/v1/sessions/{id}/focus";
+    archive(IdParams) -> SessionCard: Post "/api/v1/sessions/{id}/archive";
+    unarchive(IdParams) -> SessionCard: Post "/api/v1/sessions/{id}/unarchive";
     close(CloseParams) -> Closed: Post "/api/v1/sessions/close";
     runs(RunsParams) -> RunPage: Get "/api/v1/runs";
     run(RunParams) -> RunDetail: Get "/api/v1/runs/{id}";
@@ -461,6 +463,28 @@ pub fn set_muted(engine: &Engine, params: MutedParams) -> Result<SessionCard, Ap
 pub fn focus(engine: &Engine, params: IdParams) -> Result<SessionCard, ApiError> {
     let key = engine.find(&params.id)?;
     Ok(engine.focus(&key)?)
+}
+
+/// Puts a session away until something happens in it, and returns its card.
+///
+/// # Errors
+/// `not_found`, `ambiguous`, `conflict` while a process runs it, or what the engine says.
+pub fn archive(engine: &Engine, params: IdParams) -> Result<SessionCard, ApiError> {
+    set_archived(engine, &params, true)
+}
+
+/// Takes a session that was put away out again, with what it asked for, and returns its card.
+///
+/// # Errors
+/// `not_found`, `ambiguous`, or what the engine says.
+pub fn unarchive(engine: &Engine, params: IdParams) -> Result<SessionCard, ApiError> {
+    set_archived(engine, &params, false)
+}
+
+fn set_archived(engine: &Engine, params: &IdParams, archived: bool) -> Result<SessionCard, ApiError> {
+    let card = engine.set_archived(&engine.find(&params.id)?, archived)?;
+    seen_by_all(engine)?;
+    Ok(card)
 }
 
 /// Returns the settings as the settings file has them.

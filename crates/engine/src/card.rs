@@ -169,6 +169,7 @@ pub(crate) fn card(known: &Known<'_>, now: Timestamp) -> SessionCard {
         attention: causes.first().cloned(),
         causes,
         muted,
+        archived_at_ms: verdict.archived_at.map(|at| at.0),
         git: known.git.clone(),
         resume,
         pid: verdict.pid,

@@ -339,8 +339,15 @@ impl Core {
                 causes::put(&self.store.db, id, stored)?;
             }
         }
-        for cause in self.notifier.weigh_worktree(&loaded.key, risk, &mut loaded.causes, self.first_look, now)
-        {
+        let is_archived = verdict.archived_at.is_some();
+        for cause in self.notifier.weigh_worktree(
+            &loaded.key,
+            risk,
+            is_archived,
+            &mut loaded.causes,
+            self.first_look,
+            now,
+        ) {
             causes::put(&self.store.db, id, &cause)?;
         }
         if class != loaded.class {
@@ -362,8 +369,9 @@ impl Core {
         let open: Vec<Cause> = loaded.causes.iter().map(|c| c.cause.clone()).filter(Cause::is_open).collect();
         let recent = verdict.last_activity.is_some_and(|last| now.since(last) <= idle_window_ms);
         // Sessions of services are told on their pages, in runs and in the archive, never among those of coding agents.
-        let shown =
-            class == Class::Row && loaded.key.agent != Agent::Otel && (alive || !open.is_empty() || recent);
+        let shown = class == Class::Row
+            && loaded.key.agent != Agent::Otel
+            && (alive || !open.is_empty() || (recent && !is_archived));
         // One that went on as another is one card, unless it left something that is not seen to.
         let shown = shown && (!verdict.is_superseded || !open.is_empty());
         if loaded.key.agent == Agent::Gemini && class == Class::Row {

@@ -290,6 +290,14 @@ impl Engine {
         self.inner.ask(|answer| Command::Close { session, instance, answer })
     }
 
+    /// Puts a session away until something happens in it, in Lamplight only; or takes it out again, with what it asked for.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] for an unknown session, [`EngineError::Conflict`] while a process runs it.
+    pub fn set_archived(&self, key: &SessionKey, archived: bool) -> Result<SessionCard, EngineError> {
+        self.inner.ask(|answer| Command::SetArchived { key: key.clone(), archived, answer })
+    }
+
     /// Notes that a resume was tried and failed: counted by class, and said on the card until the session goes on.
     ///
     /// # Errors

@@ -95,6 +95,8 @@ pub struct Assessment {
     pub entry: EntryKind,
     /// Why it is never a row.
     pub hidden: Option<HiddenKind>,
+    /// The person put it away, nothing happened in it since, and no process is known to run it.
+    pub archived_at: Option<Timestamp>,
     /// Next moment at which this can change without a new fact.
     pub recheck_at: Option<Timestamp>,
 }
@@ -206,8 +208,11 @@ pub fn assess(state: &SessionState, around: &Circumstances, now: Timestamp) -> A
         }
         (false, None) => Lifecycle::Stale,
     };
-    let need = need_of(&verdict, state, entry, hidden, is_over);
+    let archived_at =
+        state.archived_at.filter(|_| verdict.liveness.state != LivenessState::Alive && is_put_away(state));
+    let need = need_of(&verdict, state, entry, hidden, is_over || archived_at.is_some());
     let (need, clears) = expire(need, &mut verdict, last_activity, state, now);
+    let clears = if archived_at.is_some() { ClearedBy::Archived } else { clears };
     let contradictions = witness::weigh(&mut verdict, now);
     let ended_at = verdict.ended_at;
     let subagents_running = if is_over { 0 } else { running_subagents(state, verdict.liveness.state, now) };
@@ -229,6 +234,7 @@ pub fn assess(state: &SessionState, around: &Circumstances, now: Timestamp) -> A
         subagents_running,
         entry,
         hidden,
+        archived_at,
         recheck_at: verdict.recheck_at.filter(|at| *at > now),
     }
 }
@@ -339,6 +345,12 @@ fn end(state: &SessionState, v: &mut Verdict) -> bool {
 #[must_use]
 pub fn is_close_pending(state: &SessionState) -> bool {
     state.closed_at.is_some_and(|closed| heard_last(state) <= state.closed_over.max(Some(closed)))
+}
+
+/// Whether the person put it away and nothing happened after that.
+#[must_use]
+pub fn is_put_away(state: &SessionState) -> bool {
+    state.archived_at.is_some_and(|put| heard_last(state) <= state.archived_over.max(Some(put)))
 }
 
 /// Last activity: records, subagents' records, changes of the live status, hooks. Never later than `now`.

@@ -133,6 +133,8 @@ words! {
         Resolution = "resolution",
         /// The session was ended in order, or closed in Lamplight.
         Ended = "ended",
+        /// The person put the session away.
+        Archived = "archived",
         /// It went on under another id.
         Superseded = "superseded",
         /// 12 h without evidence of life or end.

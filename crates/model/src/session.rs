@@ -233,6 +233,12 @@ pub struct SessionState {
     /// Activity known at that moment which is dated later than it: a clock that runs ahead reopens nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed_over: Option<Timestamp>,
+    /// The person put it away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archived_at: Option<Timestamp>,
+    /// Activity known at that moment which is dated later than it, as with a close.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archived_over: Option<Timestamp>,
     /// The session that took its place in the same process.
     pub superseded_by: Option<Dated<SessionId>>,
     /// Where its latest process had its terminal.

@@ -1,6 +1,6 @@
 //! What a person does: names, closes, waves away; and what an import leaves to the pipeline.
 
-use lamplight_model::assess::{Circumstances, assess, heard_last, is_close_pending};
+use lamplight_model::assess::{Circumstances, assess, heard_last, is_close_pending, is_put_away};
 use lamplight_model::attention::CauseKind;
 use lamplight_model::ids::{FactId, SessionKey, Timestamp};
 use lamplight_model::notice::{HeldBack, NoticeOutcome};
@@ -103,6 +103,32 @@ impl Core {
         }
         self.apply_all(Vec::new(), now)?;
         Ok(closed)
+    }
+
+    /// Puts a session away until something happens in it, or takes it out again. Last-seen stays what it was, as with a
+    /// close; what it asks for is cleared, and stands again when it is taken out.
+    pub(crate) fn set_archived(
+        &mut self,
+        key: &SessionKey,
+        archived: bool,
+        now: Timestamp,
+    ) -> Result<SessionCard, EngineError> {
+        let missing = || EngineError::NotFound(format!("session {key}"));
+        let id = rows::find(&self.store.db, key)?.ok_or_else(missing)?;
+        let around = self.circumstances_of(id)?.ok_or_else(missing)?;
+        let loaded = self.sessions.get_mut(&id).ok_or_else(missing)?;
+        if !archived {
+            loaded.state.archived_at = None;
+            loaded.state.archived_over = None;
+        } else if assess(&loaded.state, &around, now).liveness.state == LivenessState::Alive {
+            return Err(EngineError::Conflict(
+                "A process runs this session: end it there first, or mute it to have it out of the way.".to_owned(),
+            ));
+        } else if !is_put_away(&loaded.state) {
+            loaded.state.archived_at = Some(now);
+            loaded.state.archived_over = heard_last(&loaded.state).filter(|heard| *heard > now);
+        }
+        self.card_of(id, now)?.ok_or_else(missing)
     }
 
     /// Rows of a session by `agent:session_id`, or of every agent that uses the bare id.

@@ -44,6 +44,11 @@ pub(super) enum Command {
         instance: Option<String>,
         answer: Sender<Result<u64, EngineError>>,
     },
+    SetArchived {
+        key: SessionKey,
+        archived: bool,
+        answer: Sender<Result<SessionCard, EngineError>>,
+    },
     /// A resume was tried and failed.
     ResumeFailed {
         key: SessionKey,

@@ -247,6 +247,11 @@ impl Writer {
                     has_failed |= is_of_store(&done);
                     let _ = answer.send(done);
                 }
+                Command::SetArchived { key, archived, answer } => {
+                    let done = self.core.set_archived(&key, archived, now);
+                    has_failed |= is_of_store(&done);
+                    let _ = answer.send(done);
+                }
                 Command::ResumeFailed { key, class, answer } => {
                     let done = self.core.resume_failed(&key, class, now);
                     has_failed |= is_of_store(&done);

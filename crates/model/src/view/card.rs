@@ -80,6 +80,8 @@ pub struct SessionCard {
     pub causes: Vec<Attention>,
     /// Nothing calls for this session: who silenced it.
     pub muted: Option<Muted>,
+    /// Since when it is put away; `null` once something happened in it or a process runs it.
+    pub archived_at_ms: Option<i64>,
     /// State of the worktree.
     pub git: Option<GitView>,
     /// The command that takes the person back.

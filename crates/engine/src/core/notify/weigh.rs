@@ -125,10 +125,12 @@ impl Notifier {
     }
 
     /// Compares what is at risk in the worktree of a session with the cause that stands; returns the causes that changed.
+    /// A session that was put away calls for nothing.
     pub(in crate::core) fn weigh_worktree(
         &mut self,
         key: &SessionKey,
         risk: Risk,
+        is_archived: bool,
         causes: &mut Vec<StoredCause>,
         first_look: bool,
         now: Timestamp,
@@ -136,12 +138,13 @@ impl Notifier {
         let standing = causes
             .iter_mut()
             .find(|s| s.cause.kind == CauseKind::Uncommitted && s.cause.cleared_at.is_none());
-        match (risk, standing) {
+        match (if is_archived { Risk::None } else { risk }, standing) {
             // What nobody could see now is as it was.
             (Risk::NotKnown, _) | (Risk::None, None) => Vec::new(),
             (Risk::None, Some(stored)) => {
                 stored.cause.cleared_at = Some(now);
-                stored.cause.cleared_by = Some(ClearedBy::Resolution);
+                stored.cause.cleared_by =
+                    Some(if is_archived { ClearedBy::Archived } else { ClearedBy::Resolution });
                 let stored = stored.clone();
                 self.withdraw(stored.cause.id, now);
                 vec![stored]
@@ -189,6 +192,9 @@ impl Notifier {
 
 /// What cleared a cause of this kind.
 fn clears(kind: CauseKind, verdict: &Assessment) -> ClearedBy {
+    if verdict.archived_at.is_some() {
+        return ClearedBy::Archived;
+    }
     match verdict.turn_state {
         TurnState::Working | TurnState::Background | TurnState::Starting => {
             if kind.tier() == Tier::Blocked {
