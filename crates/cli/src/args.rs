@@ -34,6 +34,16 @@ pub(crate) enum Task {
     Focus(FocusArgs),
     /// Close a session in Lamplight; the agent is not touched, and later activity opens it again
     Close(CloseArgs),
+    /// Put a session away in Lamplight; it comes back by itself when something happens in it
+    Archive(IdArgs),
+    /// Mark what a session calls for as handled
+    Dismiss(IdArgs),
+    /// Put off what a session calls for
+    Snooze(SnoozeArgs),
+    /// Silence a session: nothing is told of it, and it calls nobody
+    Mute(IdArgs),
+    /// Let a silenced session call again
+    Unmute(IdArgs),
     /// Show runs: sessions that one harness started
     Runs(RunsArgs),
     /// What you were told, what not, and why
@@ -143,6 +153,36 @@ pub(crate) struct CloseArgs {
     /// Every open session that declared exactly this service.instance.id; with an id, both must fit
     #[arg(long, value_name = "ID")]
     pub(crate) instance_id: Option<String>,
+}
+
+/// Arguments of the commands that take a session and nothing else.
+#[derive(Debug, clap::Args)]
+pub(crate) struct IdArgs {
+    /// The session: agent:session_id, or the bare id
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) id: String,
+}
+
+/// Arguments of `lamp snooze`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SnoozeArgs {
+    /// The session: agent:session_id, or the bare id
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) id: String,
+    /// For how long: minutes (15m) or hours (1h), until half past seven tomorrow, or until something changes
+    #[arg(value_name = "15m|1h|tomorrow|change", default_value = "1h", value_parser = snooze_time)]
+    pub(crate) time: SnoozeTime,
+}
+
+/// For how long something is put off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SnoozeTime {
+    /// So many minutes.
+    Minutes(i64),
+    /// Until the next morning, local time.
+    Tomorrow,
+    /// Until something happens in the session, or other work lies in its worktree.
+    Change,
 }
 
 /// Arguments of `lamp notices`.
@@ -296,6 +336,24 @@ pub(crate) struct HookArgs {
     pub(crate) event: Option<String>,
 }
 
+/// Reads `15m`, `1h`, `tomorrow` or `change`; at most a year, as the engine takes it.
+fn snooze_time(word: &str) -> Result<SnoozeTime, String> {
+    const MOST_MINUTES: i64 = 366 * 24 * 60;
+    let minutes = match word {
+        "tomorrow" => return Ok(SnoozeTime::Tomorrow),
+        "change" => return Ok(SnoozeTime::Change),
+        _ => match (word.strip_suffix('m'), word.strip_suffix('h')) {
+            (Some(digits), _) => digits.parse::<i64>().ok(),
+            (_, Some(digits)) => digits.parse::<i64>().ok().and_then(|hours| hours.checked_mul(60)),
+            _ => None,
+        },
+    };
+    minutes
+        .filter(|minutes| (1..=MOST_MINUTES).contains(minutes))
+        .map(SnoozeTime::Minutes)
+        .ok_or_else(|| "write 15m, 1h, tomorrow or change".to_owned())
+}
+
 /// Reads `127.0.0.1:4318`, `[::1]:4318` or `localhost:4318`.
 fn loopback_address(text: &str) -> Result<SocketAddr, String> {
     let parsed = match text.strip_prefix("localhost:") {
@@ -317,6 +375,22 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn times_of_a_snooze_are_minutes_hours_or_one_of_two_words() {
+        for (word, time) in [
+            ("15m", SnoozeTime::Minutes(15)),
+            ("1h", SnoozeTime::Minutes(60)),
+            ("48h", SnoozeTime::Minutes(2_880)),
+            ("tomorrow", SnoozeTime::Tomorrow),
+            ("change", SnoozeTime::Change),
+        ] {
+            assert_eq!(snooze_time(word), Ok(time), "{word}");
+        }
+        for bad in ["", "0m", "-1h", "15", "m", "h", "1.5h", "9000h", "9223372036854775807h", "Tomorrow"] {
+            assert!(snooze_time(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -149,7 +149,7 @@ fn request(command: &str, params: &Value) -> Result<Request<Full<Bytes>>, AskErr
         Verb::Post => request
             .method("POST")
             .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::from(params.to_string())),
+            .body(Full::from(row.body_is.and_then(|part| params.get(part)).unwrap_or(params).to_string())),
     };
     Ok(request.context("cannot write the request")?)
 }
@@ -253,6 +253,16 @@ mod tests {
             }
             assert_eq!(seen, whole, "split at {split}");
         }
+    }
+
+    #[test]
+    fn a_body_that_is_one_parameter_is_that_one_alone() {
+        let params = serde_json::json!({"causeId": "ab", "action": {"type": "dismiss"}});
+        let request = request("set_cause", &params).unwrap();
+        assert_eq!(request.uri().to_string(), "/api/v1/causes/ab");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let body = runtime.block_on(request.into_body().collect()).unwrap().to_bytes();
+        assert_eq!(body.as_ref(), br#"{"type":"dismiss"}"#);
     }
 
     #[test]

@@ -41,7 +41,8 @@ fn is_open(card: &SessionCard) -> bool {
     !matches!(card.lifecycle, Lifecycle::Closed | Lifecycle::Completed)
 }
 
-fn card(config: &Config, id: &str) -> anyhow::Result<SessionCard> {
+/// The card of a session, or an error that says that there is none.
+pub(crate) fn card(config: &Config, id: &str) -> anyhow::Result<SessionCard> {
     if id.is_empty() {
         bail!("the id is empty");
     }

@@ -5,6 +5,7 @@
 //! standard output; progress, warnings and errors go to standard error. No rule about sessions lives here.
 
 mod args;
+mod aside;
 mod client;
 mod close;
 mod doctor;
@@ -118,6 +119,11 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Resume(args) => resume::run(&load_config(None)?, &args),
         Task::Focus(args) => focus::run(&load_config(None)?, &args),
         Task::Close(args) => close::run(&load_config(None)?, &args),
+        Task::Archive(args) => aside::archive(&load_config(None)?, &args),
+        Task::Dismiss(args) => aside::dismiss(&load_config(None)?, &args),
+        Task::Snooze(args) => aside::snooze(&load_config(None)?, &args),
+        Task::Mute(args) => aside::mute(&load_config(None)?, &args, true),
+        Task::Unmute(args) => aside::mute(&load_config(None)?, &args, false),
         Task::Notices(args) => notices::run(&load_config(None)?, &args),
         Task::Runs(args) => runs::run(&load_config(None)?, &args),
         Task::Services(args) => services::run(&load_config(None)?, &args),

@@ -122,7 +122,8 @@ impl Core {
             loaded.state.archived_over = None;
         } else if assess(&loaded.state, &around, now).liveness.state == LivenessState::Alive {
             return Err(EngineError::Conflict(
-                "A process runs this session: end it there first, or mute it to have it out of the way.".to_owned(),
+                "A process runs this session: end it there first, or mute it to have it out of the way."
+                    .to_owned(),
             ));
         } else if !is_put_away(&loaded.state) {
             loaded.state.archived_at = Some(now);
