@@ -199,6 +199,24 @@ test("the page on screen is told to the host, and that it was left", async () =>
   await waitFor(() => { expect(client.calls.filter(([c]) => c === "setOnScreen")).toEqual([["setOnScreen", WEBHOOK], ["setOnScreen", null]]); });
 });
 
+test("an archived session leaves the list, and Z brings it back with what it asked", async () => {
+  const client = start("three");
+  const before = screen.getByTestId("headline").textContent;
+  client.change([{ ...client.card(WEBHOOK), liveness: { state: "alive", source: "registry", observed_at_ms: 1 } }]);
+  await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
+  await screen.findByTestId("menu-mute");
+  expect(screen.queryByTestId("menu-archive"), "what a process runs is not put away").toBeNull();
+  await key("Escape");
+  client.change([{ ...client.card(WEBHOOK), liveness: { state: "dead", source: "registry", observed_at_ms: 1 } }]);
+  await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
+  await fireEvent.click(await screen.findByTestId("menu-archive"));
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("All clear"); });
+  expect(screen.queryByTestId(`card-${WEBHOOK}`)).toBeNull();
+  await key("z");
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe(before); });
+  expect(client.calls.filter(([c]) => c === "archive" || c === "unarchive")).toEqual([["archive", WEBHOOK], ["unarchive", WEBHOOK]]);
+});
+
 test("a muted session does not call, keeps its place in the list with the mark, and Z takes it back", async () => {
   const client = start("three");
   await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });

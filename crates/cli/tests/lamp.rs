@@ -403,6 +403,54 @@ fn closing_is_said_once_and_undone_by_activity_a22_a24() {
 }
 
 #[test]
+fn what_calls_is_put_off_handled_muted_and_archived_from_a_terminal() {
+    let home = Home::new();
+    let causes = |home: &Home| -> Vec<Value> {
+        let status = home.lamp(&["status", "--json"]).json();
+        let card =
+            status["sessions"].as_array().unwrap().iter().find(|card| card["session_id"] == ID).cloned();
+        card.map_or_else(Vec::new, |card| card["causes"].as_array().unwrap().clone())
+    };
+    for running in [None, Some(home.serve(&[]).0)] {
+        let engine = running.is_some();
+        let status = home.lamp(&["status", "--json"]).json();
+        let label = label_of(&status, ID);
+        if !engine {
+            assert_eq!(causes(&home).len(), 1);
+            let said = home.lamp(&["snooze", ID, "15m"]).ok();
+            assert!(said.starts_with(&format!("\"{label}\": your turn is put off until 2")), "{said}");
+            assert!(causes(&home)[0]["snoozed_until_ms"].is_i64());
+            assert_eq!(home.lamp(&["snooze", ID]).failed().0, 3, "put off already");
+        }
+        assert_eq!(home.lamp(&["snooze", ID, "soon"]).failed().0, 2);
+        assert_eq!(home.lamp(&["snooze"]).failed().0, 2);
+        assert_eq!(home.lamp(&["mute", ID]).ok(), format!("\"{label}\" is muted: nothing is told of it.\n"));
+        assert_eq!(home.lamp(&["unmute", ID]).ok(), format!("\"{label}\" calls again.\n"));
+        let claude = format!("claude-code:{SHARED}");
+        let handled = home.lamp(&["dismiss", &claude]);
+        if engine {
+            assert_eq!(handled.failed().0, 3, "handled already");
+        } else {
+            assert!(handled.ok().ends_with(": your turn is handled.\n"));
+        }
+        for command in ["archive", "dismiss", "snooze", "mute", "unmute"] {
+            assert_eq!(home.lamp(&[command, "nobody"]).failed().0, 3, "{command}");
+            assert_eq!(home.lamp(&[command, ""]).failed().0, 2, "{command}");
+            assert_eq!(home.lamp(&[command, SHARED]).failed().0, 1, "{command}: two sessions have this id");
+        }
+        if let Some(running) = running {
+            let archived = format!("Archived \"{label}\". It comes back when something happens in it.\n");
+            assert_eq!(home.lamp(&["archive", ID]).ok(), archived);
+            assert_eq!(home.lamp(&["archive", ID]).ok(), archived, "twice is as once");
+            let status = home.lamp(&["status", "--json"]).json();
+            assert!(status["sessions"].as_array().unwrap().iter().all(|card| card["session_id"] != ID));
+            assert_eq!(status["archived"], 1);
+            assert_eq!(running.end("TERM").0, Some(0));
+        }
+    }
+}
+
+#[test]
 fn runs_and_services_are_told_with_and_without_an_engine_a130() {
     let home = Home::new();
     for running in [None, Some(home.serve(&[]).0)] {

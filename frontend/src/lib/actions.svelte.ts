@@ -162,6 +162,25 @@ export class Actions {
     });
   }
 
+  /** Puts a session away until something happens in it. */
+  async archive(card: SessionCard): Promise<void> {
+    const name = cleanLine(card.label);
+    await this.#attempt(async () => {
+      await this.client.archive(idOf(card));
+      this.#store.release();
+      this.#push(`“${name}” is back`, () => this.client.unarchive(idOf(card)));
+      this.say("done", `“${name}” archived. It comes back by itself when it goes on.`, null, true);
+    });
+  }
+
+  async unarchive(card: SessionCard): Promise<void> {
+    await this.#attempt(async () => {
+      await this.client.unarchive(idOf(card));
+      this.#store.release();
+      this.say("done", `“${cleanLine(card.label)}” is back`);
+    });
+  }
+
   async close(card: SessionCard): Promise<void> {
     await this.#attempt(async () => {
       await this.client.closeSession(idOf(card));

@@ -71,6 +71,9 @@ export interface Client {
   setLabel(id: string, label: string | null): Promise<SessionCard>;
   /** Nothing calls for a silenced session, and nothing is told of it. */
   setMuted(id: string, muted: boolean): Promise<SessionCard>;
+  /** Off the list until something happens in it; refused while a process runs it. */
+  archive(id: string): Promise<SessionCard>;
+  unarchive(id: string): Promise<SessionCard>;
   closeSession(id: string): Promise<{ closed: number }>;
   setCause(causeId: string, action: CauseAction): Promise<void>;
   /** Puts the command on the clipboard and returns the exact bytes. */
@@ -208,6 +211,12 @@ export class TauriClient implements Client {
   }
   setMuted(id: string, muted: boolean): Promise<SessionCard> {
     return invoke("set_muted", { id, muted });
+  }
+  archive(id: string): Promise<SessionCard> {
+    return invoke("archive", { id });
+  }
+  unarchive(id: string): Promise<SessionCard> {
+    return invoke("unarchive", { id });
   }
   closeSession(id: string): Promise<{ closed: number }> {
     return invoke("close", { session_id: id, sessionId: id });

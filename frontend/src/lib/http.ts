@@ -202,6 +202,14 @@ export class HttpClient implements Client {
     return this.#json(`/api/v1/sessions/${encodeURIComponent(id)}/mute`, { muted });
   }
 
+  archive(id: string): Promise<SessionCard> {
+    return this.#json(`/api/v1/sessions/${encodeURIComponent(id)}/archive`, {});
+  }
+
+  unarchive(id: string): Promise<SessionCard> {
+    return this.#json(`/api/v1/sessions/${encodeURIComponent(id)}/unarchive`, {});
+  }
+
   closeSession(id: string): Promise<{ closed: number }> {
     return this.#json("/api/v1/sessions/close", { session_id: id });
   }

@@ -220,6 +220,25 @@ fn closing_and_causes_answer_as_declared_a22_a23() {
 }
 
 #[test]
+fn a_session_is_put_away_and_taken_out_again() {
+    let host = Host::new();
+    let card = host.post(&format!("/api/v1/sessions/{CLAUDE}/archive"), &json!({})).json();
+    assert!(card["archived_at_ms"].is_i64(), "{card}");
+    let shown = |host: &Host| {
+        let status = host.get("/api/v1/status").json();
+        status["sessions"].as_array().unwrap().iter().any(|card| card["session_id"] == CLAUDE)
+    };
+    assert!(!shown(&host));
+    let card = host.post(&format!("/api/v1/sessions/{CLAUDE}/unarchive"), &json!({})).json();
+    assert_eq!(card["archived_at_ms"], Value::Null);
+    assert!(shown(&host));
+    for path in ["archive", "unarchive"] {
+        let unknown = host.post(&format!("/api/v1/sessions/nobody/{path}"), &json!({}));
+        assert_eq!(unknown.refusal(), (404, "not_found".to_owned()));
+    }
+}
+
+#[test]
 fn resume_is_what_the_card_says() {
     let host = Host::new();
     let resume = host.get(&format!("/api/v1/sessions/{CLAUDE}/resume")).json();

@@ -3,4 +3,4 @@
 /**
  * What cleared a cause.
  */
-export type ClearedBy = "reply" | "resolution" | "ended" | "superseded" | "expired";
+export type ClearedBy = "reply" | "resolution" | "ended" | "archived" | "superseded" | "expired";

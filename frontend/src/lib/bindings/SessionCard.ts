@@ -161,6 +161,10 @@ causes: Array<Attention>,
  */
 muted: Muted | null, 
 /**
+ * Since when it is put away; `null` once something happened in it or a process runs it.
+ */
+archived_at_ms: number | null, 
+/**
  * State of the worktree.
  */
 git: GitView | null, 
