@@ -114,8 +114,6 @@ impl Reports {
         for (agent, known, bytes) in files::sums(db)? {
             if let Some(agent) = Agent::from_word(&agent) {
                 let source = sources.entry(transcripts(agent).to_owned()).or_default();
-                // Revisions are no bytes: its size is told with the first listing.
-                let bytes = if agent == Agent::OpenCode { 0 } else { bytes };
                 (source.files, source.bytes) = (known, bytes);
             }
         }

@@ -161,18 +161,27 @@ impl Look {
         // 2 MB hold what one look reads.
         db.pragma_update(None, "cache_size", -2_048)?;
         db.execute_batch("BEGIN")?;
-        let is_table = |name: &str| -> Result<bool, OpenCodeError> {
-            let found: Option<String> = db
+        let has_table = |name: &str| -> Result<bool, OpenCodeError> {
+            let kind: Option<String> = db
                 .query_row("SELECT type FROM sqlite_master WHERE name = ?1", [name], |row| row.get(0))
                 .optional()?;
-            Ok(found.is_some_and(|kind| kind == "table"))
+            match kind.as_deref() {
+                Some("table") => Ok(true),
+                // A view can be made to run for ever.
+                Some(_) => Err(OpenCodeError::Shape),
+                None => Ok(false),
+            }
         };
-        if !is_table("session")? || !is_table("message")? || !is_table("part")? {
+        if !has_table("session")? || !has_table("message")? || !has_table("part")? {
             // Made and not yet filled, where it is that young.
             let is_young = now.since(modified_at(&metadata)) < MADE_MS;
             return Err(if is_young { OpenCodeError::Held } else { OpenCodeError::Shape });
         }
-        let has_events = is_table("event_sequence")?;
+        let has_events = has_table("event_sequence")?;
+        // Whatever is read of it must be there, so that a database is read as a whole or not at all.
+        for sql in [SESSION, MESSAGES, PARTS] {
+            db.prepare(sql)?;
+        }
         Ok(Self { db, has_events, path: path.to_owned(), unopened, _guard: guard })
     }
 
@@ -201,21 +210,17 @@ impl Look {
 
     /// Its row.
     pub(crate) fn row(&self, id: &str) -> Result<SessionRow, OpenCodeError> {
-        let row = self.db.query_row(
-            "SELECT id, parent_id, directory, title, version, permission, time_created FROM session WHERE id = ?1",
-            [id],
-            |row| {
-                Ok(SessionRow {
-                    id: row.get(0)?,
-                    parent: row.get(1)?,
-                    directory: row.get(2)?,
-                    title: row.get(3)?,
-                    version: row.get(4)?,
-                    permission: row.get(5)?,
-                    created: row.get(6)?,
-                })
-            },
-        )?;
+        let row = self.db.query_row(SESSION, [id], |row| {
+            Ok(SessionRow {
+                id: row.get(0)?,
+                parent: row.get(1)?,
+                directory: row.get(2)?,
+                title: row.get(3)?,
+                version: row.get(4)?,
+                permission: row.get(5)?,
+                created: row.get(6)?,
+            })
+        })?;
         Ok(row)
     }
 
@@ -260,6 +265,9 @@ const SESSIONS_WITHOUT_EVENTS: &str = "
            END
     FROM session s
     WHERE ?2 IS NULL OR s.id = ?2";
+
+const SESSION: &str =
+    "SELECT id, parent_id, directory, title, version, permission, time_created FROM session WHERE id = ?1";
 
 const MESSAGES: &str = "
     SELECT id,
