@@ -46,18 +46,15 @@ fn however_often_somebody_looks_the_state_is_the_same() {
         for stride in [1, 5, 1_000] {
             let mut opencode = OpenCode::start(&capture.schema);
             let mut reading = Reading::default();
-            for events in capture.events.chunks(stride) {
+            for (at, events) in capture.events.chunks(stride).enumerate() {
                 events.iter().for_each(|event| opencode.write(event));
                 let found = opencode.only();
                 reading.read(&found);
                 assert_eq!(reading.read(&found), [], "{name}: a second look finds nothing");
                 assert_eq!(reading.revision(), Some(found.size_bytes));
-                assert_eq!(
-                    reading.state,
-                    whole(&found),
-                    "{name} after {:?}",
-                    events.last().map(|e| &e["seq"])
-                );
+                if stride > 1 || at % 8 == 0 {
+                    assert_eq!(reading.state, whole(&found), "{name} after {at} looks");
+                }
             }
         }
     }

@@ -155,6 +155,8 @@ impl Look {
         let flags =
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let db = Connection::open_with_flags(uri(path, parameters), flags)?;
+        // Whoever waits for it holds up everything else that is looked at; it is looked at again.
+        db.busy_timeout(std::time::Duration::ZERO)?;
         db.pragma_update(None, "query_only", true)?;
         // Nothing that the file brings along is run.
         db.pragma_update(None, "trusted_schema", false)?;
@@ -236,9 +238,8 @@ impl Look {
         let mut rows = messages.query((session, from, MAX_ROW_BYTES))?;
         while let Some(row) = rows.next()? {
             let message = data_row(row)?;
-            let parts = parts
-                .query_map((message.id.as_str(), MAX_ROW_BYTES), |row| data_row(row))?
-                .collect::<Result<_, _>>()?;
+            let parts =
+                parts.query_map((message.id.as_str(), MAX_ROW_BYTES), data_row)?.collect::<Result<_, _>>()?;
             if !take(message, parts) {
                 break;
             }

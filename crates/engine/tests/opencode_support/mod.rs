@@ -68,11 +68,16 @@ pub struct OpenCode {
 impl OpenCode {
     /// Starts it for the first time.
     pub fn start(schema: &[String]) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let mut opencode = Self { home, db: None };
-        std::fs::create_dir_all(opencode.root().path).unwrap();
-        opencode.open();
-        let db = opencode.db.as_ref().unwrap();
+        let mut opencode = Self { home: tempfile::tempdir().unwrap(), db: None };
+        opencode.set_up(schema);
+        opencode
+    }
+
+    /// Makes its folder and its database.
+    pub fn set_up(&mut self, schema: &[String]) {
+        std::fs::create_dir_all(self.root().path).unwrap();
+        self.open();
+        let db = self.db.as_ref().unwrap();
         db.execute_batch(
             "CREATE TABLE event_sequence (aggregate_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, owner_id TEXT);
              CREATE TABLE project (id TEXT PRIMARY KEY);
@@ -89,7 +94,6 @@ impl OpenCode {
              CREATE INDEX event_aggregate_seq_idx ON event (aggregate_id, seq);",
         )
         .unwrap();
-        opencode
     }
 
     /// Starts it again, with the pragmas it has.
