@@ -206,7 +206,7 @@ fn a_prompt_given_while_the_agent_works_is_told_when_it_is_taken_up() {
     let queued = user(2_100, "And this");
     let over = agent(2_001, done(2_200, "stop"), &[text("Done", 2_150)]);
     let next = agent(2_201, json!({}), &[]);
-    let (t, events) = decode(&[&first[..], &[queued.clone()]].concat());
+    let (t, events) = decode(&[&first[..], std::slice::from_ref(&queued)].concat());
     assert_eq!((t.turn.number, origins(&events)), (1, vec![PromptOrigin::Person]));
     let looks = [&first[..], &[queued.clone(), over.clone(), queued.clone()]].concat();
     let (t, events) = decode(&looks);
