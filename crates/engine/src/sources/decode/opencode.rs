@@ -226,7 +226,12 @@ impl Line<'_> {
         // A copy is a prompt of the session it was given in.
         let key = (!self.is_copied(at)).then(|| fact_id(Agent::OpenCode, "prompt", &[id]));
         let was_working = self.carry.completed.is_some_and(|completed| at < completed);
-        let origin = if was_working { PromptOrigin::Queued } else { PromptOrigin::Person };
+        let origin = match (self.carry.has_parent, was_working) {
+            // The session that began it wrote that.
+            (true, _) => PromptOrigin::Client,
+            (false, true) => PromptOrigin::Queued,
+            (false, false) => PromptOrigin::Person,
+        };
         self.push(at, EventKind::PromptSubmitted(Prompt { key, text, origin, owner: None }));
     }
 
