@@ -1,4 +1,4 @@
-//! Rows of OpenCode that no capture has: made up after its documentation, small enough to read.
+//! Rows of OpenCode, made up and small enough to read: those that no capture has, and those it has as a table.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 

@@ -68,6 +68,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("opencode/tui s1@36.533 need missed", ASKS_UNSEEN),
     ("opencode/tui s1@55.146 missed: awaiting_permission", ASKS_UNSEEN),
     ("opencode/tui s1@55.157 missed: crashed", DEATH_UNSEEN),
+    ("opencode/tui_ask s1@27.809 missed: awaiting_permission", ASKS_UNSEEN),
+    ("opencode/tui_ask s1@27.809 need missed", ASKS_UNSEEN),
 ];
 
 fn outcomes() -> Vec<(Agent, Held)> {

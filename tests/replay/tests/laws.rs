@@ -27,6 +27,7 @@ static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(|| {
         (Agent::Codex, "v0.63.0_old_exec"),
         (Agent::OpenCode, "run_tools"),
         (Agent::OpenCode, "tui"),
+        (Agent::OpenCode, "tui_ask"),
     ]
     .map(|(agent, name)| Scenario::load(agent, name).unwrap())
     .into()

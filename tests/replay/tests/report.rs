@@ -22,6 +22,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("codex/tui_approval s1@2.297 awaiting_permission: missed", APPROVAL_UNSEEN),
     ("codex/tui_approval s1@9.008 awaiting_permission: missed", APPROVAL_UNSEEN),
     ("opencode/tui s1@36.533 awaiting_permission: missed", ASKS_UNSEEN),
+    ("opencode/tui_ask s1@27.809 awaiting_permission: missed", ASKS_UNSEEN),
 ];
 
 fn tallies() -> Vec<Tally> {
