@@ -264,6 +264,11 @@ fn roots(
     if let Some(home) = home {
         roots.push(Root { agent: Agent::Gemini, path: absolute(home.join(".gemini"))?, is_default: true });
     }
+    let data = xdg(set, "XDG_DATA_HOME").or_else(|| Some(home?.join(".local").join("share")));
+    if let Some(data) = data {
+        let path = absolute(data.join("opencode"))?;
+        roots.push(Root { agent: Agent::OpenCode, path, is_default: true });
+    }
     for extra in &raw.roots {
         let path = match (extra.path.strip_prefix("~"), home) {
             (Ok(rest), Some(home)) => home.join(rest),

@@ -136,7 +136,7 @@ pub(crate) struct ResumeArgs {
     /// With --viable: only sessions of this project
     #[arg(long, value_name = "NAME", requires = "viable")]
     pub(crate) project: Option<String>,
-    /// With --viable: only sessions of this agent: claude-code, codex or gemini
+    /// With --viable: only sessions of this agent: claude-code, codex, gemini or opencode
     #[arg(long, value_name = "AGENT", requires = "viable")]
     pub(crate) agent: Option<String>,
     /// With --viable: print its card as JSON

@@ -43,12 +43,14 @@ fn working(doing: Option<&Doing>) -> (String, Option<String>) {
     let Some(doing) = doing else { return ("Working".to_owned(), None) };
     let verb = match doing.tool.as_deref() {
         None => "Thinking",
-        Some("Edit" | "MultiEdit" | "Write" | "NotebookEdit" | "apply_patch") => "Editing",
-        Some("Read" | "NotebookRead" | "view_image") => "Reading",
-        Some("Grep" | "Glob" | "LS" | "WebSearch" | "web_search") => "Searching",
-        Some("WebFetch") => "Fetching",
-        Some("Agent" | "Task" | "spawn_agent") => "Delegating",
-        Some("Bash" | "shell" | "exec_command" | "local_shell") => "Running",
+        Some("Edit" | "MultiEdit" | "Write" | "NotebookEdit" | "apply_patch" | "edit" | "write") => "Editing",
+        Some("Read" | "NotebookRead" | "view_image" | "read") => "Reading",
+        Some("Grep" | "Glob" | "LS" | "WebSearch" | "web_search" | "grep" | "glob" | "websearch") => {
+            "Searching"
+        }
+        Some("WebFetch" | "webfetch") => "Fetching",
+        Some("Agent" | "Task" | "spawn_agent" | "task") => "Delegating",
+        Some("Bash" | "shell" | "exec_command" | "local_shell" | "bash") => "Running",
         Some(other) => return (format!("Running {}", plain(other)), doing.target.clone()),
     };
     (verb.to_owned(), doing.target.clone())

@@ -30,6 +30,9 @@ fn a_recording_is_played_into_memory_and_its_timeline_printed() {
     assert!(rows.iter().any(|r| r["type"] == "notice" && r["outcome"] == "told"), "{text}");
     assert!(rows.iter().all(|r| r["at_ms"].is_i64() && r["session_id"].is_string()), "{text}");
     assert!(!text.contains("\"hooks\""), "{text}");
+    let out = replay(home.path(), &["opencode/tui_ask"]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert!(text.contains("needs you: question (question)\n"), "{text}");
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "something was written");
 }
 

@@ -94,12 +94,17 @@ pub(crate) fn session(
         files: story.files,
         turn_tokens: t.and_then(|t| Some(t.context_used?.saturating_sub(t.turn.baseline?))),
         prompts: row.state.prompts,
-        transcript: path.map(|p| p.to_string_lossy().into_owned()),
+        transcript: path.as_deref().map(|p| file_of(key.agent, p).to_string_lossy().into_owned()),
         client_version: t.and_then(|t| t.version.clone()),
         telemetry: measured(db, id, &row.state)?,
         history,
         card: shown,
     }))
+}
+
+/// The file a session stands in: that of OpenCode's is one for all.
+fn file_of(agent: Agent, path: &Path) -> &Path {
+    if agent == Agent::OpenCode { path.parent().unwrap_or(path) } else { path }
 }
 
 /// Why there are no messages of a session that never had a transcript here.
@@ -279,8 +284,9 @@ impl Teller {
 
     fn touch(&mut self, tool: &str, path: Option<&str>, at: Timestamp) {
         let edits = match tool {
-            "Edit" | "Write" | "MultiEdit" | "NotebookEdit" | "apply_patch" => true,
-            "Read" | "NotebookRead" => false,
+            "Edit" | "Write" | "MultiEdit" | "NotebookEdit" | "apply_patch" | "edit" | "write"
+            | "multiedit" => true,
+            "Read" | "NotebookRead" | "read" => false,
             _ => return,
         };
         let Some(path) = path.filter(|p| !p.is_empty() && !p.contains('\n')) else { return };

@@ -8,6 +8,8 @@ use lamplight_model::ids::{Agent, FactId, SessionId, SessionKey, Timestamp};
 use lamplight_model::session::{RegistryEntry, Validity};
 use serde::{Deserialize, Serialize};
 
+use crate::sources::opencode::Trouble;
+
 /// Everything the writer takes in; one queue, one order.
 #[derive(Debug)]
 pub enum Input {
@@ -159,9 +161,9 @@ pub struct FileBatch {
     pub role: FileRole,
     /// The file was truncated or replaced: what it said before is void.
     pub reset: bool,
-    /// First byte these records come from.
+    /// First byte these records come from; of a session in a database the revision that was read before.
     pub from: u64,
-    /// Byte after the last complete line; the cursor once this is committed.
+    /// Byte after the last complete line, or the revision; the cursor once this is committed.
     pub to: u64,
     /// Decoder state after the last line, as JSON; opaque to the writer, stored with the cursor.
     pub carry: String,
@@ -312,6 +314,18 @@ pub struct SourceReport {
     pub files: u64,
     /// Troubles since the last report.
     pub issues: Vec<Issue>,
+    /// Its size, where it is not read byte by byte.
+    pub bytes: Option<u64>,
+    /// What keeps all of it from being read now.
+    pub trouble: Option<Trouble>,
+}
+
+impl FileBatch {
+    /// Bytes that were read for it; a session in a database is not counted in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        if self.role.agent == Agent::OpenCode { 0 } else { self.to.saturating_sub(self.from) }
+    }
 }
 
 /// Id of a request a Claude Code session made of its model, as transcript and telemetry both name it.

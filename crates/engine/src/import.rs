@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use lamplight_model::event::{Event, EventKind, HiddenKind, Lineage, OwnerRank, PromptOrigin, Usage};
-use lamplight_model::fold::{fold, fold_subagent};
+use lamplight_model::fold::{NO_MODEL, fold, fold_subagent};
 use lamplight_model::ids::{FactId, SessionId, SessionKey, Timestamp};
 use lamplight_model::session::{ModelSum, SessionState, Transcript};
 use lamplight_model::view::ImportProgress;
@@ -77,7 +77,7 @@ pub(crate) fn first(
                 core.reports.read(
                     batch.role.agent,
                     &batch.issues,
-                    batch.to.saturating_sub(batch.from),
+                    batch.bytes(),
                     batch.events.last().map(|e| e.at),
                     batch.read_at,
                 );
@@ -145,6 +145,8 @@ fn list(core: &Core) -> Result<(Vec<Found>, Vec<Input>), StoreError> {
             present: listing.is_some(),
             files: listing.as_ref().map_or(0, |l| l.found.len() as u64),
             issues: listing.as_ref().map(|l| l.issues.clone()).unwrap_or_default(),
+            bytes: sources::opencode::size(root),
+            trouble: listing.as_ref().and_then(|l| l.trouble),
         }));
         if let Some(listing) = listing {
             all.found.extend(listing.found);
@@ -397,7 +399,7 @@ impl Bulk {
         match &event.kind {
             EventKind::ResponseReceived(r) => {
                 let owner = self.owner(seen_in, key, r.owner.as_ref(), r.owner_rank, at);
-                let model = self.model(r.model.as_deref().unwrap_or("unknown"));
+                let model = self.model(r.model.as_deref().unwrap_or(NO_MODEL));
                 match self.responses.entry(r.key.0) {
                     std::collections::hash_map::Entry::Vacant(v) => {
                         v.insert((owner, model, r.usage));

@@ -1,7 +1,7 @@
 //! Health of the sources: what is there, how much was read, what went wrong.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use lamplight_model::ids::{Agent, SessionId, Timestamp};
@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use crate::config::Config;
 use crate::facts::{Issue, IssueKind, Receiver, SourceReport};
 use crate::sources::hooks;
+use crate::sources::opencode::{self, Trouble};
 use crate::store::{StoreError, files, from_sql, rows, to_sql};
 
 /// Least time between two tellings of mere counts.
@@ -52,6 +53,8 @@ struct Source {
     issues: BTreeMap<IssueKind, IssueView>,
     /// Addresses it should listen on that other programs hold.
     taken: Vec<String>,
+    /// What keeps it from being read, and since when.
+    trouble: Option<(Trouble, Timestamp)>,
     /// Room on the disk that is wanted and not there, and since when.
     low: Option<(u64, Timestamp)>,
 }
@@ -64,6 +67,7 @@ pub(crate) fn transcripts(agent: Agent) -> &'static str {
         Agent::ClaudeCode => "claude-code transcripts",
         Agent::Codex => "codex rollouts",
         Agent::Gemini => "gemini chats",
+        Agent::OpenCode => "opencode sessions",
         Agent::Otel => "otlp",
     }
 }
@@ -79,6 +83,7 @@ pub(crate) fn registry(agent: Agent) -> &'static str {
         Agent::Codex => "codex locks",
         // These keep none; no report has their names.
         Agent::Gemini => "gemini registry",
+        Agent::OpenCode => "opencode registry",
         Agent::Otel => "otlp",
     }
 }
@@ -90,12 +95,15 @@ impl Reports {
             let root =
                 config.roots.iter().find(|r| r.agent == agent).map(|r| r.path.clone()).unwrap_or_default();
             let (read, live) = match agent {
-                Agent::ClaudeCode => ("projects", "sessions"),
-                Agent::Codex => ("sessions", "thread-writer-locks"),
+                Agent::ClaudeCode => ("projects", Some("sessions")),
+                Agent::Codex => ("sessions", Some("thread-writer-locks")),
+                Agent::OpenCode => (opencode::DATABASE, None),
                 Agent::Gemini | Agent::Otel => continue,
             };
             sources.entry(transcripts(agent).to_owned()).or_default().path = root.join(read);
-            sources.entry(registry(agent).to_owned()).or_default().path = root.join(live);
+            if let Some(live) = live {
+                sources.entry(registry(agent).to_owned()).or_default().path = root.join(live);
+            }
         }
         let spool = hooks::folder(&config.data_dir);
         if let Some(at) = rows::meta(db, HOOK_AT)?.and_then(|at| at.parse().ok()) {
@@ -211,6 +219,14 @@ impl Reports {
         source.files = report.files;
         if report.present || source.path.as_os_str().is_empty() {
             source.path = report.path;
+        }
+        if let Some(bytes) = report.bytes {
+            self.counted |= source.bytes != bytes;
+            source.bytes = bytes;
+        }
+        if source.trouble.map(|(trouble, _)| trouble) != report.trouble {
+            source.trouble = report.trouble.map(|trouble| (trouble, now));
+            self.changed = true;
         }
         self.note(report.name, &report.issues, now);
     }
@@ -377,11 +393,13 @@ impl Reports {
                 let mut issues: Vec<IssueView> = s.issues.values().cloned().collect();
                 issues.sort_by_key(|i| std::cmp::Reverse(i.last_at_ms));
                 issues.truncate(MOST_ISSUES);
+                issues.extend(s.trouble.map(|(trouble, since)| in_trouble(trouble, &s.path, since)));
                 issues.extend(s.low.map(|(bytes, since)| disk_low(bytes, since)));
                 issues.extend(s.taken.iter().map(|address| port_taken(address, self.started_at)));
                 let troubled = s.issues.keys().any(|k| {
                     matches!(k, IssueKind::WatchLimit | IssueKind::Unreadable | IssueKind::StoreFailed)
                 }) || !s.taken.is_empty()
+                    || s.trouble.is_some()
                     || s.low.is_some();
                 SourceView {
                     name: name.clone(),
@@ -419,6 +437,17 @@ fn port_taken(address: &str, at: Timestamp) -> IssueView {
         path: None,
         count: 1,
         last_at_ms: at.0,
+    }
+}
+
+/// Likewise: it goes when the database can be read again.
+fn in_trouble(trouble: Trouble, path: &Path, since: Timestamp) -> IssueView {
+    IssueView {
+        kind: trouble.word().to_owned(),
+        message: trouble.message().to_owned(),
+        path: Some(path.to_string_lossy().into_owned()),
+        count: 1,
+        last_at_ms: since.0,
     }
 }
 

@@ -13,6 +13,7 @@ pub mod import;
 pub mod locks;
 pub mod meta;
 pub mod open;
+pub mod opencode;
 pub mod otlp;
 mod probe;
 pub mod processes;

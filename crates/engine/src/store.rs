@@ -9,6 +9,7 @@ pub(crate) mod files;
 pub(crate) mod heard;
 pub(crate) mod muted;
 pub(crate) mod notices;
+pub(crate) mod opencode;
 pub(crate) mod otlp;
 pub(crate) mod resumes;
 pub(crate) mod rows;

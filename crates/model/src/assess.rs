@@ -8,6 +8,7 @@ mod claude;
 mod codex;
 mod gemini;
 mod hooks;
+mod opencode;
 mod sdk;
 mod telemetry;
 mod witness;
@@ -172,6 +173,7 @@ pub fn assess(state: &SessionState, around: &Circumstances, now: Timestamp) -> A
         Agent::ClaudeCode => claude::judge(state, around, now),
         Agent::Codex => codex::judge(state, around, now),
         Agent::Gemini => gemini::judge(state, now),
+        Agent::OpenCode => opencode::judge(state, now),
         Agent::Otel => sdk::judge(state),
     };
     let transcript = state.transcript();

@@ -24,13 +24,14 @@ pub enum EventKind {
     /// `session_meta`, `turn_context`, `thread_settings_applied`. Absent fields leave what was known.
     ContextSeen(ContextSeen),
     /// Something was submitted as a prompt. Claude: `user` records with string content, absorbed `queued_command`
-    /// attachments. Codex: `UserMessage` items, `user_message` events of older families.
+    /// attachments. Codex: `UserMessage` items, `user_message` events of older families. OpenCode: `user` messages with
+    /// a text of the person's.
     PromptSubmitted(Prompt),
     /// The client began to work on a turn. Codex `task_started`; Claude `api-request` of the main thread (the earliest
     /// sign of work, and of every retry).
     TurnStarted,
     /// A model response, or one more line of the same one. Claude `assistant` records (not synthetic ones), Codex
-    /// `token_usage_record` (usage only) and `token_count` of older families.
+    /// `token_usage_record` (usage only) and `token_count` of older families, finished `assistant` messages of OpenCode.
     ResponseReceived(Response),
     /// The agent said something. Claude text blocks, Codex `AgentMessage` items and `agent_message` events.
     AgentSpoke {
@@ -178,6 +179,8 @@ pub struct Response {
     pub owner: Option<SessionId>,
     /// Whether `owner` was named by `requestSessionId` (believed first) or `forkedFrom`.
     pub owner_rank: OwnerRank,
+    /// What the record says that it cost, in billionths of a US dollar (OpenCode).
+    pub cost_nano: Option<u64>,
     /// Hash of the request's id, by which telemetry of the same call is joined; `None` where the record names none.
     pub request: Option<FactId>,
 }

@@ -9,6 +9,9 @@ use crate::session::{
 /// Open calls kept per transcript. A turn with more parallel calls than this has never been seen.
 const MAX_OPEN_CALLS: usize = 64;
 
+/// Model of a response that names none.
+pub const NO_MODEL: &str = "unknown";
+
 /// Characters of a prompt that are kept in the state.
 const PROMPT_CHARS: usize = 500;
 
@@ -54,6 +57,13 @@ pub fn fold(t: &mut Transcript, event: &Event) {
             t.responded = true;
             if let Some(model) = &response.model {
                 t.model = Some(model.clone());
+            }
+            if let Some(cost_nano) = response.cost_nano {
+                let model = response.model.as_deref().unwrap_or(NO_MODEL);
+                let reported = t.reported.entry(model.to_owned()).or_default();
+                reported.responses = reported.responses.saturating_add(1);
+                reported.usage = reported.usage.plus(response.usage);
+                reported.cost_nano = reported.cost_nano.saturating_add(cost_nano);
             }
             let context = response.usage.context();
             if context > 0 {
@@ -190,18 +200,23 @@ fn fold_context(t: &mut Transcript, seen: &crate::event::ContextSeen) {
 }
 
 fn keep_open(calls: &mut Vec<OpenCall>, call: &crate::event::ToolCall, at: Timestamp, most: usize) {
-    calls.retain(|c| c.key != call.key);
-    if calls.len() >= most {
-        calls.remove(0);
-    }
-    calls.push(OpenCall {
+    let open = OpenCall {
         key: call.key,
         name: call.name.clone(),
         target: call.target.as_deref().map(|t| cut(t, PROMPT_CHARS)),
         ask: call.ask.clone(),
         escalated: call.escalated,
         at,
-    });
+    };
+    // What is told of a call again keeps its place among those that run.
+    if let Some(known) = calls.iter_mut().find(|c| c.key == call.key) {
+        *known = open;
+        return;
+    }
+    if calls.len() >= most {
+        calls.remove(0);
+    }
+    calls.push(open);
 }
 
 fn begin_turn(t: &mut Transcript, at: Timestamp) {

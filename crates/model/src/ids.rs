@@ -82,15 +82,18 @@ pub enum Agent {
     Codex,
     /// Google's Gemini CLI. Known by its hooks and telemetry; its own files are only looked for, never followed.
     Gemini,
+    /// OpenCode: its sessions stand in a database of its own, which is read as transcripts are.
+    #[serde(rename = "opencode")]
+    OpenCode,
     /// Any program instrumented with OpenTelemetry: its sessions are those its records name.
     Otel,
 }
 
 impl Agent {
     /// Every agent.
-    pub const ALL: [Self; 4] = [Self::ClaudeCode, Self::Codex, Self::Gemini, Self::Otel];
-    /// Agents whose transcripts and live registries (or locks) are read.
-    pub const WITH_TRANSCRIPTS: [Self; 2] = [Self::ClaudeCode, Self::Codex];
+    pub const ALL: [Self; 5] = [Self::ClaudeCode, Self::Codex, Self::Gemini, Self::OpenCode, Self::Otel];
+    /// Agents whose transcripts are read, and their live registries or locks where they keep any.
+    pub const WITH_TRANSCRIPTS: [Self; 3] = [Self::ClaudeCode, Self::Codex, Self::OpenCode];
 
     /// The word used in ids, on the wire and in the database.
     #[must_use]
@@ -99,6 +102,7 @@ impl Agent {
             Self::ClaudeCode => "claude-code",
             Self::Codex => "codex",
             Self::Gemini => "gemini",
+            Self::OpenCode => "opencode",
             Self::Otel => "otel",
         }
     }

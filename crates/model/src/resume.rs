@@ -104,6 +104,13 @@ pub fn resume(way: &WayBack<'_>, now: Timestamp) -> Resume {
     if way.agent == Agent::Gemini && way.config_dir.is_some() {
         return none(ResumeState::Unsupported, "Its chats lie outside the folder that Gemini CLI looks in.");
     }
+    let data_home = way.config_dir.map(data_home);
+    if way.agent == Agent::OpenCode && data_home == Some(None) {
+        return none(
+            ResumeState::Unsupported,
+            "Its database lies in a folder that is not called opencode, where OpenCode looks for none.",
+        );
+    }
     let Some(directory) = way.directory else {
         return none(ResumeState::Unsupported, "Its directory is not known.");
     };
@@ -130,6 +137,12 @@ pub fn resume(way: &WayBack<'_>, now: Timestamp) -> Resume {
         }
         // Its folder cannot be named on the command line; sessions of another one get no command.
         Agent::Gemini => command.push_str(&format!("gemini --resume {}", way.id)),
+        Agent::OpenCode => {
+            if let Some(dir) = data_home.flatten() {
+                command.push_str(&format!("XDG_DATA_HOME={} ", quote(dir)));
+            }
+            command.push_str(&format!("opencode --session {}", way.id));
+        }
         Agent::Otel => {}
     }
     if way.directory_exists == Some(false) {
@@ -161,6 +174,12 @@ pub fn resume(way: &WayBack<'_>, now: Timestamp) -> Resume {
         }
     };
     Resume { command: Some(command), state, reason }
+}
+
+/// Folder under which OpenCode finds a folder of its own; `None` for one it does not look in.
+fn data_home(folder: &str) -> Option<&str> {
+    let (above, name) = folder.trim_end_matches('/').rsplit_once('/')?;
+    (name == "opencode").then_some(if above.is_empty() { "/" } else { above })
 }
 
 /// `5 min ago`, `3 h ago`, `3 days ago`.
@@ -226,6 +245,17 @@ mod tests {
             resume(&extra, now).command.as_deref(),
             Some("cd /p && CLAUDE_CONFIG_DIR='/x y' claude --resume 7c1e0b52")
         );
+        let id = SessionId::new("ses_e07233b36ffenoKfKB6noo1JtG").unwrap();
+        let opencode = |config_dir| {
+            let way = WayBack { agent: Agent::OpenCode, config_dir, ..way(&id, "/home/it's") };
+            let got = resume(&way, now);
+            (got.command, got.state)
+        };
+        let command = r"cd '/home/it'\''s' && opencode --session ses_e07233b36ffenoKfKB6noo1JtG";
+        assert_eq!(opencode(None), (Some(command.to_owned()), ResumeState::Ready));
+        let elsewhere = command.replace("opencode", "XDG_DATA_HOME='/mnt/o d' opencode");
+        assert_eq!(opencode(Some("/mnt/o d/opencode")), (Some(elsewhere), ResumeState::Ready));
+        assert_eq!(opencode(Some("/mnt/backup")), (None, ResumeState::Unsupported));
     }
 
     #[test]

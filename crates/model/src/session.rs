@@ -9,7 +9,7 @@ use crate::event::{Ask, BackgroundKind, Failure, HiddenKind, Lineage, Usage};
 use crate::hook::HookWitness;
 use crate::ids::{FactId, SessionId, Timestamp};
 use crate::sdk::Sdk;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Reported, Telemetry};
 use crate::view::Terminal;
 
 macro_rules! words {
@@ -340,6 +340,9 @@ pub struct Transcript {
     pub errors: u32,
     /// Agent's own cost total.
     pub reported_cost: Option<f64>,
+    /// Responses whose record says what they cost, by model as written.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub reported: BTreeMap<String, Reported>,
     /// Where it comes from.
     pub parent: Option<(SessionId, Lineage)>,
     /// Where it went on.

@@ -35,8 +35,11 @@ pub fn spent(state: &SessionState, agent: Agent) -> BTreeMap<String, Spent> {
     }
     let telemetry = &state.telemetry;
     let mut models: BTreeMap<String, Spent> = BTreeMap::new();
+    // An agent whose records say what they cost sends no telemetry that says it again.
+    let written = state.transcript().map(|t| &t.reported);
     for (model, sum) in &state.usage {
-        let reported = telemetry.reported.get(model).copied().unwrap_or_default();
+        let reported = telemetry.reported.get(model).or_else(|| written?.get(model));
+        let reported = reported.copied().unwrap_or_default();
         let spent = models.entry(model.clone()).or_default();
         spent.responses = sum.responses;
         spent.usage = sum.usage;

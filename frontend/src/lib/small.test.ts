@@ -65,6 +65,9 @@ test("what leaves the machine is said, and forwarding counts what waits", () => 
   expect(amounts(forward)).toMatch(/^3 records waiting, 2\sKB, 1 dropped or refused$/);
   expect(amounts({ ...forward, files: 0, bytes: 0, skipped: 0 })).toBe("0 records waiting");
   expect(amounts({ ...forward, name: "otlp", files: 0 })).toBeNull();
+  const opencode = { ...forward, name: "opencode sessions", files: 12, bytes: 3_000_000, skipped: 0 };
+  expect(amounts(opencode)).toMatch(/^12 sessions in 3\sMB$/);
+  expect(amounts({ ...opencode, files: 1, bytes: 0, skipped: 2 })).toBe("1 session, 2 skipped");
 });
 
 test("what is not shown is counted, and nothing is said when all is shown", () => {

@@ -37,6 +37,12 @@ export function leaves(sources: SourceView[]): string {
   return `Telemetry is forwarded to ${cleanLine(to.path)}, as your settings say.`;
 }
 
+/** `12 sessions in 3 MB, 1 skipped`. */
+function held(source: SourceView): string {
+  const skipped = source.skipped > 0 ? `, ${number(source.skipped)} skipped` : "";
+  return `${count(source.files, "session")}${source.bytes > 0 ? ` in ${bytes(source.bytes)}` : ""}${skipped}`;
+}
+
 /** How much a source holds: `2 files, 3 MB read, 1 skipped`, or null when there is nothing to say. */
 export function amounts(source: SourceView): string | null {
   if (isForward(source)) {
@@ -44,6 +50,8 @@ export function amounts(source: SourceView): string | null {
     return `${count(source.files, "record")} waiting${source.bytes > 0 ? `, ${bytes(source.bytes)}` : ""}${lost}`;
   }
   if (source.files === 0) return null;
+  // One database holds them all; it is not read by bytes.
+  if (source.name === "opencode sessions") return held(source);
   return `${count(source.files, "file")}${source.bytes > 0 ? `, ${bytes(source.bytes)} read` : ""}${source.skipped > 0 ? `, ${number(source.skipped)} skipped` : ""}`;
 }
 

@@ -305,6 +305,7 @@ pub(crate) fn is_run(scenario: &Scenario, session: &str) -> bool {
         Agent::ClaudeCode => numbered('p') || scenario.name.starts_with("print-"),
         Agent::Gemini => scenario.name.starts_with("exec_"),
         Agent::Otel => true,
+        Agent::OpenCode => scenario.name.starts_with("run_"),
         Agent::Codex => numbered('x') || scenario.name.starts_with("exec_") || session.starts_with("exec-"),
     }
 }

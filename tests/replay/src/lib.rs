@@ -13,6 +13,7 @@ mod gemini;
 mod hold;
 mod hooks;
 mod labels;
+mod opencode;
 mod otlp;
 mod play;
 mod report;

@@ -7,7 +7,7 @@ use lamplight_model::ids::{Agent, SessionId, Timestamp};
 
 use crate::labels::Labels;
 use crate::transcript::TranscriptFile;
-use crate::{claude, codex, gemini, hooks, otlp};
+use crate::{claude, codex, gemini, hooks, opencode, otlp};
 
 /// How long a recording that has no labels is followed after its last fact: every grace of a notification is over then.
 const QUIET_MS: i64 = 15_000;
@@ -136,6 +136,7 @@ impl Scenario {
             Agent::ClaudeCode => claude::load(folder)?,
             Agent::Codex => codex::load(folder, &labels)?,
             Agent::Gemini => gemini::load(folder)?,
+            Agent::OpenCode => opencode::load(folder)?,
             Agent::Otel => anyhow::bail!("services are not replayed"),
         };
         let Recorded { zero, files, mut moments } = recorded;
@@ -205,7 +206,14 @@ fn agent_of(folder: &Path) -> anyhow::Result<Agent> {
         "{} holds no recorded scenario: neither timeline.txt nor timeline.jsonl is in it",
         folder.display()
     );
-    Ok(if folder.join("dot-codex").is_dir() { Agent::Codex } else { Agent::Gemini })
+    let has = |name: &str| folder.join(name).exists();
+    Ok(if has("dot-codex") {
+        Agent::Codex
+    } else if has(opencode::DATABASE) {
+        Agent::OpenCode
+    } else {
+        Agent::Gemini
+    })
 }
 
 /// What an agent's loader finds.

@@ -27,8 +27,14 @@ impl TranscriptFile {
     /// When it cannot be read.
     pub fn load(fixture: &Path, path: PathBuf, role: FileRole) -> anyhow::Result<Self> {
         let bytes = std::fs::read(fixture).with_context(|| format!("while reading {}", fixture.display()))?;
+        Ok(Self::new(path, role, bytes))
+    }
+
+    /// A transcript of these bytes.
+    #[must_use]
+    pub fn new(path: PathBuf, role: FileRole, bytes: Vec<u8>) -> Self {
         let ends = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1).collect();
-        Ok(Self { path, role, bytes, ends })
+        Self { path, role, bytes, ends }
     }
 
     /// How many lines it has.

@@ -68,7 +68,7 @@ fn load(agent: Agent, name: &str) -> Scenario {
 
 fn outcomes(prepare: impl Fn(Scenario) -> Scenario + Sync) -> Vec<(Agent, Held)> {
     let mut names: Vec<(Agent, String)> = Vec::new();
-    for agent in Agent::WITH_TRANSCRIPTS {
+    for agent in [Agent::ClaudeCode, Agent::Codex] {
         names.extend(Scenario::names(agent).unwrap().into_iter().map(|name| (agent, name)));
     }
     let run = |(agent, name): &(Agent, String)| {

@@ -19,6 +19,11 @@ const ONE_BURST: &str = "Codex 0.42 wrote prompt and answer at once";
 /// The rollout appeared with the first request, 1.5 s after Enter.
 const LATE_FILE: &str = "Codex 0.98 wrote its first lines 1.5 s after Enter";
 
+/// Its database says "running" of a call that is asked about, as of one that runs.
+const ASKS_UNSEEN: &str = "OpenCode shows a pending approval in no row";
+/// A killed process leaves its turn open for ever, and no row names a process.
+const DEATH_UNSEEN: &str = "nothing of OpenCode's tells that its process died";
+
 /// What does not come out as labelled, and why. A name that comes out right again must leave the list.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("codex/daemon_basic s2@11.001 missed: awaiting_permission", APPROVAL_UNSEEN),
@@ -59,6 +64,12 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("codex/v0.98.0_old_tui s1@16.685 missed: awaiting_permission", APPROVAL_UNSEEN),
     ("codex/v0.98.0_old_tui s1@22.463 missed: ended", NO_END_BEFORE_LOCKS),
     ("codex/v0.98.0_old_tui s1@22.463 need false", NO_END_BEFORE_LOCKS),
+    ("opencode/tui s1@36.533 missed: awaiting_permission", ASKS_UNSEEN),
+    ("opencode/tui s1@36.533 need missed", ASKS_UNSEEN),
+    ("opencode/tui s1@55.146 missed: awaiting_permission", ASKS_UNSEEN),
+    ("opencode/tui s1@55.157 missed: crashed", DEATH_UNSEEN),
+    ("opencode/tui_ask s1@27.809 missed: awaiting_permission", ASKS_UNSEEN),
+    ("opencode/tui_ask s1@27.809 need missed", ASKS_UNSEEN),
 ];
 
 fn outcomes() -> Vec<(Agent, Held)> {

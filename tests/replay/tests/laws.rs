@@ -25,6 +25,9 @@ static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(|| {
         (Agent::Codex, "exec_resume_fork"),
         (Agent::Codex, "tui_subagent"),
         (Agent::Codex, "v0.63.0_old_exec"),
+        (Agent::OpenCode, "run_tools"),
+        (Agent::OpenCode, "tui"),
+        (Agent::OpenCode, "tui_ask"),
     ]
     .map(|(agent, name)| Scenario::load(agent, name).unwrap())
     .into()

@@ -10,6 +10,9 @@ use lamplight_replay::{Scenario, Sources, Tally, report, tally};
 /// Nothing but the hook tells of a pending approval of Codex.
 const APPROVAL_UNSEEN: &str = "Codex shows a pending approval in hooks only, and none are read here";
 
+/// Its database says "running" of a call that is asked about, as of one that runs.
+const ASKS_UNSEEN: &str = "OpenCode shows a pending approval in no row";
+
 /// Notifications that are missed or false although registry and locks are there, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("codex/daemon_basic s2@11.001 awaiting_permission: missed", APPROVAL_UNSEEN),
@@ -18,11 +21,13 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("codex/tui_approval s1@16.313 awaiting_permission: missed", APPROVAL_UNSEEN),
     ("codex/tui_approval s1@2.297 awaiting_permission: missed", APPROVAL_UNSEEN),
     ("codex/tui_approval s1@9.008 awaiting_permission: missed", APPROVAL_UNSEEN),
+    ("opencode/tui s1@36.533 awaiting_permission: missed", ASKS_UNSEEN),
+    ("opencode/tui_ask s1@27.809 awaiting_permission: missed", ASKS_UNSEEN),
 ];
 
 fn tallies() -> Vec<Tally> {
     let mut names: Vec<(Agent, String)> = Vec::new();
-    for agent in [Agent::ClaudeCode, Agent::Codex, Agent::Gemini] {
+    for agent in [Agent::ClaudeCode, Agent::Codex, Agent::Gemini, Agent::OpenCode] {
         names.extend(Scenario::names(agent).unwrap().into_iter().map(|name| (agent, name)));
     }
     let run = |number: usize| {

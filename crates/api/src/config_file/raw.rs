@@ -272,7 +272,7 @@ impl Reader<'_> {
 
     fn agent_word(&mut self, entry: &dyn TableLike, item: &Item) -> Option<Agent> {
         let word = self.text_value(entry, "agent", item)?;
-        let with_folders = [Agent::ClaudeCode, Agent::Codex, Agent::Gemini];
+        let with_folders = [Agent::ClaudeCode, Agent::Codex, Agent::Gemini, Agent::OpenCode];
         let agent = Agent::from_word(&word).filter(|agent| with_folders.contains(agent));
         if agent.is_none() {
             let known = with_folders.map(Agent::as_str).join(", ");

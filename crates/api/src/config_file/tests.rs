@@ -47,7 +47,8 @@ fn without_a_file_everything_has_its_default() {
         [
             format!("claude-code {home}/.claude"),
             format!("codex {home}/.codex"),
-            format!("gemini {home}/.gemini")
+            format!("gemini {home}/.gemini"),
+            format!("opencode {home}/.local/share/opencode")
         ]
     );
     if cfg!(target_os = "linux") {
@@ -137,7 +138,7 @@ durable = true
     );
     assert_eq!(
         config.roots.iter().map(|root| root.is_default).collect::<Vec<_>>(),
-        [true, true, true, false]
+        [true, true, true, true, false]
     );
     assert_eq!(
         paths(&config),
@@ -145,6 +146,7 @@ durable = true
             "claude-code /home/dev/.claude",
             "codex /home/dev/.codex",
             "gemini /home/dev/.gemini",
+            "opencode /home/dev/.local/share/opencode",
             "codex /home/dev/other/.codex"
         ],
         "a root that is watched anyway is not watched twice"
@@ -202,7 +204,7 @@ fn what_means_nothing_is_said_with_its_line_and_stops_nothing() {
     let config = check("[[roots]]\nagent = \"cobex\"\npath = \"/x\"\n[sessions]\nidle_minutes = 7");
     assert_eq!(
         config.warnings[0],
-        "line 2: agent \"cobex\" is no agent; it is one of claude-code, codex, gemini"
+        "line 2: agent \"cobex\" is no agent; it is one of claude-code, codex, gemini, opencode"
     );
     assert_eq!(config.idle_minutes, 7, "the rest of the file counts");
 }

@@ -1,7 +1,7 @@
 //! Folding of inputs into session rows. Runs inside the transaction of [`super::Core::apply_all`].
 
 use lamplight_model::event::{Event, EventKind, HiddenKind, Lineage, OwnerRank, Usage};
-use lamplight_model::fold::{fold, fold_registry, fold_subagent};
+use lamplight_model::fold::{NO_MODEL, fold, fold_registry, fold_subagent};
 use lamplight_model::ids::{Agent, SessionId, SessionKey, Timestamp};
 use lamplight_model::session::{Dated, Lock, RegistryStatus, Transcript, Validity};
 
@@ -9,9 +9,6 @@ use super::Core;
 use crate::facts::{FileBatch, Input, RegistryUpdate};
 use crate::store::calls::{Claim, Claimed, Counted};
 use crate::store::{StoreError, calls, files, rows, worktrees};
-
-/// Model of a response that names none.
-const NO_MODEL: &str = "unknown";
 
 impl Core {
     pub(super) fn apply(&mut self, input: Input, now: Timestamp) -> Result<(), StoreError> {
@@ -105,7 +102,7 @@ impl Core {
         self.reports.read(
             batch.role.agent,
             &batch.issues,
-            batch.to.saturating_sub(batch.from),
+            batch.bytes(),
             batch.events.last().map(|e| e.at),
             batch.read_at,
         );

@@ -264,17 +264,11 @@ impl Core {
 
     pub(crate) fn note_import_issues(&mut self, issues: &[Issue]) {
         for issue in issues {
-            let codex = issue.path.as_ref().is_some_and(|path| {
-                self.config
-                    .roots
-                    .iter()
-                    .any(|r| r.agent == lamplight_model::ids::Agent::Codex && path.starts_with(&r.path))
-            });
-            let agent = if codex {
-                lamplight_model::ids::Agent::Codex
-            } else {
-                lamplight_model::ids::Agent::ClaudeCode
-            };
+            let inside = self.config.roots.iter().filter(|r| r.agent.has_transcripts());
+            let agent = inside
+                .filter(|r| issue.path.as_ref().is_some_and(|path| path.starts_with(&r.path)))
+                .max_by_key(|r| r.path.as_os_str().len())
+                .map_or(lamplight_model::ids::Agent::ClaudeCode, |r| r.agent);
             self.reports.read(agent, std::slice::from_ref(issue), 0, None, crate::clock::now());
         }
     }

@@ -9,6 +9,7 @@ use lamplight_model::view::{DoctorCheck, SourceHealth};
 use super::{Patient, counted, fail, ok, shown, size, warn};
 use crate::config::{Config, Root};
 use crate::sources::discover::{self, Found};
+use crate::sources::opencode::{self, Trouble};
 
 /// What lies below the roots.
 pub(super) struct Seen {
@@ -24,6 +25,7 @@ pub(super) struct SeenRoot {
     pub(super) folders: u64,
     bytes: u64,
     partial: bool,
+    trouble: Option<Trouble>,
 }
 
 impl Seen {
@@ -47,7 +49,9 @@ impl SeenRoot {
         Self {
             agent: root.agent,
             files: u64::try_from(listing.found.len()).unwrap_or(u64::MAX),
-            bytes: listing.found.iter().map(|found| found.size_bytes).sum(),
+            bytes: opencode::size(root)
+                .unwrap_or_else(|| listing.found.iter().map(|found| found.size_bytes).sum()),
+            trouble: listing.trouble,
             folders: u64::try_from(folders.len()).unwrap_or(u64::MAX),
             partial: listing.partial,
             newest: listing.found.into_iter().next(),
@@ -61,6 +65,7 @@ pub(super) fn name(agent: Agent) -> &'static str {
         Agent::ClaudeCode => "Claude Code",
         Agent::Codex => "Codex",
         Agent::Gemini => "Gemini CLI",
+        Agent::OpenCode => "OpenCode",
         Agent::Otel => "OpenTelemetry",
     }
 }
@@ -88,6 +93,9 @@ fn look(config: &Config, root: &Root, seen: &SeenRoot) -> DoctorCheck {
         }
         Ok(_) => {}
     }
+    if root.agent == Agent::OpenCode {
+        return database(path, seen);
+    }
     let what = format!("{path}: {} of transcripts in {}", size(seen.bytes), counted(seen.files, "file"));
     if seen.partial {
         let remedy = "Make the folders below it readable for you.";
@@ -99,6 +107,29 @@ fn look(config: &Config, root: &Root, seen: &SeenRoot) -> DoctorCheck {
         );
     }
     ok(id, about, format!("{what}."))
+}
+
+/// A database in place of transcripts.
+fn database(path: String, seen: &SeenRoot) -> DoctorCheck {
+    let (id, about) = (seen.agent.as_str(), name(seen.agent));
+    match seen.trouble {
+        None if seen.bytes == 0 => {
+            ok(id, about, format!("{path} holds no {}: nothing was asked of it yet.", opencode::DATABASE))
+        }
+        None => ok(
+            id,
+            about,
+            format!("{path}: {} in a database of {}.", counted(seen.files, "session"), size(seen.bytes)),
+        ),
+        // It is a matter of a moment.
+        Some(Trouble::Held) => {
+            warn(id, about, format!("{path}: {}", Trouble::Held.message()), "Look again in a moment.")
+        }
+        Some(trouble) => {
+            let (what, remedy) = trouble.message().rsplit_once(". ").unwrap_or((trouble.message(), ""));
+            fail(id, about, format!("{path}: {what}."), remedy)
+        }
+    }
 }
 
 /// What the running engine could not use, source by source.

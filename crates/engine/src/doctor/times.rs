@@ -59,7 +59,11 @@ fn reading(
     let ago = span(now.since(newest.modified_at));
     // A last line without its end is read once it is whole.
     let behind = newest.size_bytes.saturating_sub(read);
-    let is_whole = behind == 0 || !has_line_end(newest, read);
+    let is_whole = match agent {
+        // A revision, not a length.
+        Agent::OpenCode => read == newest.size_bytes,
+        _ => behind == 0 || !has_line_end(newest, read),
+    };
     let facts = status.sources.iter().find(|source| source.name == transcripts(agent));
     let issue = facts.and_then(|source| source.issues.first()).map(|issue| format!(" {}", issue.message));
     Ok(Some(if is_whole {

@@ -9,6 +9,7 @@ pub mod codex;
 mod gemini;
 mod hook;
 mod lenient;
+pub mod opencode;
 mod scan;
 pub(crate) mod shorten;
 
@@ -37,6 +38,9 @@ pub enum Decoder {
     ClaudeCode(claude::Carry),
     /// Of a Codex rollout.
     Codex(codex::Carry),
+    /// Of a session of OpenCode's, a row to a line.
+    #[serde(rename = "opencode")]
+    OpenCode(opencode::Carry),
     /// Of a file of Gemini CLI's, which says nothing here: its chats are not read.
     Gemini,
 }
@@ -57,6 +61,7 @@ impl Decoder {
         match role.agent {
             Agent::ClaudeCode => Self::ClaudeCode(claude::Carry::default()),
             Agent::Codex => Self::Codex(codex::Carry::default()),
+            Agent::OpenCode => Self::OpenCode(opencode::Carry::default()),
             Agent::Gemini | Agent::Otel => Self::Gemini,
         }
     }
@@ -81,6 +86,7 @@ impl Decoder {
         let decoded = match self {
             Self::ClaudeCode(carry) => claude::line(carry, role, &text, read_at, out),
             Self::Codex(carry) => codex::line(carry, role, &text, read_at, out),
+            Self::OpenCode(carry) => opencode::line(carry, &text, read_at, out),
             Self::Gemini => Ok(()),
         };
         if decoded.is_err() {
@@ -101,6 +107,7 @@ impl Decoder {
         let decoded = match self {
             Self::ClaudeCode(carry) => claude::long_line(carry, role, reader, read_at, out),
             Self::Codex(carry) => codex::long_line(carry, role, reader, read_at, out),
+            Self::OpenCode(carry) => opencode::long_line(carry, reader, read_at, out),
             Self::Gemini => Ok(()),
         };
         if decoded.is_err() {

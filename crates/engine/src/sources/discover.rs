@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use lamplight_model::ids::{Agent, SessionId, Timestamp};
 
 use super::open::{file_id, modified_at, open_regular};
+use super::opencode::{self, Trouble};
+use crate::clock;
 use crate::config::Root;
 use crate::facts::{FileId, FileRole, Issue, IssueKind};
 
@@ -41,6 +43,8 @@ pub struct Listing {
     pub issues: Vec<Issue>,
     /// A folder could not be listed: what is missing below may only be out of sight.
     pub partial: bool,
+    /// Why the sessions of a database are not among them.
+    pub trouble: Option<Trouble>,
 }
 
 impl Listing {
@@ -82,7 +86,24 @@ impl<'a> Lister<'a> {
         match self.root.agent {
             Agent::ClaudeCode => self.claude_projects(enter),
             Agent::Codex => self.codex_rollouts(enter),
+            Agent::OpenCode => self.opencode_sessions(enter),
             Agent::Gemini | Agent::Otel => {}
+        }
+    }
+
+    /// Lists all sessions of OpenCode's database.
+    pub fn opencode_sessions(&mut self, enter: Enter<'_>) {
+        let root = &self.root.path;
+        enter(root);
+        match opencode::list(&root.join(opencode::DATABASE), clock::now()) {
+            Ok((found, issues)) => {
+                self.listing.found.extend(found);
+                self.listing.issues.extend(issues);
+            }
+            Err(error) => {
+                self.listing.trouble = error.trouble();
+                self.listing.partial |= self.listing.trouble.is_some();
+            }
         }
     }
 
@@ -328,7 +349,7 @@ pub fn role_of(agent: Agent, path: &Path, real: &Path) -> Result<Option<FileRole
     let stem = path.file_stem().and_then(OsStr::to_str).ok_or(IssueKind::BadId)?;
     let id = |text: &str| SessionId::new(text).map_err(|_| IssueKind::BadId);
     let (session, subagent) = match agent {
-        Agent::Gemini | Agent::Otel => return Err(IssueKind::BadId),
+        Agent::Gemini | Agent::OpenCode | Agent::Otel => return Err(IssueKind::BadId),
         Agent::Codex => {
             // `rollout-2026-11-20T12-08-43-<uuid>`; the uuid is the last 36 characters.
             let at = stem.len().checked_sub(36).ok_or(IssueKind::BadId)?;
@@ -375,7 +396,7 @@ fn may_be(path: &Path, role: &FileRole) -> bool {
         (None, _) => match role.agent {
             Agent::ClaudeCode => stem == role.session.as_str(),
             Agent::Codex => stem.ends_with(role.session.as_str()),
-            Agent::Gemini | Agent::Otel => false,
+            Agent::Gemini | Agent::OpenCode | Agent::Otel => false,
         },
     }
 }

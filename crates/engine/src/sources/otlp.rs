@@ -238,7 +238,7 @@ impl Mapper {
                 Agent::Codex => codex::log(&own, about, id, at, out),
                 Agent::Gemini => gemini::log(&own, about, id, at, out),
                 // Sessions of services are told of by spans and calls.
-                Agent::Otel => {}
+                Agent::OpenCode | Agent::Otel => {}
             });
         }
         let mut measured = around.service.map(|service| service::log(&record, &own, service, id, at));

@@ -17,7 +17,7 @@ pub fn probe(config: &Config) -> Vec<Input> {
         match root.agent {
             Agent::ClaudeCode => probe_registry(root, &mut inputs),
             Agent::Codex => probe_locks(root, &mut inputs),
-            Agent::Gemini | Agent::Otel => {}
+            Agent::Gemini | Agent::OpenCode | Agent::Otel => {}
         }
     }
     inputs
@@ -66,5 +66,13 @@ fn report(
     issues: Vec<crate::facts::Issue>,
 ) -> Input {
     let count = files.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
-    Input::Source(SourceReport { name, path, present: files.is_some(), files: count, issues })
+    Input::Source(SourceReport {
+        name,
+        path,
+        present: files.is_some(),
+        files: count,
+        issues,
+        bytes: None,
+        trouble: None,
+    })
 }

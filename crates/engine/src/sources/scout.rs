@@ -8,6 +8,7 @@
 mod claude;
 mod codex;
 mod files;
+mod opencode;
 mod places;
 mod spool;
 mod timers;
@@ -29,7 +30,7 @@ use self::spool::Spool;
 use self::timers::{Due, Timers};
 use super::exits::{ExitError, Exits};
 use super::hooks;
-use super::tail::{Flow, Limits, Stopped, Tailer};
+use super::tail::{Flow, Limits, Stopped, TailError, Tailer};
 use super::watch::{Interest, Watch, WatchError, WatchEvent};
 use crate::clock;
 use crate::config::{Config, Root};
@@ -78,6 +79,11 @@ pub struct Tuning {
     pub reconcile: Duration,
     /// How often everything is listed again in any case.
     pub relist: Duration,
+    /// Least time between two looks at a database, and after which one that was written to is looked at once more: what
+    /// makes a change visible is no write that is told of.
+    pub database: Duration,
+    /// When a database that was held is looked at again.
+    pub held: Duration,
     /// Least time between two reports of one kind.
     pub report: Duration,
 }
@@ -94,6 +100,8 @@ impl Default for Tuning {
             fallback: Duration::from_secs(2),
             reconcile: Duration::from_secs(30),
             relist: Duration::from_secs(600),
+            database: Duration::from_millis(30),
+            held: Duration::from_millis(500),
             report: Duration::from_secs(1),
         }
     }
@@ -409,6 +417,7 @@ impl Run {
             Due::Registry(path) => self.registry_changed(&path, true),
             Due::Lock(path) => self.lock_changed(&path, true),
             Due::Gone(file) => self.settle_gone(file),
+            Due::Database(root) => self.database_due(&root),
             Due::Report => {
                 self.is_report_due = false;
                 self.report()
@@ -480,6 +489,7 @@ impl Run {
         }
         for at in 0..self.places.len() {
             self.attach_live(at)?;
+            self.look_if_changed(at)?;
         }
         let live: HashSet<_> = self.places.iter().flat_map(Place::live_sessions).collect();
         if live.is_empty() {
@@ -581,6 +591,9 @@ impl Run {
         match outcome {
             Ok(Stopped::AtEnd) => {}
             Ok(Stopped::Paused) => self.backlog.push_front(file),
+            Err(TailError::Database { source, .. }) if source.trouble().is_some() => {
+                self.database_troubled(&path, source.trouble());
+            }
             Err(error) => match error.issue() {
                 Some(issue) => self.note(role.agent, issue),
                 None => self.timers.at(Instant::now() + self.tuning.gone, Due::Gone(file)),

@@ -8,7 +8,10 @@ use lamplight_model::ids::Timestamp;
 
 use super::decode::{Decoded, Decoder};
 use super::open::{OpenError, file_id, open_regular};
+use super::opencode;
 use crate::facts::{Cursor, FileBatch, FileId, FileRole, Issue, IssueKind};
+use crate::store::opencode::OpenCodeError;
+use lamplight_model::ids::Agent;
 
 /// Bounds of reading. The defaults are the product's; tests choose smaller ones.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +97,15 @@ pub enum TailError {
         #[source]
         source: io::Error,
     },
+    /// A session in a database was not read.
+    #[error("cannot read {path}")]
+    Database {
+        /// The path that stands for it.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: OpenCodeError,
+    },
 }
 
 impl TailError {
@@ -102,6 +114,9 @@ impl TailError {
     pub fn issue(&self) -> Option<Issue> {
         let (path, kind, at) = match self {
             Self::Open { source: OpenError::Gone, .. } => return None,
+            // What is held is read with its next change.
+            Self::Database { source: OpenCodeError::Gone | OpenCodeError::Held, .. } => return None,
+            Self::Database { path, .. } => (path, IssueKind::Unreadable, None),
             Self::Open { path, source: OpenError::NotAFile } => (path, IssueKind::NotAFile, None),
             // Listing resolves links; one that turns up between listing and opening is refused unseen.
             Self::Open { path, source: OpenError::Link } => (path, IssueKind::OutsideRoot, None),
@@ -156,6 +171,10 @@ impl Tailer {
         read_at: Timestamp,
         take: &mut dyn FnMut(FileBatch) -> Flow,
     ) -> Result<Stopped, TailError> {
+        if role.agent == Agent::OpenCode {
+            return opencode::read(path, role, position, self.limits, read_at, take)
+                .map_err(|source| TailError::Database { path: path.to_owned(), source });
+        }
         let (file, metadata) =
             open_regular(path).map_err(|source| TailError::Open { path: path.to_owned(), source })?;
         let id = file_id(path, &metadata);

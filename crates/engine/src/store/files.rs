@@ -118,10 +118,10 @@ pub(crate) fn cursors(db: &Connection) -> Result<Vec<Cursor>, StoreError> {
     Ok(cursors)
 }
 
-/// Bytes read and files known, per agent.
+/// Bytes read and files known, per agent. The offset of a session in a database is a revision, no number of bytes.
 pub(crate) fn sums(db: &Connection) -> Result<Vec<(String, u64, u64)>, StoreError> {
     let mut select = db.prepare(
-        "SELECT s.agent, count(*), total(f.offset) FROM files f JOIN sessions s ON s.id = f.session
+        "SELECT s.agent, count(*), total(iif(s.agent = 'opencode', 0, f.offset)) FROM files f JOIN sessions s ON s.id = f.session
          WHERE f.gone = 0 GROUP BY s.agent",
     )?;
     #[expect(

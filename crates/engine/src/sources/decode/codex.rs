@@ -213,7 +213,8 @@ impl Line<'_> {
         let key = fact_id(Agent::Codex, "message", native);
         let model = self.carry.model.clone();
         let owner_rank = OwnerRank::Own;
-        let response = Response { key, model, usage, owner: None, owner_rank, request: None };
+        let response =
+            Response { key, model, usage, owner: None, owner_rank, request: None, cost_nano: None };
         self.push(at, EventKind::ResponseReceived(response));
     }
 

@@ -57,8 +57,8 @@ pub fn hook(file: &[u8], read_at: Timestamp) -> Result<(Option<Hooked>, Option<I
         Agent::ClaudeCode => claude::hook(text),
         Agent::Codex => codex::hook(text),
         Agent::Gemini => gemini::hook(text),
-        // Services have no hooks.
-        Agent::Otel => return Err(IssueKind::BadHook),
+        // These have no hooks that are known.
+        Agent::OpenCode | Agent::Otel => return Err(IssueKind::BadHook),
     };
     let told = told.map_err(|_| IssueKind::BadHook)?.ok_or(IssueKind::BadHook)?;
     let issue = (received > read_at.plus_ms(FUTURE_TOLERANCE_MS).0).then_some(IssueKind::FutureTime);

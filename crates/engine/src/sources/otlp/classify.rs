@@ -52,6 +52,8 @@ pub(super) fn session(agent: Agent, own: &Attributes<'_>) -> Option<SessionId> {
     let key = match agent {
         Agent::ClaudeCode | Agent::Gemini => "session.id",
         Agent::Codex => "conversation.id",
+        // Its telemetry was not measured.
+        Agent::OpenCode => return None,
         // Records of services tell by more than one name, see `sdk_session`.
         Agent::Otel => return None,
     };

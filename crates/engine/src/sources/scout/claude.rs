@@ -53,7 +53,7 @@ impl Run {
                 self.list_locks(at)?;
                 self.read_titles(at)
             }
-            Some(Agent::Gemini | Agent::Otel) | None => Ok(()),
+            Some(Agent::Gemini | Agent::OpenCode | Agent::Otel) | None => Ok(()),
         }
     }
 
@@ -61,7 +61,7 @@ impl Run {
         match self.places.get(at).map(|p| p.root.agent) {
             Some(Agent::ClaudeCode) => self.registry_files_left(at, &[]),
             Some(Agent::Codex) => self.lock_files_left(at, &[]),
-            Some(Agent::Gemini | Agent::Otel) | None => Ok(()),
+            Some(Agent::Gemini | Agent::OpenCode | Agent::Otel) | None => Ok(()),
         }
     }
 

@@ -8,12 +8,14 @@ use lamplight_model::ids::{Agent, SessionId};
 
 use super::claude::Registered;
 use super::codex::KnownLock;
+use super::opencode::Database;
 use super::timers::Due;
 use super::{Run, Running};
 use crate::config::Root;
 use crate::facts::{Input, Issue, IssueKind, SourceReport};
 use crate::sources::locks::LockPlace;
 use crate::sources::meta::TitleIndex;
+use crate::sources::opencode;
 
 /// One folder an agent writes to.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(super) struct Place {
     pub(super) titles: TitleIndex,
     /// Codex: folders below `sessions/` that are watched.
     pub(super) days: BTreeSet<PathBuf>,
+    /// OpenCode: how its database was found at the last look.
+    pub(super) database: Database,
     transcripts: Tally,
     live: Tally,
 }
@@ -63,6 +67,7 @@ impl Place {
             lock_place: None,
             titles: TitleIndex::default(),
             days: BTreeSet::new(),
+            database: Database::default(),
             transcripts: Tally::default(),
             live: Tally::default(),
         }
@@ -73,15 +78,18 @@ impl Place {
         self.root.path.join(match self.root.agent {
             Agent::ClaudeCode => "sessions",
             Agent::Codex => "thread-writer-locks",
+            // Which is no folder: nothing of OpenCode's tells of processes.
+            Agent::OpenCode => opencode::DATABASE,
             Agent::Gemini | Agent::Otel => "tmp",
         })
     }
 
-    /// Folder of the transcripts.
+    /// Folder of the transcripts, or the database of sessions.
     pub(super) fn transcripts_folder(&self) -> PathBuf {
         self.root.path.join(match self.root.agent {
             Agent::ClaudeCode => "projects",
             Agent::Codex => "sessions",
+            Agent::OpenCode => opencode::DATABASE,
             Agent::Gemini | Agent::Otel => "tmp",
         })
     }
@@ -160,6 +168,16 @@ impl Run {
             let (read, live) = match agent {
                 Agent::ClaudeCode => ("claude-code transcripts", "claude-code registry"),
                 Agent::Codex => ("codex rollouts", "codex locks"),
+                Agent::OpenCode => {
+                    let path = place.transcripts_folder();
+                    let present = path.is_file();
+                    let issues = std::mem::take(&mut place.transcripts.issues);
+                    let report = merge(&mut reports, "opencode sessions", path, present, 0, issues);
+                    let bytes = opencode::size(&place.root).unwrap_or_default();
+                    report.bytes = Some(report.bytes.unwrap_or_default().saturating_add(bytes));
+                    report.trouble = report.trouble.or(place.database.trouble);
+                    continue;
+                }
                 Agent::Gemini | Agent::Otel => continue,
             };
             let (folder, live_folder) = (place.transcripts_folder(), place.live_folder());
@@ -181,6 +199,7 @@ impl Run {
             report.files += match report.name {
                 "claude-code transcripts" => self.files.count(Agent::ClaudeCode),
                 "codex rollouts" => self.files.count(Agent::Codex),
+                "opencode sessions" => self.files.count(Agent::OpenCode),
                 _ => 0,
             };
             self.send(Input::Source(report))?;
@@ -189,23 +208,25 @@ impl Run {
     }
 }
 
-fn merge(
-    reports: &mut Vec<SourceReport>,
+fn merge<'a>(
+    reports: &'a mut Vec<SourceReport>,
     name: &'static str,
     path: PathBuf,
     present: bool,
     files: u64,
     issues: Vec<Issue>,
-) {
-    match reports.iter_mut().find(|r| r.name == name) {
-        None => reports.push(SourceReport { name, path, present, files, issues }),
-        Some(report) => {
-            if present && !report.present {
-                report.path = path;
-                report.present = true;
-            }
-            report.files += files;
-            report.issues.extend(issues);
-        }
+) -> &'a mut SourceReport {
+    let at = reports.iter().position(|r| r.name == name).unwrap_or_else(|| {
+        let (path, issues) = (path.clone(), Vec::new());
+        reports.push(SourceReport { name, path, present, files: 0, issues, bytes: None, trouble: None });
+        reports.len() - 1
+    });
+    let report = &mut reports[at];
+    if present && !report.present {
+        report.path = path;
+        report.present = true;
     }
+    report.files += files;
+    report.issues.extend(issues);
+    report
 }

@@ -128,6 +128,8 @@ impl Run {
             return Ok(());
         }
         let report = SourceReport {
+            bytes: None,
+            trouble: None,
             name: HOOKS,
             path: spool.folder.clone(),
             present: true,

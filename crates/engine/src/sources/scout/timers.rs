@@ -16,6 +16,8 @@ pub(super) enum Due {
     Lock(PathBuf),
     /// A transcript was not where it had been: see whether it turned up elsewhere.
     Gone(FileId),
+    /// A database was written to: by now what was written can be seen.
+    Database(PathBuf),
     /// Counts of the sources have changed.
     Report,
     /// Look at live files that nothing watches, and at processes whose end is not told.

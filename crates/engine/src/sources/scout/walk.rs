@@ -15,13 +15,14 @@ use crate::facts::{FileId, FileRole, Input};
 use crate::sources::discover::{Enter, Found, Lister, Listing, is_transcript_name, role_of};
 use crate::sources::meta::read_meta;
 use crate::sources::open::{file_id, modified_at};
+use crate::sources::opencode;
 use crate::sources::watch::{Interest, WatchEvent};
 
 /// Suffix of a subagent's meta file.
 const META_SUFFIX: &str = ".meta.json";
 
 /// Files found by one event that are read before anything else; more of them wait their turn.
-const FEW: usize = 64;
+pub(super) const FEW: usize = 64;
 
 impl Run {
     /// Lists the transcripts of every root, and queues what was not read yet, newest first.
@@ -38,9 +39,11 @@ impl Run {
                 Agent::ClaudeCode => lister.claude_projects(enter),
                 // Only the newest days are watched, and those are by now.
                 Agent::Codex => lister.codex_rollouts(&mut |_| {}),
+                Agent::OpenCode => lister.opencode_sessions(enter),
                 Agent::Gemini | Agent::Otel => {}
             });
             if let Some(listing) = listing {
+                self.note_database(at, listing.trouble);
                 if !listing.partial {
                     whole.insert(at);
                 }
@@ -74,7 +77,7 @@ impl Run {
     fn watch_transcripts(&mut self, at: usize) {
         let Some(root) = self.places.get(at).map(|p| p.root.clone()) else { return };
         match root.agent {
-            Agent::ClaudeCode | Agent::Gemini | Agent::Otel => {}
+            Agent::ClaudeCode | Agent::Gemini | Agent::OpenCode | Agent::Otel => {}
             Agent::Codex => {
                 self.watch_days(at);
                 self.watch(&root.path.join("archived_sessions"), Interest::Writes);
@@ -83,7 +86,7 @@ impl Run {
     }
 
     /// Lists something below one root, each folder being watched before it is listed.
-    fn list_with(
+    pub(super) fn list_with(
         &mut self,
         at: usize,
         list: impl FnOnce(&mut Lister<'_>, Enter<'_>, Agent),
@@ -123,7 +126,7 @@ impl Run {
     }
 
     /// Notes what a listing found; returns the files that hold something unread, in its order.
-    fn take_listing(&mut self, listing: Listing) -> Running<Vec<FileId>> {
+    pub(super) fn take_listing(&mut self, listing: Listing) -> Running<Vec<FileId>> {
         for issue in listing.issues {
             self.note(Agent::ClaudeCode, issue);
         }
@@ -221,8 +224,11 @@ impl Run {
     /// Says that a file is gone, unless it is where it was or turned up elsewhere.
     pub(super) fn settle_gone(&mut self, file: FileId) -> Running {
         let Some(entry) = self.files.get(file) else { return Ok(()) };
-        let is_there =
-            fs::symlink_metadata(&entry.path).is_ok_and(|m| m.is_file() && file_id(&entry.path, &m) == file);
+        let is_there = match entry.role.agent {
+            Agent::OpenCode => opencode::is_there(&entry.path, clock::now()),
+            _ => fs::symlink_metadata(&entry.path)
+                .is_ok_and(|m| m.is_file() && file_id(&entry.path, &m) == file),
+        };
         if is_there { Ok(()) } else { self.tell_gone(file) }
     }
 
@@ -334,6 +340,10 @@ impl Run {
                 ["sessions"] | ["sessions", ..] => self.days_changed(at),
                 _ => Ok(()),
             },
+            Agent::OpenCode => match parts.as_slice() {
+                [name] if name.starts_with(opencode::DATABASE) => self.database_changed(at),
+                _ => Ok(()),
+            },
             Agent::Gemini | Agent::Otel => Ok(()),
         }
     }
@@ -390,7 +400,7 @@ impl Run {
     pub(super) fn was_active(&mut self, file: FileId, path: &Path, role: &FileRole) -> Running {
         match role.agent {
             Agent::Codex => self.lock_of_active(role),
-            Agent::Gemini | Agent::Otel => Ok(()),
+            Agent::Gemini | Agent::OpenCode | Agent::Otel => Ok(()),
             Agent::ClaudeCode => {
                 let folder = folder_of(path, role);
                 let was_tended =
@@ -463,7 +473,7 @@ impl Run {
 /// The folder beside a main transcript, or above its subagents.
 fn folder_of(path: &Path, role: &FileRole) -> Option<PathBuf> {
     match (role.agent, &role.subagent) {
-        (Agent::Codex | Agent::Gemini | Agent::Otel, _) => None,
+        (Agent::Codex | Agent::Gemini | Agent::OpenCode | Agent::Otel, _) => None,
         (Agent::ClaudeCode, None) => Some(path.with_extension("")),
         (Agent::ClaudeCode, Some(_)) => {
             let folder = path.parent().filter(|p| p.file_name().is_some_and(|name| name == "subagents"))?;

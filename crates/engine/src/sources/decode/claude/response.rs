@@ -26,6 +26,7 @@ impl Line<'_> {
                     owner: owner.clone(),
                     owner_rank,
                     request: record.request.get().map(request_id),
+                    cost_nano: None,
                 }),
             );
         }
