@@ -165,6 +165,15 @@ impl Core {
         Ok(core)
     }
 
+    /// Ends and starts over the same store, as a restart of the app does: nothing in memory is kept. For replay and tests.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn restarted(self, now: Timestamp) -> Result<Self, StoreError> {
+        self.seen_until(now)?;
+        Self::new(self.store, self.config, now)
+    }
+
     /// Whether the first import has been completed.
     pub(crate) fn is_imported(&self) -> Result<bool, StoreError> {
         Ok(rows::meta(&self.store.db, "imported")?.is_some())

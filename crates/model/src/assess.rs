@@ -544,6 +544,12 @@ fn doing(t: Option<&Transcript>, since: Option<Timestamp>) -> Doing {
     }
 }
 
+/// Whether something is so fresh that other sources may not have told of it yet. What is dated later than now was dated by
+/// a clock that has been set back since: it had its time.
+fn is_within(at: Timestamp, ms: i64, now: Timestamp) -> bool {
+    at <= now && now.since(at) < ms
+}
+
 /// Notes what the transcript says, in words, with its age.
 fn note_transcript(v: &mut Verdict, t: &Transcript) {
     use crate::session::Phase;

@@ -130,6 +130,8 @@ pub struct Player<'a> {
     pub core: Core,
     readers: Vec<Reader>,
     standing: BTreeMap<u32, Vec<u8>>,
+    /// Locks that are there, and who holds them.
+    locks: BTreeMap<SessionId, (bool, Option<u32>)>,
     dead: HashSet<u32>,
     now_ms: i64,
     reconcile_ms: i64,
@@ -155,6 +157,7 @@ impl<'a> Player<'a> {
             core,
             readers,
             standing: BTreeMap::new(),
+            locks: BTreeMap::new(),
             dead: HashSet::new(),
             now_ms: start.0 - scenario.zero.0,
             reconcile_ms: start.0 - scenario.zero.0 + RECONCILE_MS,
@@ -199,6 +202,27 @@ impl<'a> Player<'a> {
             inputs.extend(self.input(fact, self.scenario.instant(at_ms))?);
         }
         self.apply(at_ms, inputs)
+    }
+
+    /// The app is stopped and started: nothing in memory is kept, and what lives is listed again, by its latest files.
+    ///
+    /// # Errors
+    /// When the store or the core refuses.
+    pub fn restart(mut self, at_ms: i64) -> anyhow::Result<Self> {
+        let now = self.scenario.instant(at_ms);
+        self.core = self.core.restarted(now)?;
+        let mut inputs = Vec::new();
+        for bytes in self.standing.values() {
+            inputs.extend(self.registry(bytes, now)?);
+        }
+        for (session, (present, holder)) in &self.locks {
+            let session = session.clone();
+            inputs.push(Input::Lock { session, present: *present, holder: *holder, at: now });
+        }
+        inputs.push(Input::Listed { at: now, asked: 0 });
+        self.apply(at_ms, inputs)?;
+        self.core.first_look_done(now)?;
+        Ok(self)
     }
 
     fn apply(&mut self, at_ms: i64, inputs: Vec<Input>) -> anyhow::Result<()> {
@@ -253,6 +277,11 @@ impl<'a> Player<'a> {
                 Some(Input::ProcessExited { pid: *pid, at: now })
             }
             Fact::Lock { session, present, holder } => {
+                if *present {
+                    self.locks.insert(session.clone(), (*present, *holder));
+                } else {
+                    self.locks.remove(session);
+                }
                 Some(Input::Lock { session: session.clone(), present: *present, holder: *holder, at: now })
             }
             Fact::Telemetry { signal, encoding, body } => {

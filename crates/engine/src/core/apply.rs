@@ -1,9 +1,10 @@
 //! Folding of inputs into session rows. Runs inside the transaction of [`super::Core::apply_all`].
 
+use lamplight_model::assess::heard_last;
 use lamplight_model::event::{Event, EventKind, HiddenKind, Lineage, OwnerRank, Usage};
 use lamplight_model::fold::{NO_MODEL, fold, fold_registry, fold_subagent};
 use lamplight_model::ids::{Agent, SessionId, SessionKey, Timestamp};
-use lamplight_model::session::{Dated, Lock, RegistryStatus, Transcript, Validity};
+use lamplight_model::session::{Dated, Lock, RegistryStatus, SessionState, Transcript, Validity};
 
 use super::Core;
 use crate::facts::{FileBatch, Input, RegistryUpdate};
@@ -28,6 +29,7 @@ impl Core {
             Input::RegistryRemoved { agent, pid, session, at } => {
                 let id = self.row_of(&SessionKey { agent, id: session })?;
                 let Some(loaded) = self.load(id)? else { return Ok(()) };
+                let at = no_earlier(at, &loaded.state);
                 if let Some(process) = loaded.state.processes.get_mut(&pid)
                     && process.removed_at.is_none()
                 {
@@ -391,6 +393,7 @@ impl Core {
         for agent in Agent::ALL {
             let Some(&id) = self.by_pid.get(&(agent, pid)) else { continue };
             let Some(loaded) = self.load(id)? else { continue };
+            let at = no_earlier(at, &loaded.state);
             if let Some(process) = loaded.state.processes.get_mut(&pid)
                 && process.exited_at.is_none()
             {
@@ -470,4 +473,9 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// Dates an end that was seen: never before what was heard of the session, whatever the clock said when it was seen.
+fn no_earlier(at: Timestamp, state: &SessionState) -> Timestamp {
+    heard_last(state).map_or(at, |heard| heard.max(at))
 }

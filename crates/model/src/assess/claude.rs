@@ -6,7 +6,8 @@ use super::telemetry;
 use super::witness::Claim;
 use super::{
     COMMAND_SETTLE_MS, Circumstances, EXIT_SETTLE_MS, REMOVAL_SETTLE_MS, SILENCE_MS, TRANSCRIPT_LAG_MS,
-    Verdict, asking_call, doing, note_transcript, noted, waiting, waiting_after, working_subagents,
+    Verdict, asking_call, doing, is_within, note_transcript, noted, waiting, waiting_after,
+    working_subagents,
 };
 use crate::event::HiddenKind;
 use crate::fold::has_background_subagent;
@@ -53,8 +54,8 @@ fn speaking_process(state: &SessionState, now: Timestamp) -> Option<&Process> {
 fn is_alive(p: &Process, now: Timestamp) -> bool {
     p.validity == Validity::Valid
         && p.moved_to.is_none()
-        && p.removed_at.is_none_or(|at| now.since(at) < REMOVAL_SETTLE_MS)
-        && (p.removed_at.is_some() || p.exited_at.is_none_or(|at| now.since(at) < EXIT_SETTLE_MS))
+        && p.removed_at.is_none_or(|at| is_within(at, REMOVAL_SETTLE_MS, now))
+        && (p.removed_at.is_some() || p.exited_at.is_none_or(|at| is_within(at, EXIT_SETTLE_MS, now)))
 }
 
 fn by_process(state: &SessionState, p: &Process, now: Timestamp) -> Verdict {
@@ -156,7 +157,7 @@ fn status_verdict(state: &SessionState, p: &Process, status: &RegistryStatus, no
                     return Verdict::new(TurnState::Background, Some(over.turn.since), "registry");
                 }
                 let settled = p.status_since.plus_ms(COMMAND_SETTLE_MS);
-                if over.turn.since < p.status_since && now < settled {
+                if over.turn.since < p.status_since && is_within(p.status_since, COMMAND_SETTLE_MS, now) {
                     let mut v = resting_verdict(state, t, p, now);
                     v.recheck(settled);
                     return v;
@@ -203,7 +204,7 @@ fn idle_verdict(state: &SessionState, t: Option<&Transcript>, p: &Process, now: 
     };
     let (turn_state, since) = match t.turn.phase {
         // The first turn is over before its first lines are written.
-        Phase::None if p.worked && now.since(p.status_since) < TRANSCRIPT_LAG_MS => {
+        Phase::None if p.worked && is_within(p.status_since, TRANSCRIPT_LAG_MS, now) => {
             let mut v = Verdict::new(TurnState::Working, Some(p.status_since), "registry");
             v.recheck(p.status_since.plus_ms(TRANSCRIPT_LAG_MS));
             return v;
@@ -212,7 +213,7 @@ fn idle_verdict(state: &SessionState, t: Option<&Transcript>, p: &Process, now: 
         Phase::Ended => (TurnState::AwaitingReply, t.turn.since),
         Phase::Interrupted => (TurnState::Interrupted, t.turn.since),
         Phase::Failed => (TurnState::Errored, t.turn.since),
-        Phase::Working if now.since(p.status_since) < TRANSCRIPT_LAG_MS => {
+        Phase::Working if is_within(p.status_since, TRANSCRIPT_LAG_MS, now) => {
             let mut v = Verdict::new(TurnState::Working, t.turn.started_at, "registry");
             v.recheck(p.status_since.plus_ms(TRANSCRIPT_LAG_MS));
             return v;
@@ -220,7 +221,7 @@ fn idle_verdict(state: &SessionState, t: Option<&Transcript>, p: &Process, now: 
         Phase::Working if t.last_at.is_some_and(|last| last > p.status_since) => {
             // A record newer than the status: the next turn's, whose status is on its way.
             let last = t.last_at.unwrap_or(now);
-            if now.since(last) < TRANSCRIPT_LAG_MS {
+            if is_within(last, TRANSCRIPT_LAG_MS, now) {
                 let mut v = Verdict::new(TurnState::Working, t.turn.started_at, "transcript");
                 v.recheck(last.plus_ms(TRANSCRIPT_LAG_MS));
                 return v;

@@ -6,6 +6,9 @@ use super::{
 use crate::ids::{Agent, Timestamp};
 use crate::session::{EntryKind, Lock, Phase, SessionState, Transcript, TurnState, WaitKind};
 
+/// A lock is dated by whoever sees it: a busy machine may show it this long after its thread's first turn began.
+const LOCK_LAG_MS: i64 = 2_000;
+
 pub(super) fn judge(state: &SessionState, around: &Circumstances, now: Timestamp) -> Verdict {
     let t = state.transcript();
     let mut v = by_lock(state, t, around, now);
@@ -109,7 +112,9 @@ fn running(state: &SessionState, t: Option<&Transcript>, lock: Lock, now: Timest
 
 fn in_turn(state: &SessionState, t: &Transcript, lock: Lock, now: Timestamp) -> Verdict {
     match t {
-        t if t.turn.phase == Phase::Working && lock.taken_at.is_some_and(|taken| t.turn.since < taken) => {
+        t if t.turn.phase == Phase::Working
+            && lock.taken_at.is_some_and(|taken| t.turn.since.plus_ms(LOCK_LAG_MS) < taken) =>
+        {
             // The process whose turn it was is gone, and nothing in the rollout marks that another resumed the thread;
             // its screen calls the turn interrupted.
             let mut v = Verdict::new(TurnState::Interrupted, lock.taken_at, "lock");
