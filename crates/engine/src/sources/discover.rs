@@ -16,6 +16,7 @@ use super::opencode::{self, Trouble};
 use crate::clock;
 use crate::config::Root;
 use crate::facts::{FileId, FileRole, Issue, IssueKind};
+use crate::store::opencode::Mark;
 
 /// A transcript, as listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Listing {
     pub partial: bool,
     /// Why the sessions of a database are not among them.
     pub trouble: Option<Trouble>,
+    /// From where on that database tells by itself what changes.
+    pub(crate) mark: Option<Mark>,
 }
 
 impl Listing {
@@ -96,15 +99,35 @@ impl<'a> Lister<'a> {
         let root = &self.root.path;
         enter(root);
         match opencode::list(&root.join(opencode::DATABASE), clock::now()) {
-            Ok((found, issues)) => {
-                self.listing.found.extend(found);
-                self.listing.issues.extend(issues);
-            }
+            Ok(sessions) => self.take_sessions(sessions),
             Err(error) => {
                 self.listing.trouble = error.trouble();
                 self.listing.partial |= self.listing.trouble.is_some();
             }
         }
+    }
+
+    /// Lists the sessions of OpenCode's database in which something changed since `mark`, or all where it does not tell;
+    /// whether it did.
+    pub(crate) fn opencode_changes(&mut self, mark: Option<Mark>, enter: Enter<'_>) -> bool {
+        let database = self.root.path.join(opencode::DATABASE);
+        match mark.map(|mark| opencode::changed(&database, mark, clock::now())) {
+            Some(Ok(Some(sessions))) => {
+                self.take_sessions(sessions);
+                true
+            }
+            // What is wrong with it, the listing says.
+            Some(Ok(None) | Err(_)) | None => {
+                self.opencode_sessions(enter);
+                false
+            }
+        }
+    }
+
+    fn take_sessions(&mut self, sessions: opencode::Sessions) {
+        self.listing.found.extend(sessions.found);
+        self.listing.issues.extend(sessions.issues);
+        self.listing.mark = sessions.mark;
     }
 
     /// Lists all project folders of Claude Code.

@@ -15,7 +15,7 @@ use super::open::path_hash;
 use super::tail::{Flow, Limits, Position, Stopped};
 use crate::config::Root;
 use crate::facts::{Cursor, FileBatch, FileId, FileRole, Issue, IssueKind};
-use crate::store::opencode::{DataRow, Look, OpenCodeError, SessionRow};
+use crate::store::opencode::{DataRow, LATELY_MS, Listed, Look, Mark, OpenCodeError, SessionRow};
 
 /// Name of the database below a root.
 pub(crate) const DATABASE: &str = "opencode.db";
@@ -127,13 +127,48 @@ fn session_id(database: &Path, session: &SessionId) -> FileId {
     FileId { dev: path_hash(database) | 1 << 63, ino }
 }
 
+/// What a look at the sessions of a database found.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    pub found: Vec<Found>,
+    pub issues: Vec<Issue>,
+    /// From where on the log of events tells what changes; `None` where it does not tell all.
+    pub mark: Option<Mark>,
+}
+
 /// Lists the sessions of a database.
-pub(crate) fn list(database: &Path, now: Timestamp) -> Result<(Vec<Found>, Vec<Issue>), OpenCodeError> {
-    let sessions = again(|| {
+pub(crate) fn list(database: &Path, now: Timestamp) -> Result<Sessions, OpenCodeError> {
+    let (listed, mark) = again(|| {
         let look = Look::open(database, now)?;
-        let sessions = look.sessions(now)?;
-        look.done().map(|()| sessions)
+        let listed = (look.sessions(now)?, look.mark()?);
+        look.done().map(|()| listed)
     })?;
+    // A release that keeps no log may be at work in the same database.
+    let since = now.plus_ms(-LATELY_MS);
+    let is_logged = listed.iter().all(|session| session.is_logged || session.updated < since);
+    Ok(Sessions { mark: mark.filter(|_| is_logged), ..sessions(database, listed) })
+}
+
+/// Lists the sessions in which something changed since `mark`; `None` where all must be listed.
+pub(crate) fn changed(
+    database: &Path,
+    mark: Mark,
+    now: Timestamp,
+) -> Result<Option<Sessions>, OpenCodeError> {
+    let found = again(|| {
+        let look = Look::open(database, now)?;
+        let Some((ids, mark)) = look.changed_since(mark)? else { return look.done().map(|()| None) };
+        let mut listed = Vec::with_capacity(ids.len());
+        for id in ids {
+            // An event of something else than a session names none.
+            listed.extend(look.session(&id, now)?);
+        }
+        look.done().map(|()| Some((listed, mark)))
+    })?;
+    Ok(found.map(|(listed, mark)| Sessions { mark: Some(mark), ..sessions(database, listed) }))
+}
+
+fn sessions(database: &Path, sessions: Vec<Listed>) -> Sessions {
     let (mut found, mut issues) = (Vec::with_capacity(sessions.len()), Vec::new());
     for session in sessions {
         let Ok(id) = SessionId::new(&session.id) else {
@@ -149,7 +184,7 @@ pub(crate) fn list(database: &Path, now: Timestamp) -> Result<(Vec<Found>, Vec<I
             meta: None,
         });
     }
-    Ok((found, issues))
+    Sessions { found, issues, mark: None }
 }
 
 /// Hands on what changed in a session since `position`, and moves `position` along. Nothing is held of the database

@@ -27,7 +27,7 @@ const MADE_MS: i64 = 5_000;
 const MAX_ROW_BYTES: i64 = 16 * 1024 * 1024;
 
 /// Sessions without a place in the log of events whose messages are looked at: a turn does not last for longer.
-const LATELY_MS: i64 = 48 * 3_600_000;
+pub(crate) const LATELY_MS: i64 = 48 * 3_600_000;
 
 /// Why a database cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +97,17 @@ pub(crate) struct Listed {
     pub updated: Timestamp,
     /// Changes whenever something of the session does.
     pub revision: u64,
+    /// What changes in it stands in the log of events.
+    pub is_logged: bool,
+}
+
+/// How far the log of events was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The last event's row.
+    event: i64,
+    /// Sessions there were.
+    sessions: i64,
 }
 
 /// The row of a session.
@@ -179,7 +190,7 @@ impl Look {
             let is_young = now.since(modified_at(&metadata)) < MADE_MS;
             return Err(if is_young { OpenCodeError::Held } else { OpenCodeError::Shape });
         }
-        let has_events = has_table("event_sequence")?;
+        let has_events = has_table("event_sequence")? && has_table("event")?;
         // Whatever is read of it must be there, so that a database is read as a whole or not at all.
         for sql in [SESSION, MESSAGES, PARTS] {
             db.prepare(sql)?;
@@ -201,6 +212,28 @@ impl Look {
         let mut select = self.db.prepare(sql)?;
         let rows = select.query_map((now.plus_ms(-LATELY_MS).0, None::<&str>), listed)?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How far the log of events goes; `None` where there is none.
+    pub(crate) fn mark(&self) -> Result<Option<Mark>, OpenCodeError> {
+        if !self.has_events {
+            return Ok(None);
+        }
+        let mark =
+            self.db.query_row(MARK, [], |row| Ok(Mark { event: row.get(0)?, sessions: row.get(1)? }))?;
+        Ok(Some(mark))
+    }
+
+    /// Sessions that events were written of since `mark`, whatever the number of all; `None` where the log does not go on
+    /// from there: a session was deleted, and its events with it, or the file was made anew.
+    pub(crate) fn changed_since(&self, mark: Mark) -> Result<Option<(Vec<String>, Mark)>, OpenCodeError> {
+        let Some(now) = self.mark()? else { return Ok(None) };
+        if now.event < mark.event || now.sessions < mark.sessions {
+            return Ok(None);
+        }
+        let mut select = self.db.prepare("SELECT DISTINCT aggregate_id FROM event WHERE rowid > ?1")?;
+        let ids = select.query_map([mark.event], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        Ok(Some((ids, now)))
     }
 
     /// One of them.
@@ -267,6 +300,8 @@ const SESSIONS_WITHOUT_EVENTS: &str = "
     FROM session s
     WHERE ?2 IS NULL OR s.id = ?2";
 
+const MARK: &str = "SELECT ifnull((SELECT max(rowid) FROM event), 0), (SELECT count(*) FROM session)";
+
 const SESSION: &str =
     "SELECT id, parent_id, directory, title, version, permission, time_created FROM session WHERE id = ?1";
 
@@ -290,12 +325,18 @@ const TIME_BITS: i64 = (1 << 20) - 1;
 
 fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Listed> {
     let updated: i64 = row.get(1)?;
-    let revision = match row.get::<_, Option<i64>>(2)? {
+    let events: Option<i64> = row.get(2)?;
+    let revision = match events {
         Some(seq) => seq.saturating_add(1),
         None => updated.max(row.get::<_, Option<i64>>(3)?.unwrap_or_default()) & TIME_BITS,
     };
     // 0 stands for a session of which nothing was read.
-    Ok(Listed { id: row.get(0)?, updated: Timestamp(updated), revision: from_sql(revision).max(1) })
+    Ok(Listed {
+        id: row.get(0)?,
+        updated: Timestamp(updated),
+        revision: from_sql(revision).max(1),
+        is_logged: events.is_some(),
+    })
 }
 
 fn data_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<DataRow> {

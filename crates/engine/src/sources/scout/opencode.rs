@@ -11,12 +11,15 @@ use super::{Run, Running};
 use crate::facts::FileId;
 use crate::sources::open::modified_at;
 use crate::sources::opencode::{DATABASE, Trouble};
+use crate::store::opencode::Mark;
 
 /// A database as it was found.
 #[derive(Debug, Default)]
 pub(super) struct Database {
     /// Why it could not be read.
     pub(super) trouble: Option<Trouble>,
+    /// From where on its log of events tells what changes.
+    mark: Option<Mark>,
     looked_at: Option<Instant>,
     /// One more look is planned.
     is_due: bool,
@@ -59,11 +62,14 @@ impl Run {
 
     /// Queues the sessions in which something changed, and says which are gone.
     fn look_at_database(&mut self, at: usize) -> Running {
-        let Some(mut listing) = self.list_with(at, |lister, enter, _| lister.opencode_sessions(enter)) else {
-            return Ok(());
-        };
-        self.note_database(at, listing.trouble);
-        if !listing.partial {
+        let mark = self.places.get(at).and_then(|place| place.database.mark);
+        let mut is_partly = false;
+        let listing = self.list_with(at, |lister, enter, _| {
+            is_partly = lister.opencode_changes(mark, enter);
+        });
+        let Some(mut listing) = listing else { return Ok(()) };
+        self.note_database(at, listing.trouble, listing.mark);
+        if !listing.partial && !is_partly {
             self.look_for_deleted(at, listing.found.len());
         }
         listing.found.retain(|found| {
@@ -98,12 +104,13 @@ impl Run {
     }
 
     /// Notes how a database was found.
-    pub(super) fn note_database(&mut self, at: usize, trouble: Option<Trouble>) {
+    pub(super) fn note_database(&mut self, at: usize, trouble: Option<Trouble>, mark: Option<Mark>) {
         let held = self.tuning.held;
         let Some(place) = self.places.get_mut(at) else { return };
         if place.root.agent != Agent::OpenCode {
             return;
         }
+        place.database.mark = mark;
         place.database.looked_at = Some(Instant::now());
         place.database.stands = stands(&place.root.path);
         let is_changed = std::mem::replace(&mut place.database.trouble, trouble) != trouble;
@@ -119,7 +126,7 @@ impl Run {
     /// A session could not be read although the database could be listed.
     pub(super) fn database_troubled(&mut self, session: &Path, trouble: Option<Trouble>) {
         if let Some(at) = self.place_of(session) {
-            self.note_database(at, trouble);
+            self.note_database(at, trouble, None);
         }
     }
 }

@@ -43,7 +43,7 @@ impl Run {
                 Agent::Gemini | Agent::Otel => {}
             });
             if let Some(listing) = listing {
-                self.note_database(at, listing.trouble);
+                self.note_database(at, listing.trouble, listing.mark);
                 if !listing.partial {
                     whole.insert(at);
                 }
