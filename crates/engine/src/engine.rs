@@ -1,6 +1,7 @@
 //! A running engine: the writer's thread, the sources' threads, and the handle that hosts hold.
 
 mod command;
+mod forget;
 mod hook_command;
 mod once;
 mod running;

@@ -151,6 +151,19 @@ pub(crate) fn present(db: &Connection, since: Timestamp) -> Result<Vec<i64>, Sto
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Every session.
+pub(crate) fn ids(db: &Connection) -> Result<Vec<i64>, StoreError> {
+    let mut select = db.prepare("SELECT id FROM sessions ORDER BY id")?;
+    let rows = select.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Whether a process may have run a session when it was judged last.
+pub(crate) fn is_live(db: &Connection, id: i64) -> Result<bool, StoreError> {
+    let mut select = db.prepare_cached("SELECT live FROM sessions WHERE id = ?1")?;
+    Ok(select.query_row([id], |row| row.get(0)).optional()?.unwrap_or(false))
+}
+
 /// How many sessions of each class there are.
 pub(crate) fn classes(db: &Connection) -> Result<Vec<(Class, u64)>, StoreError> {
     let mut select = db.prepare("SELECT class, count(*) FROM sessions GROUP BY class")?;
