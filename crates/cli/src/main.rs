@@ -10,6 +10,7 @@ mod client;
 mod close;
 mod doctor;
 mod focus;
+mod forget;
 mod hook;
 mod import;
 mod notices;
@@ -124,6 +125,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Snooze(args) => aside::snooze(&load_config(None)?, &args),
         Task::Mute(args) => aside::mute(&load_config(None)?, &args, true),
         Task::Unmute(args) => aside::mute(&load_config(None)?, &args, false),
+        Task::Forget(args) => forget::run(&load_config(None)?, &args),
         Task::Notices(args) => notices::run(&load_config(None)?, &args),
         Task::Runs(args) => runs::run(&load_config(None)?, &args),
         Task::Services(args) => services::run(&load_config(None)?, &args),

@@ -72,14 +72,24 @@ fn secretive(home: &Home, running: &Running, n: u32, project: &str, process: Opt
     for turn in 0..12 {
         let at = at.plus_ms(turn * 10_000);
         session.prompt(at, &format!("{SECRET} prompt {turn} {}", "padding ".repeat(turn as usize * 40)));
-        let call =
-            session.calls(at.plus_ms(1_000), "Bash", json!({"command": format!("echo {SECRET} {turn}")}), 100);
+        let call = session.calls(
+            at.plus_ms(1_000),
+            "Bash",
+            json!({"command": format!("echo {SECRET} {turn}")}),
+            100,
+        );
         running.settle();
         session.answers(at.plus_ms(2_000), &call, &format!("{SECRET} result"));
         session.says(at.plus_ms(3_000), &format!("{SECRET} said {turn}"), 100);
         running.settle();
     }
-    append(&session.path, &format!("{}\n", json!({"type": "ai-title", "sessionId": session.id.as_str(), "aiTitle": format!("{SECRET} title")})));
+    append(
+        &session.path,
+        &format!(
+            "{}\n",
+            json!({"type": "ai-title", "sessionId": session.id.as_str(), "aiTitle": format!("{SECRET} title")})
+        ),
+    );
     session.subagent_says("a1b2c3", at.plus_ms(MINUTE), &format!("{SECRET} from a subagent"));
     if let Some(process) = process {
         session.registry(home, process.pid(), Some("idle"), at.plus_ms(5 * MINUTE));
@@ -175,7 +185,11 @@ fn what_is_forgotten_is_in_no_byte_and_nothing_brings_it_back() {
         assert!(running.engine.session(&key).unwrap().is_none(), "{what}");
         assert_eq!(running.listed(50), [kept.name()], "{what}");
         assert_eq!(holding(home, SECRET), Vec::<String>::new(), "{what}");
-        assert_eq!(count(home, "SELECT count(*) FROM sessions WHERE session_id LIKE '00000001%'"), 0, "{what}");
+        assert_eq!(
+            count(home, "SELECT count(*) FROM sessions WHERE session_id LIKE '00000001%'"),
+            0,
+            "{what}"
+        );
         assert_eq!(running.engine.sessions(Some("xyzzy"), None, 50).unwrap().total, 0, "{what}");
     };
     check(&running, &home, "at once");
@@ -262,12 +276,17 @@ fn what_forks_share_moves_to_the_one_that_is_left_in_any_order() {
             fs::remove_file(&session.path).unwrap();
             let totals = plain(running.engine.totals().unwrap());
             assert_eq!(totals, imported_anew(&home), "{order:?}: after {} went", n + 1);
-            let rows: u64 = running.pages(50).iter().flat_map(|p| &p.sessions).map(|c| u64::from(c.tool_calls)).sum();
+            let rows: u64 =
+                running.pages(50).iter().flat_map(|p| &p.sessions).map(|c| u64::from(c.tool_calls)).sum();
             assert_eq!(rows, totals.tool_calls, "{order:?}: sums of sessions and of everything agree");
         }
         let shared = running.filed(&other.key());
         assert_eq!(shared.tool_calls, 5);
-        assert_eq!(count(&home, "SELECT count(*) FROM meta WHERE key = 'forgetting'"), 0, "nothing is left to do");
+        assert_eq!(
+            count(&home, "SELECT count(*) FROM meta WHERE key = 'forgetting'"),
+            0,
+            "nothing is left to do"
+        );
     }
 }
 
@@ -283,7 +302,8 @@ fn a_running_session_is_left_alone_and_counted_and_a_dry_run_changes_nothing() {
     story(&mut elsewhere, running.now().plus_ms(-40 * 24 * HOUR));
     running.settle();
     let project = |name: &str| Forget { project: Some(name.to_owned()), ..Forget::default() };
-    let before = |hours: i64| Forget { before: Some(running.now().plus_ms(-hours * HOUR)), ..Forget::default() };
+    let before =
+        |hours: i64| Forget { before: Some(running.now().plus_ms(-hours * HOUR)), ..Forget::default() };
 
     let dry = running.engine.forget(&project("api"), true).unwrap();
     assert_eq!(dry, Forgotten { sessions: vec![old.name()], total: 1, running: 1, is_dry_run: true });
@@ -359,16 +379,33 @@ fn a_trace_keeps_what_is_not_of_the_forgotten_session() {
     let now = running.now().plus_ms(-MINUTE);
     let (gone, left) = ("conversation-gone", "conversation-left");
     // The earliest span that names a session owns what names none.
-    ingest(&running.engine, Signal::Traces, &spans(1, &[(1, Some(gone)), (2, None), (3, Some(left))], now), now);
+    ingest(
+        &running.engine,
+        Signal::Traces,
+        &spans(1, &[(1, Some(gone)), (2, None), (3, Some(left))], now),
+        now,
+    );
     ingest(&running.engine, Signal::Traces, &spans(2, &[(1, Some(gone)), (2, None)], now), now);
-    ingest(&running.engine, Signal::Traces, &spans(3, &[(1, Some(left)), (2, None), (3, Some(gone))], now), now);
+    ingest(
+        &running.engine,
+        Signal::Traces,
+        &spans(3, &[(1, Some(left)), (2, None), (3, Some(gone))], now),
+        now,
+    );
     let key = running.engine.find(gone).unwrap();
     let before = running.filed(&running.engine.find(left).unwrap());
     let service = running.engine.service("billing-bot", None).unwrap().unwrap();
     assert_eq!(running.engine.forget(&one(&key), false).unwrap().total, 1);
     let spans_of = "SELECT count(*) FROM spans s JOIN traces t ON t.id = s.trace WHERE t.trace_id = ";
-    assert_eq!(count(&home, &format!("{spans_of} x'{}'", "01".repeat(16))), 1, "the span of the other session");
-    assert_eq!(count(&home, &format!("SELECT count(*) FROM traces WHERE trace_id = x'{}'", "02".repeat(16))), 0);
+    assert_eq!(
+        count(&home, &format!("{spans_of} x'{}'", "01".repeat(16))),
+        1,
+        "the span of the other session"
+    );
+    assert_eq!(
+        count(&home, &format!("SELECT count(*) FROM traces WHERE trace_id = x'{}'", "02".repeat(16))),
+        0
+    );
     assert_eq!(count(&home, &format!("{spans_of} x'{}'", "03".repeat(16))), 2);
     let sums: Vec<(i64, i64)> = {
         let db = database(&home);
@@ -376,7 +413,11 @@ fn a_trace_keeps_what_is_not_of_the_forgotten_session() {
         select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
     };
     assert_eq!(sums, [(1, 100), (2, 200)], "rows of traces say what is left of them");
-    assert_eq!(running.filed(&running.engine.find(left).unwrap()).tokens, before.tokens, "what it spent, it spent");
+    assert_eq!(
+        running.filed(&running.engine.find(left).unwrap()).tokens,
+        before.tokens,
+        "what it spent, it spent"
+    );
     let after = running.engine.service("billing-bot", None).unwrap().unwrap();
     assert_eq!(after.models, service.models, "sums of services stay");
     assert!(after.sessions.iter().all(|card| card.session_id != gone));
