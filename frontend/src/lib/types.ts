@@ -5,6 +5,7 @@ export type { CauseView } from "./bindings/CauseView";
 export type { ChangeSet } from "./bindings/ChangeSet";
 export type { Evidence } from "./bindings/Evidence";
 export type { FileTouched } from "./bindings/FileTouched";
+export type { Forgotten } from "./bindings/Forgotten";
 export type { GitView } from "./bindings/GitView";
 export type { Hidden } from "./bindings/Hidden";
 export type { ImportProgress } from "./bindings/ImportProgress";
