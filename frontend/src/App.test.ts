@@ -217,6 +217,15 @@ test("an archived session leaves the list, and Z brings it back with what it ask
   expect(client.calls.filter(([c]) => c === "archive" || c === "unarchive")).toEqual([["archive", WEBHOOK], ["unarchive", WEBHOOK]]);
 });
 
+test("a bug report is copied, and the toast says what is in it", async () => {
+  const client = start("three");
+  await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
+  await fireEvent.click(await screen.findByTestId("menu-report"));
+  expect((await screen.findByTestId("toast")).textContent).toContain("No name, path, prompt or answer is in it.");
+  expect(client.calls.filter(([c]) => c === "report")).toEqual([["report", WEBHOOK]]);
+  expect(client.calls.find(([c]) => c === "copyText")?.[1]).toMatch(/^# Lamplight: evidence of a card/);
+});
+
 test("forgetting asks once more, takes the session off, and cannot be undone", async () => {
   const client = start("three");
   client.change([{ ...client.card(WEBHOOK), liveness: { state: "dead", source: "registry", observed_at_ms: 1 } }]);

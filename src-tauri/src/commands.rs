@@ -34,6 +34,7 @@ pub fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + Sync + 'static {
         archive,
         unarchive,
         forget,
+        report,
         close,
         set_cause,
         setup_state,
@@ -141,6 +142,11 @@ async fn forget(
 ) -> Result<Value, ApiError> {
     let params = json!({ "id": id, "project": project, "before_ms": before_ms, "dry_run": dry_run });
     host.call("forget", params).await
+}
+
+#[tauri::command]
+async fn report(host: State<'_, Host>, id: String) -> Result<Value, ApiError> {
+    host.call("report", json!({ "id": id })).await
 }
 
 #[tauri::command(rename_all = "snake_case")]

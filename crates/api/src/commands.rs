@@ -8,7 +8,7 @@ use lamplight_engine::{CauseAction, Engine, Forget, TraceFilter, Wanted};
 use lamplight_model::ids::{Agent, Timestamp};
 use lamplight_model::resume::classify_failure;
 use lamplight_model::view::{
-    Doctor, Forgotten, ImportTotals, NoticePage, Resume, RunDetail, RunPage, Service, ServiceDetail,
+    Doctor, Forgotten, ImportTotals, NoticePage, Report, Resume, RunDetail, RunPage, Service, ServiceDetail,
     SessionCard, SessionDetail, SessionPage, Settings, SetupAgent, SetupChoices, SetupDone, SetupPlan,
     SetupState, Status, Trace, TracePage,
 };
@@ -99,6 +99,7 @@ commands! {
     archive(IdParams) -> SessionCard: Post "/api/v1/sessions/{id}/archive";
     unarchive(IdParams) -> SessionCard: Post "/api/v1/sessions/{id}/unarchive";
     forget(ForgetParams) -> Forgotten: Post "/api/v1/forget";
+    report(IdParams) -> Report: Get "/api/v1/sessions/{id}/report";
     close(CloseParams) -> Closed: Post "/api/v1/sessions/close";
     runs(RunsParams) -> RunPage: Get "/api/v1/runs";
     run(RunParams) -> RunDetail: Get "/api/v1/runs/{id}";
@@ -520,6 +521,15 @@ pub fn forget(engine: &Engine, params: ForgetParams) -> Result<Forgotten, ApiErr
     let gone = engine.forget(&what, params.dry_run)?;
     seen_by_all(engine)?;
     Ok(gone)
+}
+
+/// Returns a bug report of a session's evidence, without names, paths or texts of the person.
+///
+/// # Errors
+/// `not_found`, `ambiguous`, or what the engine says.
+pub fn report(engine: &Engine, params: IdParams) -> Result<Report, ApiError> {
+    let key = engine.find(&params.id)?;
+    engine.report(&key)?.ok_or_else(|| ApiError::not_found("No session has this id."))
 }
 
 /// Returns the settings as the settings file has them.

@@ -46,6 +46,8 @@ pub(crate) enum Task {
     Unmute(IdArgs),
     /// Forget sessions for good, in Lamplight only, after showing which ones; the agents' own files are not touched
     Forget(ForgetArgs),
+    /// Print a bug report of a session's evidence, without names, paths or texts of yours
+    Report(IdArgs),
     /// Show runs: sessions that one harness started
     Runs(RunsArgs),
     /// What you were told, what not, and why

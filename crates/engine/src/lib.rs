@@ -21,6 +21,7 @@ mod lock;
 mod notices;
 mod otlp;
 mod places;
+mod report;
 mod reports;
 mod runs;
 pub mod setup;

@@ -197,6 +197,15 @@ export class Actions {
     });
   }
 
+  /** Puts what can be sent about a wrong state on the clipboard. */
+  async copyReport(card: SessionCard): Promise<void> {
+    await this.#attempt(async () => {
+      const { text } = await this.client.report(idOf(card));
+      await this.client.copyText(text);
+      this.say("done", "Bug report copied: versions, sources, states and ages. No name, path, prompt or answer is in it.");
+    });
+  }
+
   async close(card: SessionCard): Promise<void> {
     await this.#attempt(async () => {
       await this.client.closeSession(idOf(card));

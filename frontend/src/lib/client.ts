@@ -4,7 +4,7 @@ import { Channel, invoke, isTauri } from "@tauri-apps/api/core";
 import { listen } from "@tauri-apps/api/event";
 import { Feed } from "./feed";
 import { HttpClient } from "./http";
-import type { Forgotten, NoticePage, RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, Settings, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, StreamMessage, Trace, TracePage } from "./types";
+import type { Forgotten, NoticePage, Report, RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, Settings, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, StreamMessage, Trace, TracePage } from "./types";
 
 export interface ApiError {
   code: string;
@@ -84,6 +84,8 @@ export interface Client {
   unarchive(id: string): Promise<SessionCard>;
   /** For good; with `dryRun` only says which ones. Those that a process runs are left alone. */
   forget(what: ForgetQuery, dryRun: boolean): Promise<Forgotten>;
+  /** On what the state of a session rests, without names, paths and texts. */
+  report(id: string): Promise<Report>;
   closeSession(id: string): Promise<{ closed: number }>;
   setCause(causeId: string, action: CauseAction): Promise<void>;
   /** Puts the command on the clipboard and returns the exact bytes. */
@@ -230,6 +232,9 @@ export class TauriClient implements Client {
   }
   forget(what: ForgetQuery, dryRun: boolean): Promise<Forgotten> {
     return invoke("forget", { id: what.id ?? null, project: what.project ?? null, before_ms: what.before ?? null, dry_run: dryRun });
+  }
+  report(id: string): Promise<Report> {
+    return invoke("report", { id });
   }
   closeSession(id: string): Promise<{ closed: number }> {
     return invoke("close", { session_id: id, sessionId: id });

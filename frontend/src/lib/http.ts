@@ -4,7 +4,7 @@ import type { ApiError, CauseAction, Client, Connection, ForgetQuery, ShellEvent
 import { Feed } from "./feed";
 import { idOf } from "./sections";
 import { EventStreamParser } from "./sse";
-import type { Forgotten, NoticePage, RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, Settings, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, StreamMessage, Trace, TracePage } from "./types";
+import type { Forgotten, NoticePage, Report, RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, Settings, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, StreamMessage, Trace, TracePage } from "./types";
 
 const TOKEN_KEY = "lamplight.token";
 /** The server sends a heartbeat every 15 s; twice that without a byte means the line is dead. */
@@ -212,6 +212,10 @@ export class HttpClient implements Client {
 
   forget(what: ForgetQuery, dryRun: boolean): Promise<Forgotten> {
     return this.#json("/api/v1/forget", { id: what.id ?? null, project: what.project ?? null, before_ms: what.before ?? null, dry_run: dryRun });
+  }
+
+  report(id: string): Promise<Report> {
+    return this.#json(`/api/v1/sessions/${encodeURIComponent(id)}/report`);
   }
 
   closeSession(id: string): Promise<{ closed: number }> {

@@ -12,6 +12,7 @@ export type { ImportProgress } from "./bindings/ImportProgress";
 export type { CostSource } from "./bindings/CostSource";
 export type { MessageView } from "./bindings/MessageView";
 export type { Operation } from "./bindings/Operation";
+export type { Report } from "./bindings/Report";
 export type { ResumeState } from "./bindings/ResumeState";
 export type { RunDetail } from "./bindings/RunDetail";
 export type { RunMember } from "./bindings/RunMember";

@@ -258,6 +258,15 @@ fn forgetting_is_counted_first_and_takes_no_parameter_it_does_not_know() {
 }
 
 #[test]
+fn a_report_of_a_card_is_text() {
+    let host = Host::new();
+    let report = host.get(&format!("/api/v1/sessions/{CLAUDE}/report")).json();
+    let text = report["text"].as_str().unwrap();
+    assert!(text.starts_with("# Lamplight: evidence of a card") && !text.contains(CLAUDE), "{text}");
+    assert_eq!(host.get("/api/v1/sessions/nobody/report").refusal(), (404, "not_found".to_owned()));
+}
+
+#[test]
 fn resume_is_what_the_card_says() {
     let host = Host::new();
     let resume = host.get(&format!("/api/v1/sessions/{CLAUDE}/resume")).json();

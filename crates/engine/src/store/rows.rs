@@ -216,6 +216,25 @@ pub(crate) fn keep_live_fact(
     Ok(())
 }
 
+/// A fact that exists nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LiveFact {
+    pub at: Timestamp,
+    pub source: String,
+    pub fact: String,
+}
+
+/// The latest of such facts of a session, newest first.
+pub(crate) fn live_facts(db: &Connection, session: i64, most: u32) -> Result<Vec<LiveFact>, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT at_ms, source, fact FROM live_facts WHERE session = ?1 ORDER BY at_ms DESC, id DESC LIMIT ?2",
+    )?;
+    let rows = select.query_map((session, most), |row| {
+        Ok(LiveFact { at: Timestamp(row.get(0)?), source: row.get(1)?, fact: row.get(2)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Keeps such a fact of a source that may tell it again, once.
 pub(crate) fn keep_live_fact_once(
     db: &Connection,
