@@ -39,11 +39,11 @@ const VOCABULARY: &str = "
     registry removed request result resume resumed retrying returned rights running runs said says seen service session
     shell short silent since span stands started startup starting status still stopped stands subagent subagents
     superseded taken telemetry terminal than that the this time to told took tool transcript transcripts turn turned
-    unknown user wait waiting waits was went were where whether which while who with without works work you your
+    nothing shown tell tells which unknown user wait waiting waits was went were where whether which while who with without works work you your
     around bash edit enterplanmode exitplanmode askuserquestion apply_patch glob grep ls multiedit notebookedit
     notebookread read_file replace run_shell_command exec_command shell_command task todowrite update_plan webfetch
     websearch write write_file write_stdin
-    claude-code rollouts chats otlp forward git process proc settings store worktrees
+    claude-code opencode rollouts sessions chats otlp forward git process proc settings store worktrees
     lamplight alive dead tmux screen kitty wezterm x11 logout clear bypass_permissions_disabled prompt_input_exit sandbox";
 
 /// Everything a report is made from.

@@ -71,7 +71,10 @@ fn secretive(home: &Home, running: &Running, n: u32, project: &str, process: Opt
     let at = running.now().plus_ms(-10 * MINUTE);
     for turn in 0..12 {
         let at = at.plus_ms(turn * 10_000);
-        session.prompt(at, &format!("{SECRET} prompt {turn} {}", "padding ".repeat(turn as usize * 40)));
+        session.prompt(
+            at,
+            &format!("{SECRET} prompt {turn} {}", "padding ".repeat(usize::try_from(turn).unwrap() * 40)),
+        );
         let call = session.calls(
             at.plus_ms(1_000),
             "Bash",
