@@ -217,6 +217,36 @@ test("an archived session leaves the list, and Z brings it back with what it ask
   expect(client.calls.filter(([c]) => c === "archive" || c === "unarchive")).toEqual([["archive", WEBHOOK], ["unarchive", WEBHOOK]]);
 });
 
+test("a bug report is copied, and the toast says what is in it", async () => {
+  const client = start("three");
+  await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
+  await fireEvent.click(await screen.findByTestId("menu-report"));
+  expect((await screen.findByTestId("toast")).textContent).toContain("No name, path, prompt or answer is in it.");
+  expect(client.calls.filter(([c]) => c === "report")).toEqual([["report", WEBHOOK]]);
+  expect(client.calls.find(([c]) => c === "copyText")?.[1]).toMatch(/^# Lamplight: evidence of a card/);
+});
+
+test("forgetting asks once more, takes the session off, and cannot be undone", async () => {
+  const client = start("three");
+  client.change([{ ...client.card(WEBHOOK), liveness: { state: "dead", source: "registry", observed_at_ms: 1 } }]);
+  const ask = async (): Promise<HTMLElement> => {
+    await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
+    await fireEvent.click(await screen.findByTestId("menu-forget"));
+    return screen.findByTestId("forget-dialog");
+  };
+  const dialog = await ask();
+  expect(dialog.getAttribute("role")).toBe("alertdialog");
+  expect(dialog.textContent).toContain("Forget “Stripe webhook idempotency” for good?");
+  await fireEvent.click(within(dialog).getByTestId("forget-no"));
+  await waitFor(() => { expect(screen.queryByTestId("forget-dialog")).toBeNull(); });
+  expect(client.calls.filter(([c]) => c === "forget")).toEqual([]);
+  await fireEvent.click(within(await ask()).getByTestId("forget-yes"));
+  await waitFor(() => { expect(screen.queryByTestId(`card-${WEBHOOK}`)).toBeNull(); });
+  expect(client.calls.filter(([c]) => c === "forget")).toEqual([["forget", { id: WEBHOOK }, false]]);
+  expect((await screen.findByTestId("toast")).textContent).toContain("is forgotten. Its transcript stays");
+  expect(screen.queryByTestId("undo")).toBeNull();
+});
+
 test("a muted session does not call, keeps its place in the list with the mark, and Z takes it back", async () => {
   const client = start("three");
   await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });

@@ -33,6 +33,8 @@ pub fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + Sync + 'static {
         set_label,
         archive,
         unarchive,
+        forget,
+        report,
         close,
         set_cause,
         setup_state,
@@ -128,6 +130,23 @@ async fn archive(host: State<'_, Host>, id: String) -> Result<Value, ApiError> {
 #[tauri::command]
 async fn unarchive(host: State<'_, Host>, id: String) -> Result<Value, ApiError> {
     host.call("unarchive", json!({ "id": id })).await
+}
+
+#[tauri::command(rename_all = "snake_case")]
+async fn forget(
+    host: State<'_, Host>,
+    id: Option<String>,
+    project: Option<String>,
+    before_ms: Option<i64>,
+    dry_run: bool,
+) -> Result<Value, ApiError> {
+    let params = json!({ "id": id, "project": project, "before_ms": before_ms, "dry_run": dry_run });
+    host.call("forget", params).await
+}
+
+#[tauri::command]
+async fn report(host: State<'_, Host>, id: String) -> Result<Value, ApiError> {
+    host.call("report", json!({ "id": id })).await
 }
 
 #[tauri::command(rename_all = "snake_case")]

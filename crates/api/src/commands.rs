@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lamplight_engine::setup::{self, Wish};
-use lamplight_engine::{CauseAction, Engine, TraceFilter, Wanted};
-use lamplight_model::ids::Agent;
+use lamplight_engine::{CauseAction, Engine, Forget, TraceFilter, Wanted};
+use lamplight_model::ids::{Agent, Timestamp};
 use lamplight_model::resume::classify_failure;
 use lamplight_model::view::{
-    Doctor, ImportTotals, NoticePage, Resume, RunDetail, RunPage, Service, ServiceDetail, SessionCard,
-    SessionDetail, SessionPage, Settings, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status,
-    Trace, TracePage,
+    Doctor, Forgotten, ImportTotals, NoticePage, Report, Resume, RunDetail, RunPage, Service, ServiceDetail,
+    SessionCard, SessionDetail, SessionPage, Settings, SetupAgent, SetupChoices, SetupDone, SetupPlan,
+    SetupState, Status, Trace, TracePage,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -98,6 +98,8 @@ commands! {
     focus(IdParams) -> SessionCard: Post "/api/v1/sessions/{id}/focus";
     archive(IdParams) -> SessionCard: Post "/api/v1/sessions/{id}/archive";
     unarchive(IdParams) -> SessionCard: Post "/api/v1/sessions/{id}/unarchive";
+    forget(ForgetParams) -> Forgotten: Post "/api/v1/forget";
+    report(IdParams) -> Report: Get "/api/v1/sessions/{id}/report";
     close(CloseParams) -> Closed: Post "/api/v1/sessions/close";
     runs(RunsParams) -> RunPage: Get "/api/v1/runs";
     run(RunParams) -> RunDetail: Get "/api/v1/runs/{id}";
@@ -270,6 +272,24 @@ pub struct MutedParams {
     pub id: String,
     /// Whether it is silenced.
     pub muted: bool,
+}
+
+/// Sessions to forget: those that fit everything that is given; one of the first three is needed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForgetParams {
+    /// `agent:session_id`, or the bare id where only one agent uses it.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Those of this project, by its name.
+    #[serde(default)]
+    pub project: Option<String>,
+    /// Those whose last activity is older than this, milliseconds since the epoch.
+    #[serde(default)]
+    pub before_ms: Option<i64>,
+    /// Only say which ones.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// Settings to write.
@@ -485,6 +505,31 @@ fn set_archived(engine: &Engine, params: &IdParams, archived: bool) -> Result<Se
     let card = engine.set_archived(&engine.find(&params.id)?, archived)?;
     seen_by_all(engine)?;
     Ok(card)
+}
+
+/// Forgets sessions for good, or says which ones would be. The agents' own files are not touched. Answers once the bytes are
+/// gone, which may take seconds.
+///
+/// # Errors
+/// `bad_request` when nothing says which ones, `not_found`, `ambiguous`, or what the engine says.
+pub fn forget(engine: &Engine, params: ForgetParams) -> Result<Forgotten, ApiError> {
+    let what = Forget {
+        session: params.id.as_deref().map(|id| engine.find(id)).transpose()?,
+        project: params.project.filter(|project| !project.is_empty()),
+        before: params.before_ms.map(Timestamp),
+    };
+    let gone = engine.forget(&what, params.dry_run)?;
+    seen_by_all(engine)?;
+    Ok(gone)
+}
+
+/// Returns a bug report of a session's evidence, without names, paths or texts of the person.
+///
+/// # Errors
+/// `not_found`, `ambiguous`, or what the engine says.
+pub fn report(engine: &Engine, params: IdParams) -> Result<Report, ApiError> {
+    let key = engine.find(&params.id)?;
+    engine.report(&key)?.ok_or_else(|| ApiError::not_found("No session has this id."))
 }
 
 /// Returns the settings as the settings file has them.

@@ -80,7 +80,7 @@ impl From<EngineError> for ApiError {
             EngineError::NotFound(_) => ErrorCode::NotFound,
             EngineError::BadRequest(_) => ErrorCode::BadRequest,
             EngineError::Conflict(_) => ErrorCode::Conflict,
-            EngineError::Store(_) => ErrorCode::Internal,
+            EngineError::NotWiped(_) | EngineError::Store(_) => ErrorCode::Internal,
             EngineError::Stopped => ErrorCode::Unavailable,
         };
         Self::new(code, sentence(&error))

@@ -44,6 +44,10 @@ pub(crate) enum Task {
     Mute(IdArgs),
     /// Let a silenced session call again
     Unmute(IdArgs),
+    /// Forget sessions for good, in Lamplight only, after showing which ones; the agents' own files are not touched
+    Forget(ForgetArgs),
+    /// Print a bug report of a session's evidence, without names, paths or texts of yours
+    Report(IdArgs),
     /// Show runs: sessions that one harness started
     Runs(RunsArgs),
     /// What you were told, what not, and why
@@ -161,6 +165,27 @@ pub(crate) struct IdArgs {
     /// The session: agent:session_id, or the bare id
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) id: String,
+}
+
+/// Arguments of `lamp forget`.
+#[derive(Debug, clap::Args)]
+#[group(id = "what", required = true, multiple = true, args = ["id", "project", "before"])]
+pub(crate) struct ForgetArgs {
+    /// The session: agent:session_id, or the bare id
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) id: Option<String>,
+    /// Only sessions of this project
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) project: Option<String>,
+    /// Only sessions whose last activity is before this day (2026-11-01, local time) or moment (RFC 3339)
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub(crate) before: Option<i64>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Print JSON; without --yes only what would be forgotten
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Arguments of `lamp snooze`.
@@ -336,6 +361,21 @@ pub(crate) struct HookArgs {
     pub(crate) event: Option<String>,
 }
 
+/// Reads a day or a moment; returns milliseconds since the epoch.
+fn date(text: &str) -> Result<i64, String> {
+    use chrono::{DateTime, Local, NaiveDate, NaiveTime};
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|day| {
+        // Where the clocks go forward at midnight the day begins later.
+        let begin = (0..4).find_map(|hour| {
+            day.and_time(NaiveTime::from_hms_opt(hour, 0, 0)?).and_local_timezone(Local).earliest()
+        })?;
+        Some(begin.timestamp_millis())
+    });
+    let moment = || DateTime::parse_from_rfc3339(text).ok().map(|at| at.timestamp_millis());
+    day.or_else(moment)
+        .ok_or_else(|| "write a day as 2026-11-01, or a moment as 2026-11-01T08:00:00Z".to_owned())
+}
+
 /// Reads `15m`, `1h`, `tomorrow` or `change`; at most a year, as the engine takes it.
 fn snooze_time(word: &str) -> Result<SnoozeTime, String> {
     const MOST_MINUTES: i64 = 366 * 24 * 60;
@@ -375,6 +415,15 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_date_is_a_day_or_a_moment() {
+        assert_eq!(date("2026-11-01T08:00:00Z"), Ok(1_793_520_000_000));
+        assert!(date("2026-11-01").is_ok_and(|at| (at - 1_793_491_200_000).abs() <= 14 * 3_600_000));
+        for bad in ["", "yesterday", "2026-13-01", "01.11.2026", "2026-11-01 08:00"] {
+            assert!(date(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -47,7 +47,8 @@ impl Client {
         Self { data_dir: data_dir.to_owned() }
     }
 
-    /// Runs a command of the table. `import`, and `doctor` who reads the whole database, may take as long as it takes.
+    /// Runs a command of the table. `import`, `doctor` who reads the whole database, and `forget` who writes it anew may take
+    /// as long as it takes.
     pub(crate) async fn ask<T: DeserializeOwned>(&self, command: &str, params: Value) -> Result<T, AskError> {
         let request = request(command, &params)?;
         let exchange = async {
@@ -61,7 +62,7 @@ impl Client {
                 Err(refusal(status, &body))
             }
         };
-        if matches!(command, "import" | "doctor") {
+        if matches!(command, "import" | "doctor" | "forget") {
             return exchange.await;
         }
         match tokio::time::timeout(ANSWER_TIMEOUT, exchange).await {

@@ -10,6 +10,7 @@ mod client;
 mod close;
 mod doctor;
 mod focus;
+mod forget;
 mod hook;
 mod import;
 mod notices;
@@ -19,6 +20,7 @@ mod plain;
 mod reach;
 mod rename;
 mod replay;
+mod report;
 mod resume;
 mod runs;
 mod serve;
@@ -124,6 +126,8 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Snooze(args) => aside::snooze(&load_config(None)?, &args),
         Task::Mute(args) => aside::mute(&load_config(None)?, &args, true),
         Task::Unmute(args) => aside::mute(&load_config(None)?, &args, false),
+        Task::Forget(args) => forget::run(&load_config(None)?, &args),
+        Task::Report(args) => report::run(&load_config(None)?, &args),
         Task::Notices(args) => notices::run(&load_config(None)?, &args),
         Task::Runs(args) => runs::run(&load_config(None)?, &args),
         Task::Services(args) => services::run(&load_config(None)?, &args),

@@ -138,11 +138,13 @@ fn not_asked(flags: &str) -> anyhow::Error {
     .into()
 }
 
-fn is_terminal() -> bool {
+/// Whether somebody can be asked.
+pub(crate) fn is_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
-fn agreed(question: &str) -> anyhow::Result<bool> {
+/// Asks; only a yes is one.
+pub(crate) fn agreed(question: &str) -> anyhow::Result<bool> {
     let answer = ask(question)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

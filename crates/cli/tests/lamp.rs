@@ -451,6 +451,34 @@ fn what_calls_is_put_off_handled_muted_and_archived_from_a_terminal() {
 }
 
 #[test]
+fn a_report_has_the_evidence_and_nothing_of_the_persons() {
+    let home = Home::new();
+    home.lamp(&["rename", ID, "Operation Nightjar"]).ok();
+    for running in [None, Some(home.serve(&[]).0)] {
+        let text = home.lamp(&["report", ID]).ok();
+        for said in [
+            "# Lamplight: evidence of a card",
+            "its client 2.1.329",
+            "The agent ended its turn",
+            "name by: rename",
+            "## Sources",
+            "claude-code transcripts: ok, 2 files",
+        ] {
+            assert!(text.contains(said), "{said} in {text}");
+        }
+        let user = home.path().file_name().unwrap().to_str().unwrap();
+        for secret in ["Paint", "shed", "Operation", "Nightjar", "shop", "main", "red.", ID, &ID[..8], user] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+        assert_eq!(home.lamp(&["report", "nobody"]).failed().0, 3);
+        assert_eq!(home.lamp(&["report", SHARED]).failed().0, 1, "two sessions have this id");
+        if let Some(running) = running {
+            assert_eq!(running.end("TERM").0, Some(0));
+        }
+    }
+}
+
+#[test]
 fn runs_and_services_are_told_with_and_without_an_engine_a130() {
     let home = Home::new();
     for running in [None, Some(home.serve(&[]).0)] {

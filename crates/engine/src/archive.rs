@@ -1,6 +1,6 @@
 //! Pages of all sessions, and search; read from the store, not from the pipeline.
 
-use lamplight_model::assess::{Circumstances, assess};
+use lamplight_model::assess::{Assessment, Circumstances, assess};
 use lamplight_model::attention::Cause;
 use lamplight_model::ids::{Agent, SessionKey, Timestamp};
 use lamplight_model::pricing::PriceTable;
@@ -122,19 +122,25 @@ impl<'a> Cards<'a> {
         self.of_row(&row).map(Some)
     }
 
-    /// The same of a row that is loaded already.
-    pub(crate) fn of_row(&mut self, row: &SessionRow) -> Result<SessionCard, EngineError> {
-        let Self { db, config, board, now, .. } = *self;
-        if let Some(shown) = board.card(&row.key.to_string()) {
-            return Ok(shown);
-        }
+    /// What the facts of a session mean now.
+    pub(crate) fn verdict(&self, row: &SessionRow) -> Assessment {
+        let Self { config, board, now, .. } = *self;
         let around = Circumstances {
             agent: row.key.agent,
             registry_listed: board.source_state(crate::reports::registry(row.key.agent))
                 != Some(SourceHealth::Absent),
             idle_window_ms: i64::from(config.idle_minutes) * 60_000,
         };
-        let verdict = assess(&row.state, &around, now);
+        assess(&row.state, &around, now)
+    }
+
+    /// The card of a row that is loaded already.
+    pub(crate) fn of_row(&mut self, row: &SessionRow) -> Result<SessionCard, EngineError> {
+        let Self { db, config, board, now, .. } = *self;
+        if let Some(shown) = board.card(&row.key.to_string()) {
+            return Ok(shown);
+        }
+        let verdict = self.verdict(row);
         let open: Vec<Cause> =
             causes::of_session(db, row.id, 50)?.into_iter().map(|s| s.cause).filter(Cause::is_open).collect();
         let renamed = rows::label(db, &row.key)?;

@@ -5,6 +5,7 @@
 
 mod apply;
 mod commands;
+mod forget;
 mod hooks;
 mod notify;
 mod sdk;
@@ -30,6 +31,7 @@ use crate::board::{Board, Pending};
 use crate::card;
 use crate::config::Config;
 use crate::facts::{Input, fact_id};
+use crate::forget::Ignored;
 use crate::otlp::Services;
 use crate::places::Places;
 use crate::reports::Reports;
@@ -42,6 +44,7 @@ use crate::store::{Store, StoreError, causes, files, muted, rows, worktrees as s
 use terminals::Terminals;
 use worktrees::{Presence, Worktrees};
 
+pub(crate) use forget::Gone;
 pub(crate) use notify::Call;
 pub use notify::Notice;
 pub use told::Told;
@@ -66,6 +69,8 @@ pub struct Core {
     classes: HashMap<Class, u64>,
     pub(crate) reports: Reports,
     services: Services,
+    /// Sessions that are to stay forgotten.
+    pub(crate) forgotten: Ignored,
     places: Places,
     worktrees: Worktrees,
     terminals: Terminals,
@@ -136,6 +141,7 @@ impl Core {
             classes,
             reports: Reports::load(&store.db, &config, now)?,
             services: Services::load(&store.db, now)?,
+            forgotten: Ignored::load(&store.db)?,
             places: Places::default(),
             worktrees: Worktrees::default(),
             terminals: Terminals::default(),
@@ -190,8 +196,15 @@ impl Core {
     /// When the store refuses; nothing of the inputs is stored then, and the caller must stop: the state in memory is
     /// ahead of the store.
     pub fn apply_all(&mut self, inputs: Vec<Input>, now: Timestamp) -> Result<(), StoreError> {
+        self.in_transaction(|core| core.apply_and_judge(inputs, now))
+    }
+
+    fn in_transaction(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         self.store.db.execute_batch("BEGIN IMMEDIATE")?;
-        let done = self.apply_and_judge(inputs, now);
+        let done = work(self);
         match done {
             Ok(()) => {
                 if let Err(e) = self.store.db.execute_batch("COMMIT") {
@@ -556,10 +569,14 @@ impl Core {
         Ok(self.sessions.get_mut(&id))
     }
 
-    /// Row of a session, created when it is seen first.
-    fn row_of(&mut self, key: &SessionKey) -> Result<i64, StoreError> {
+    /// Row of a session, created when it is seen first; `None` when it is to be forgotten. Every fact about a session
+    /// comes through here, whatever told it, so that nothing brings a forgotten one back.
+    fn row_of(&mut self, key: &SessionKey) -> Result<Option<i64>, StoreError> {
         if let Some(id) = self.by_key.get(key) {
-            return Ok(*id);
+            return Ok(Some(*id));
+        }
+        if self.forgotten.has(key) {
+            return Ok(None);
         }
         let before = rows::find(&self.store.db, key)?;
         let id = match before {
@@ -570,7 +587,7 @@ impl Core {
             }
         };
         self.load(id)?;
-        Ok(id)
+        Ok(Some(id))
     }
 
     /// Forgets sessions that are neither on the screen nor waiting for anything, when there are many.

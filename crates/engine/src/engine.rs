@@ -1,6 +1,7 @@
 //! A running engine: the writer's thread, the sources' threads, and the handle that hosts hold.
 
 mod command;
+mod forget;
 mod hook_command;
 mod once;
 mod running;
@@ -17,7 +18,7 @@ use lamplight_model::ids::{Agent, FactId, SessionKey, Timestamp, TraceId};
 use lamplight_model::instance::is_placeholder;
 use lamplight_model::session::ResumeFailure;
 use lamplight_model::view::{
-    ChangeSet, Doctor, ImportTotals, NoticePage, RunDetail, RunPage, ServiceDetail, SessionCard,
+    ChangeSet, Doctor, ImportTotals, NoticePage, Report, RunDetail, RunPage, ServiceDetail, SessionCard,
     SessionDetail, SessionPage, Status, Trace, TracePage,
 };
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,7 @@ use crate::otlp::{self, Waiting};
 use crate::sources::otlp::{Batch, PartialSuccess, clean_name};
 use crate::sources::scout::Order;
 use crate::sources::watch::WatchError;
-use crate::{archive, detail, notices, runs, terminals, viable};
+use crate::{archive, detail, notices, report, runs, terminals, viable};
 
 pub use crate::errors::{EngineError, FindError, IngestError, StartError};
 use command::Command;
@@ -137,6 +138,15 @@ impl Engine {
     /// When the store fails.
     pub fn session(&self, key: &SessionKey) -> Result<Option<SessionDetail>, EngineError> {
         self.inner.read(|db| detail::session(db, &self.inner.config(), &self.inner.board, key, clock::now()))
+    }
+
+    /// What can be sent to whoever works on Lamplight about a session: on what its state rests, with nothing in it that is
+    /// the person's. `None` when the session is not known.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn report(&self, key: &SessionKey) -> Result<Option<Report>, EngineError> {
+        self.inner.read(|db| report::of(db, &self.inner.config(), &self.inner.board, key, clock::now()))
     }
 
     /// A page of runs, the one active last first.

@@ -46,12 +46,29 @@ pub enum EngineError {
     /// It contradicts the present state; what is wrong, then what to do.
     #[error("{0}")]
     Conflict(String),
+    /// What was asked to be forgotten is; its bytes could not be wiped from the files. Why.
+    #[error(
+        "they are forgotten, but unused parts of the database still hold what they said: {0}; the next start of Lamplight wipes them"
+    )]
+    NotWiped(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The engine is stopping.
     #[error("the engine is stopping")]
     Stopped,
+}
+
+/// Joins an error and its causes, so that the reason reaches the reader.
+pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }
 
 impl From<rusqlite::Error> for EngineError {

@@ -76,6 +76,13 @@ pub enum Input {
         /// When it was given.
         at: Timestamp,
     },
+    /// Records of a transcript that was read again, whose responses, calls and prompts a forgotten session owned.
+    Reclaimed {
+        /// The session whose transcript it is.
+        session: SessionKey,
+        /// The records.
+        events: Vec<Event>,
+    },
     /// A hook came.
     Hook(HookFact),
     /// Counts and troubles of a source.

@@ -20,6 +20,7 @@ use rusqlite::Connection;
 use crate::clock;
 use crate::core::Core;
 use crate::facts::{FileBatch, Input, SourceReport};
+use crate::forget::Ignored;
 use crate::sources;
 use crate::sources::discover::Found;
 use crate::sources::import::import_files;
@@ -33,7 +34,7 @@ const FIRST_BYTES: u64 = 24 * 1024 * 1024;
 const REPORT: Duration = Duration::from_millis(100);
 
 /// Parser threads: the sink keeps another core busy only a little, and memory grows with each.
-fn threads() -> usize {
+pub(crate) fn threads() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8)
 }
 
@@ -155,7 +156,10 @@ fn list(core: &Core) -> Result<(Vec<Found>, Vec<Input>), StoreError> {
     all.once_each();
     all.newest_first();
     let mut found = all.found;
-    found.retain(|f| cursors.get(&f.file).is_none_or(|c| c.offset != f.size_bytes || c.path != f.path));
+    found.retain(|f| {
+        !core.forgotten.has_role(&f.role)
+            && cursors.get(&f.file).is_none_or(|c| c.offset != f.size_bytes || c.path != f.path)
+    });
     Ok((found, reports))
 }
 
@@ -221,6 +225,7 @@ struct Bulk {
     models: Vec<String>,
     model_ids: HashMap<String, u16>,
     files: HashMap<crate::facts::FileId, BulkFile>,
+    forgotten: Ignored,
 }
 
 struct BulkSession {
@@ -261,6 +266,7 @@ impl Bulk {
             models: Vec::new(),
             model_ids: HashMap::new(),
             files: HashMap::new(),
+            forgotten: core.forgotten.clone(),
         };
         let db = &core.store.db;
         let mut by_row: HashMap<i64, u32> = HashMap::new();
@@ -363,8 +369,9 @@ impl Bulk {
                 }
             }
         }
-        if let Some(parent) = parent {
-            let at = self.session(SessionKey { agent: key.agent, id: parent });
+        let parent = parent.map(|id| SessionKey { agent: key.agent, id });
+        if let Some(parent) = parent.filter(|parent| !self.forgotten.has(parent)) {
+            let at = self.session(parent);
             if let Some(s) = self.sessions.get_mut(at as usize) {
                 let subagent = s.state.subagents.entry(key.id.as_str().to_owned()).or_default();
                 for event in &batch.events {
@@ -437,12 +444,11 @@ impl Bulk {
         rank: OwnerRank,
         at: Timestamp,
     ) -> Owner {
-        match named {
+        let named = named.map(|id| SessionKey { agent: key.agent, id: id.clone() });
+        match named.filter(|named| !self.forgotten.has(named)) {
+            // What a forgotten session would own is owned by whoever shows it.
             None => Owner { session: seen_in, rank: OwnerRank::Own, at },
-            Some(id) => {
-                let session = self.session(SessionKey { agent: key.agent, id: id.clone() });
-                Owner { session, rank, at }
-            }
+            Some(named) => Owner { session: self.session(named), rank, at },
         }
     }
 

@@ -350,6 +350,18 @@ impl Reports {
         }
     }
 
+    /// Paths that are not to be known any more.
+    pub(crate) fn forget_paths(&mut self, paths: &[String]) {
+        for (name, source) in &mut self.sources {
+            for (kind, view) in &mut source.issues {
+                if view.path.take_if(|path| paths.contains(path)).is_some() {
+                    self.unsaved.insert((name.clone(), *kind));
+                    self.changed = true;
+                }
+            }
+        }
+    }
+
     pub(crate) fn save(&mut self, db: &Connection) -> Result<(), StoreError> {
         if std::mem::take(&mut self.hooks_unsaved)
             && let Some(at) = self.sources.get(HOOKS).and_then(|s| s.last_fact)

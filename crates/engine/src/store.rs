@@ -6,6 +6,7 @@
 pub(crate) mod calls;
 pub(crate) mod causes;
 pub(crate) mod files;
+pub(crate) mod forgotten;
 pub(crate) mod heard;
 pub(crate) mod muted;
 pub(crate) mod notices;

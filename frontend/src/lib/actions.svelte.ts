@@ -34,6 +34,8 @@ export class Actions {
   toast = $state.raw<Toast | null>(null);
   /** The last session that got a new name: pages with a copy of a past session put it in. */
   renamed = $state.raw<SessionCard | null>(null);
+  /** The last session that was forgotten: pages with a copy of it take it out. */
+  forgotten = $state.raw<string | null>(null);
   readonly client: Client;
   readonly #store: Store;
   readonly #router: Router;
@@ -178,6 +180,29 @@ export class Actions {
       await this.client.unarchive(idOf(card));
       this.#store.release();
       this.say("done", `“${cleanLine(card.label)}” is back`);
+    });
+  }
+
+  /** Forgets a session for good. */
+  async forget(card: SessionCard): Promise<void> {
+    const name = cleanLine(card.label);
+    await this.#attempt(async () => {
+      const gone = await this.client.forget({ id: idOf(card) }, false);
+      if (gone.total === 0) throw new Error(`“${name}” runs: end it first. Nothing was forgotten.`);
+      this.#store.release();
+      this.forgotten = idOf(card);
+      const { route } = this.#router;
+      if (route.page === "session" && route.id === idOf(card)) this.#router.go({ page: "now" });
+      this.say("done", `“${name}” is forgotten. Its transcript stays where the agent keeps it.`);
+    });
+  }
+
+  /** Puts what can be sent about a wrong state on the clipboard. */
+  async copyReport(card: SessionCard): Promise<void> {
+    await this.#attempt(async () => {
+      const { text } = await this.client.report(idOf(card));
+      await this.client.copyText(text);
+      this.say("done", "Bug report copied: versions, sources, states and ages. No name, path, prompt or answer is in it.");
     });
   }
 

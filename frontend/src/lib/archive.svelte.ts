@@ -46,6 +46,14 @@ export class Archive {
     this.cards = this.cards.map((c) => relabelled(c, card));
   }
 
+  /** A session was forgotten while it was listed. */
+  remove(id: string): void {
+    const left = this.cards.filter((c) => idOf(c) !== id);
+    if (left.length === this.cards.length) return;
+    this.cards = left;
+    this.total = this.total === null ? null : this.total - 1;
+  }
+
   /** Asks again, after a failure. */
   retry(): void {
     void this.#load(this.query, true);

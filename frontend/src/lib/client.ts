@@ -4,7 +4,7 @@ import { Channel, invoke, isTauri } from "@tauri-apps/api/core";
 import { listen } from "@tauri-apps/api/event";
 import { Feed } from "./feed";
 import { HttpClient } from "./http";
-import type { NoticePage, RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, Settings, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, StreamMessage, Trace, TracePage } from "./types";
+import type { Forgotten, NoticePage, Report, RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, Settings, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, StreamMessage, Trace, TracePage } from "./types";
 
 export interface ApiError {
   code: string;
@@ -30,6 +30,14 @@ export interface TraceQuery {
   session?: string;
   before?: string;
   limit?: number;
+}
+
+/** Which sessions to forget: those that fit everything that is given. */
+export interface ForgetQuery {
+  id?: string;
+  project?: string;
+  /** Last activity before this, in milliseconds since the epoch. */
+  before?: number;
 }
 
 /** Sessions are named `agent:session_id` throughout. Every call rejects with an `ApiError`. */
@@ -74,6 +82,10 @@ export interface Client {
   /** Off the list until something happens in it; refused while a process runs it. */
   archive(id: string): Promise<SessionCard>;
   unarchive(id: string): Promise<SessionCard>;
+  /** For good; with `dryRun` only says which ones. Those that a process runs are left alone. */
+  forget(what: ForgetQuery, dryRun: boolean): Promise<Forgotten>;
+  /** On what the state of a session rests, without names, paths and texts. */
+  report(id: string): Promise<Report>;
   closeSession(id: string): Promise<{ closed: number }>;
   setCause(causeId: string, action: CauseAction): Promise<void>;
   /** Puts the command on the clipboard and returns the exact bytes. */
@@ -217,6 +229,12 @@ export class TauriClient implements Client {
   }
   unarchive(id: string): Promise<SessionCard> {
     return invoke("unarchive", { id });
+  }
+  forget(what: ForgetQuery, dryRun: boolean): Promise<Forgotten> {
+    return invoke("forget", { id: what.id ?? null, project: what.project ?? null, before_ms: what.before ?? null, dry_run: dryRun });
+  }
+  report(id: string): Promise<Report> {
+    return invoke("report", { id });
   }
   closeSession(id: string): Promise<{ closed: number }> {
     return invoke("close", { session_id: id, sessionId: id });

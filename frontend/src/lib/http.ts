@@ -1,10 +1,10 @@
 // The browser host: `lamp serve --ui`. The token comes in the fragment, leaves the address bar at once, and travels in a
 // header only.
-import type { ApiError, CauseAction, Client, Connection, ShellEvents, TraceQuery } from "./client";
+import type { ApiError, CauseAction, Client, Connection, ForgetQuery, ShellEvents, TraceQuery } from "./client";
 import { Feed } from "./feed";
 import { idOf } from "./sections";
 import { EventStreamParser } from "./sse";
-import type { NoticePage, RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, Settings, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, StreamMessage, Trace, TracePage } from "./types";
+import type { Forgotten, NoticePage, Report, RunDetail, RunPage, ServiceDetail, SessionCard, SessionDetail, SessionPage, Settings, SetupAgent, SetupChoices, SetupDone, SetupPlan, SetupState, Status, StreamMessage, Trace, TracePage } from "./types";
 
 const TOKEN_KEY = "lamplight.token";
 /** The server sends a heartbeat every 15 s; twice that without a byte means the line is dead. */
@@ -208,6 +208,14 @@ export class HttpClient implements Client {
 
   unarchive(id: string): Promise<SessionCard> {
     return this.#json(`/api/v1/sessions/${encodeURIComponent(id)}/unarchive`, {});
+  }
+
+  forget(what: ForgetQuery, dryRun: boolean): Promise<Forgotten> {
+    return this.#json("/api/v1/forget", { id: what.id ?? null, project: what.project ?? null, before_ms: what.before ?? null, dry_run: dryRun });
+  }
+
+  report(id: string): Promise<Report> {
+    return this.#json(`/api/v1/sessions/${encodeURIComponent(id)}/report`);
   }
 
   closeSession(id: string): Promise<{ closed: number }> {

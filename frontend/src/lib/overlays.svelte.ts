@@ -17,6 +17,8 @@ export class Overlays {
   /** The element the sources panel stands at. */
   sources = $state.raw<HTMLElement | null>(null);
   palette = $state(false);
+  /** The session that is to be forgotten, once that is confirmed. */
+  forgetting = $state.raw<SessionCard | null>(null);
   readonly #drawn = new Map<string, SessionCard>();
   readonly #store: Store;
 
@@ -26,7 +28,7 @@ export class Overlays {
 
   /** Whether keys belong to something else than the page. */
   get any(): boolean {
-    return this.menu !== null || this.evidence !== null || this.sources !== null || this.palette;
+    return this.menu !== null || this.evidence !== null || this.sources !== null || this.palette || this.forgetting !== null;
   }
 
   /** A session is drawn somewhere: past ones are known by this alone. The returned function forgets it. */

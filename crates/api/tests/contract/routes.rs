@@ -239,6 +239,34 @@ fn a_session_is_put_away_and_taken_out_again() {
 }
 
 #[test]
+fn forgetting_is_counted_first_and_takes_no_parameter_it_does_not_know() {
+    let host = Host::new();
+    let path = "/api/v1/forget";
+    assert_eq!(host.post(path, &json!({})).refusal(), (400, "bad_request".to_owned()), "not everything");
+    assert_eq!(host.post(path, &json!({"project": ""})).refusal(), (400, "bad_request".to_owned()));
+    let misspelt = host.post(path, &json!({"id": CLAUDE, "dryrun": true}));
+    assert_eq!(misspelt.refusal(), (400, "bad_request".to_owned()), "a dry run that was not meant as one");
+    assert_eq!(host.post(path, &json!({"id": "nobody"})).refusal(), (404, "not_found".to_owned()));
+    let name = format!("claude-code:{CLAUDE}");
+    let dry = host.post(path, &json!({"id": CLAUDE, "dry_run": true})).json();
+    assert_eq!(dry, json!({"sessions": [name], "total": 1, "running": 0, "is_dry_run": true}));
+    assert_eq!(host.get(&format!("/api/v1/sessions/{CLAUDE}")).status, 200);
+    let gone = host.post(path, &json!({"id": CLAUDE})).json();
+    assert_eq!(gone, json!({"sessions": [name], "total": 1, "running": 0, "is_dry_run": false}));
+    assert_eq!(host.get(&format!("/api/v1/sessions/{CLAUDE}")).status, 404);
+    assert_eq!(host.post("/api/v1/import", &json!({})).json()["sessions"], 2);
+}
+
+#[test]
+fn a_report_of_a_card_is_text() {
+    let host = Host::new();
+    let report = host.get(&format!("/api/v1/sessions/{CLAUDE}/report")).json();
+    let text = report["text"].as_str().unwrap();
+    assert!(text.starts_with("# Lamplight: evidence of a card") && !text.contains(CLAUDE), "{text}");
+    assert_eq!(host.get("/api/v1/sessions/nobody/report").refusal(), (404, "not_found".to_owned()));
+}
+
+#[test]
 fn resume_is_what_the_card_says() {
     let host = Host::new();
     let resume = host.get(&format!("/api/v1/sessions/{CLAUDE}/resume")).json();

@@ -14,10 +14,12 @@ use crate::store::{StoreError, calls, files, rows, worktrees};
 impl Core {
     pub(super) fn apply(&mut self, input: Input, now: Timestamp) -> Result<(), StoreError> {
         match input {
-            Input::Batch(batch) => self.apply_batch(batch)?,
+            Input::Batch(batch) => self.apply_batch(batch, now)?,
             Input::FileGone { path } => self.apply_gone(&path)?,
             Input::SubagentMeta { session, subagent, kind, description, finished } => {
-                let id = self.row_of(&SessionKey { agent: Agent::ClaudeCode, id: session })?;
+                let Some(id) = self.row_of(&SessionKey { agent: Agent::ClaudeCode, id: session })? else {
+                    return Ok(());
+                };
                 let Some(loaded) = self.load(id)? else { return Ok(()) };
                 let entry = loaded.state.subagents.entry(subagent).or_default();
                 entry.kind = kind.or(entry.kind.take());
@@ -27,7 +29,7 @@ impl Core {
             }
             Input::Registry(update) => self.apply_registry(update)?,
             Input::RegistryRemoved { agent, pid, session, at } => {
-                let id = self.row_of(&SessionKey { agent, id: session })?;
+                let Some(id) = self.row_of(&SessionKey { agent, id: session })? else { return Ok(()) };
                 let Some(loaded) = self.load(id)? else { return Ok(()) };
                 let at = no_earlier(at, &loaded.state);
                 if let Some(process) = loaded.state.processes.get_mut(&pid)
@@ -41,13 +43,14 @@ impl Core {
             Input::ProcessExited { pid, at } => self.apply_exit(pid, at)?,
             Input::Lock { session, present, holder, at } => self.apply_lock(session, present, holder, at)?,
             Input::Title { agent, session, text, at } => {
-                let id = self.row_of(&SessionKey { agent, id: session })?;
+                let Some(id) = self.row_of(&SessionKey { agent, id: session })? else { return Ok(()) };
                 let Some(loaded) = self.load(id)? else { return Ok(()) };
                 if loaded.state.user_title.as_ref().is_none_or(|known| known.at <= at) {
                     loaded.state.user_title = Some(Dated { at, value: text });
                     self.touched.insert(id);
                 }
             }
+            Input::Reclaimed { session, events } => self.apply_reclaimed(&session, &events)?,
             Input::Hook(fact) => self.apply_hook(fact, now)?,
             Input::Source(report) => self.reports.take(report, now),
             Input::Telemetry(batch) => self.apply_telemetry(*batch)?,
@@ -76,9 +79,9 @@ impl Core {
         Ok(())
     }
 
-    fn apply_batch(&mut self, batch: FileBatch) -> Result<(), StoreError> {
+    fn apply_batch(&mut self, batch: FileBatch, now: Timestamp) -> Result<(), StoreError> {
         let key = SessionKey { agent: batch.role.agent, id: batch.role.session.clone() };
-        let session = self.row_of(&key)?;
+        let Some(session) = self.row_of(&key)? else { return Ok(()) };
         let known = files::find(&self.store.db, batch.file)?;
         let moved_role =
             known.as_ref().is_some_and(|f| f.session != session || f.subagent != batch.role.subagent);
@@ -131,6 +134,11 @@ impl Core {
             .get(&file)
             .filter(|t| t.hidden == Some(HiddenKind::Subagent))
             .and_then(|t| t.parent.clone());
+        if let Some((parent, Lineage::Subagent)) = &parent
+            && self.forgotten.has(&SessionKey { agent: key.agent, id: parent.clone() })
+        {
+            return self.forget_along(session, &key, now);
+        }
         for event in &batch.events {
             self.count(session, event)?;
         }
@@ -148,7 +156,7 @@ impl Core {
         parent: SessionId,
         events: &[Event],
     ) -> Result<(), StoreError> {
-        let id = self.row_of(&SessionKey { agent: child.agent, id: parent })?;
+        let Some(id) = self.row_of(&SessionKey { agent: child.agent, id: parent })? else { return Ok(()) };
         let Some(loaded) = self.load(id)? else { return Ok(()) };
         let subagent = loaded.state.subagents.entry(child.id.as_str().to_owned()).or_default();
         for event in events {
@@ -181,7 +189,7 @@ impl Core {
     }
 
     /// Counts what an event claims: once over all transcripts, owned by one session.
-    fn count(&mut self, session: i64, event: &Event) -> Result<(), StoreError> {
+    pub(super) fn count(&mut self, session: i64, event: &Event) -> Result<(), StoreError> {
         match &event.kind {
             EventKind::ResponseReceived(response) => {
                 let claim = self.claim(session, event.at, response.owner.as_ref(), response.owner_rank)?;
@@ -226,15 +234,18 @@ impl Core {
         owner: Option<&SessionId>,
         rank: OwnerRank,
     ) -> Result<Claim, StoreError> {
-        let session = match owner {
-            None => session,
+        let named = match owner {
+            None => None,
             Some(owner) => {
                 let agent = self.key_of(session).map_or(Agent::ClaudeCode, |k| k.agent);
                 self.row_of(&SessionKey { agent, id: owner.clone() })?
             }
         };
-        let rank = if owner.is_some() { rank } else { OwnerRank::Own };
-        Ok(Claim { session, rank, at })
+        // What a forgotten session would own is owned by whoever shows it.
+        Ok(match named {
+            Some(owner) => Claim { session: owner, rank, at },
+            None => Claim { session, rank: OwnerRank::Own, at },
+        })
     }
 
     fn settle_response(
@@ -330,7 +341,7 @@ impl Core {
 
     fn apply_registry(&mut self, update: RegistryUpdate) -> Result<(), StoreError> {
         let key = SessionKey { agent: update.agent, id: update.session.clone() };
-        let id = self.row_of(&key)?;
+        let Some(id) = self.row_of(&key)? else { return Ok(()) };
         if update.validity == Validity::Valid {
             self.leave_former_session(&update, id)?;
         }
@@ -415,7 +426,7 @@ impl Core {
         if present {
             self.reports.note_lock(&session);
         }
-        let id = self.row_of(&SessionKey { agent: Agent::Codex, id: session })?;
+        let Some(id) = self.row_of(&SessionKey { agent: Agent::Codex, id: session })? else { return Ok(()) };
         let listed = self.listed;
         let Some(loaded) = self.load(id)? else { return Ok(()) };
         let before = loaded.state.lock;

@@ -21,7 +21,7 @@ impl Core {
             // A client that was opened and left, or a spare: no session of anyone.
             return Ok(());
         }
-        let id = self.row_of(&key)?;
+        let Some(id) = self.row_of(&key)? else { return Ok(()) };
         if let Some(word) = kept_word(&hook.kind) {
             rows::keep_live_fact_once(&self.store.db, id, hook.at, "hooks", &word)?;
         }

@@ -42,7 +42,9 @@ impl Core {
 
     /// A model call that only a log record without ids tells of.
     pub(super) fn apply_lone_call(&mut self, call: LoneCall) -> Result<(), StoreError> {
-        let session = self.row_of(&SessionKey { agent: Agent::Otel, id: call.session })?;
+        let Some(session) = self.row_of(&SessionKey { agent: Agent::Otel, id: call.session })? else {
+            return Ok(());
+        };
         let model = call.model.as_deref().unwrap_or(NO_MODEL);
         self.change_unwritten(session, model, |sum| sum.add(call.usage, call.cost_nano))?;
         if let Some(loaded) = self.load(session)? {

@@ -128,8 +128,9 @@ impl Core {
         open: &mut Open,
     ) -> Result<(), StoreError> {
         let (session, run_session) = match &seen.session {
-            Named::Session(key) => (Some(self.row_of(key)?), None),
-            Named::Trace(key) => (None, Some(self.row_of(key)?)),
+            Named::Session(key) | Named::Trace(key) if self.forgotten.has(key) => return Ok(()),
+            Named::Session(key) => (self.row_of(key)?, None),
+            Named::Trace(key) => (None, self.row_of(key)?),
             Named::Nobody => (None, None),
         };
         let table_nano = self.table_nano(&seen.span);

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use lamplight_model::ids::{Agent, Timestamp};
+use lamplight_model::ids::{SessionKey, Timestamp};
 
 use super::Core;
 use crate::detail::Story;
-use crate::store::{StoreError, files, stories};
+use crate::store::{StoreError, files, rows, stories};
 
 /// Quiet after which a session's story is kept without an end of it.
 const QUIET_MS: i64 = 7 * 86_400_000;
@@ -19,8 +19,8 @@ const PACE_MS: i64 = 20_000;
 pub(crate) struct StoryOrder {
     /// Row of the session.
     pub session: i64,
-    /// Whose transcript it is.
-    pub agent: Agent,
+    /// Which session that is: rows of forgotten ones are used again.
+    pub key: SessionKey,
     /// The transcript.
     pub path: PathBuf,
 }
@@ -50,12 +50,12 @@ impl Core {
         if let Some(loaded) = self.sessions.get_mut(&session) {
             loaded.story_due = None;
         }
-        let Some(agent) = self.load(session)?.map(|loaded| loaded.key.agent) else { return Ok(None) };
+        let Some(key) = self.load(session)?.map(|loaded| loaded.key.clone()) else { return Ok(None) };
         let Some(path) = files::main_path(&self.store.db, session)? else {
-            self.keep_story(session, None, now)?;
+            self.keep_story(session, &key, None, now)?;
             return Ok(None);
         };
-        Ok(Some(StoryOrder { session, agent, path }))
+        Ok(Some(StoryOrder { session, key, path }))
     }
 
     /// Keeps a story that was read. Without one, what was kept before stays, and it is not asked for again until the
@@ -63,9 +63,14 @@ impl Core {
     pub(crate) fn keep_story(
         &mut self,
         session: i64,
+        key: &SessionKey,
         story: Option<Story>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        // It may have been forgotten meanwhile.
+        if rows::find(&self.store.db, key)? != Some(session) {
+            return Ok(());
+        }
         match story {
             Some(story) => stories::put(&self.store.db, session, now, &story),
             None => match stories::get(&self.store.db, session)? {

@@ -56,7 +56,8 @@ impl Core {
                 }
                 Fact::Called(called) => self.apply_called(&called)?,
                 Fact::Waited(waited) => {
-                    let id = self.row_of(&SessionKey { agent: waited.agent, id: waited.session })?;
+                    let key = SessionKey { agent: waited.agent, id: waited.session };
+                    let Some(id) = self.row_of(&key)? else { continue };
                     if let Some(loaded) = self.load(id)? {
                         loaded.state.telemetry.told.wait(waited.span, waited.ms);
                         self.touched.insert(id);
@@ -85,7 +86,7 @@ impl Core {
         if sdk.as_ref().is_some_and(|sdk| sdk.services.is_empty()) || (sdk.is_none() && seen.is_empty()) {
             return Ok(());
         }
-        let id = self.row_of(&SessionKey { agent, id: session })?;
+        let Some(id) = self.row_of(&SessionKey { agent, id: session })? else { return Ok(()) };
         let Some(loaded) = self.load(id)? else { return Ok(()) };
         let telemetry = &mut loaded.state.telemetry;
         let before = (
@@ -114,7 +115,9 @@ impl Core {
     }
 
     fn apply_requested(&mut self, r: &Requested) -> Result<(), StoreError> {
-        let session = self.row_of(&SessionKey { agent: r.agent, id: r.session.clone() })?;
+        let Some(session) = self.row_of(&SessionKey { agent: r.agent, id: r.session.clone() })? else {
+            return Ok(());
+        };
         let name = r.model.as_deref().unwrap_or(NO_MODEL);
         let model = calls::model_row(&self.store.db, name)?;
         let put = otlp::put_request(&self.store.db, r, session, model)?;
@@ -163,7 +166,9 @@ impl Core {
     }
 
     fn apply_called(&mut self, c: &Called) -> Result<(), StoreError> {
-        let id = self.row_of(&SessionKey { agent: c.agent, id: c.session.clone() })?;
+        let Some(id) = self.row_of(&SessionKey { agent: c.agent, id: c.session.clone() })? else {
+            return Ok(());
+        };
         let is_new = otlp::put_called(&self.store.db, c, id)?;
         let Some(loaded) = self.load(id)? else { return Ok(()) };
         let told = &mut loaded.state.telemetry.told;
@@ -187,7 +192,7 @@ impl Core {
         if word == Word::Compacted && !otlp::first_sight(&self.store.db, record, received)? {
             return Ok(());
         }
-        let id = self.row_of(&key)?;
+        let Some(id) = self.row_of(&key)? else { return Ok(()) };
         if let Some(loaded) = self.load(id)? {
             loaded.state.telemetry.told.hear(at, subagent.as_deref(), word);
             self.touched.insert(id);
@@ -205,7 +210,7 @@ impl Core {
         if !m.is_cumulative && !otlp::first_sight(&self.store.db, m.id, received)? {
             return Ok(());
         }
-        let id = self.row_of(&key)?;
+        let Some(id) = self.row_of(&key)? else { return Ok(()) };
         if let Some(loaded) = self.load(id)? {
             let telemetry = &mut loaded.state.telemetry;
             telemetry.last_at = telemetry.last_at.max(Some(m.at));
@@ -221,7 +226,9 @@ impl Core {
     }
 
     fn apply_failed(&mut self, f: &Failed) -> Result<(), StoreError> {
-        let id = self.row_of(&SessionKey { agent: f.agent, id: f.session.clone() })?;
+        let Some(id) = self.row_of(&SessionKey { agent: f.agent, id: f.session.clone() })? else {
+            return Ok(());
+        };
         let Some(loaded) = self.load(id)? else { return Ok(()) };
         let telemetry = &mut loaded.state.telemetry;
         // The end of the retries is told beside the last attempt, and is none itself.

@@ -9,9 +9,11 @@ use lamplight_model::view::SessionCard;
 
 use super::{CauseAction, EngineError};
 use crate::config::Config;
+use crate::core::Gone;
 use crate::core::Notice;
 use crate::detail;
 use crate::facts::Input;
+use crate::forget::Group;
 use crate::forward::PassOn;
 use crate::otlp::Waiting;
 use crate::sources::otlp::Batch;
@@ -49,6 +51,13 @@ pub(super) enum Command {
         archived: bool,
         answer: Sender<Result<SessionCard, EngineError>>,
     },
+    /// Sessions are to be forgotten.
+    Forget {
+        groups: Vec<Group>,
+        answer: Sender<Result<Gone, EngineError>>,
+    },
+    /// The bytes of what was forgotten are to go from the files.
+    Wipe(Sender<Result<(), EngineError>>),
     /// A resume was tried and failed.
     ResumeFailed {
         key: SessionKey,
@@ -76,6 +85,7 @@ pub(super) enum Command {
     /// A story was read, or could not be.
     Story {
         session: i64,
+        key: SessionKey,
         story: Option<detail::Story>,
     },
     /// Answered as soon as one complete listing has been stored since the start.

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::core::Core;
 use crate::facts::Input;
+use crate::forget;
 use crate::import;
 use crate::lock::DirLock;
 use crate::sources::hooks;
@@ -30,6 +31,7 @@ pub fn run_once(
     let bytes = |core: &Core| -> Result<u64, StoreError> {
         Ok(crate::store::files::sums(&core.store.db)?.iter().map(|(_, _, bytes)| bytes).sum())
     };
+    forget::finish(&mut core)?;
     let before = bytes(&core)?;
     if core.is_imported()? {
         import::again(&mut core)?;

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::core::Core;
 use crate::facts::{Cursor, Input};
+use crate::forget::Ignored;
 use crate::forward::{self, Forwarding};
 use crate::lock::DirLock;
 use crate::otlp::Uncommitted;
@@ -43,6 +44,8 @@ pub(super) struct Running {
     pub(super) uncommitted: Arc<Uncommitted>,
     /// The disk is nearly full; set by the writer.
     pub(super) has_no_room: Arc<AtomicBool>,
+    /// Held while sessions are forgotten: one request after the other.
+    pub(super) forgetting: Mutex<()>,
     /// Requests for a listing so far.
     pub(super) asked: AtomicU64,
     /// Set when the threads are to stop; ends a first import early.
@@ -103,6 +106,7 @@ impl Running {
         });
         let to_terminals = terminals.as_ref().map(|finder| finder.orders.clone());
         let first_import = !core.is_imported()?;
+        let ignored = core.forgotten.clone();
         let (ready, cursors_ready) = channel();
         let writer = std::thread::Builder::new()
             .name("writer".to_owned())
@@ -111,6 +115,7 @@ impl Running {
                 if first_import {
                     writer.import_first(|| stopping.load(Ordering::Relaxed));
                 }
+                writer.finish_forgetting();
                 // The sources go on from where the import ended; an error means that they are gone already.
                 let _ = ready.send(writer.cursors());
                 writer.run(&inbox);
@@ -122,7 +127,7 @@ impl Running {
             .name("sources".to_owned())
             .spawn(move || {
                 let Ok(Ok(cursors)) = cursors_ready.recv() else { return };
-                run_sources(&source_config, cursors, to_writer, orders_inbox);
+                run_sources(&source_config, cursors, ignored, to_writer, orders_inbox);
             })
             .map_err(StartError::Sources)?;
         if config.forward.is_none() && !config.forward_unclear {
@@ -138,6 +143,7 @@ impl Running {
             commands,
             uncommitted: Arc::default(),
             has_no_room,
+            forgetting: Mutex::default(),
             asked: AtomicU64::new(0),
             is_stopping,
             threads: Mutex::new(Some(Threads { writer, sources, worktrees, terminals, orders })),
@@ -267,11 +273,12 @@ impl Drop for Running {
 fn run_sources(
     config: &Config,
     cursors: Vec<Cursor>,
+    ignored: Ignored,
     to_writer: SyncSender<Command>,
     orders: Receiver<Order>,
 ) {
     let (facts, inbox) = sync_channel::<Input>(QUEUE);
-    let scout = match scout::spawn(config, cursors, facts, orders) {
+    let scout = match scout::spawn(config, cursors, ignored, facts, orders) {
         Ok(scout) => scout,
         Err(error) => {
             tracing::error!(%error, "the agents' folders cannot be watched");

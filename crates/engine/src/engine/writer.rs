@@ -13,6 +13,7 @@ use crate::clock;
 use crate::core::{Core, Notice};
 use crate::detail;
 use crate::facts::{Cursor, Input};
+use crate::forget;
 use crate::import;
 use crate::sources::scout::Order;
 use crate::store::{StoreError, files};
@@ -88,6 +89,13 @@ impl Writer {
         }
     }
 
+    /// Does what was left to do when sessions were forgotten and the process was killed.
+    pub(super) fn finish_forgetting(&mut self) {
+        if let Err(error) = forget::finish(&mut self.core) {
+            tracing::error!(%error, "what was left of forgetting could not be done; it is tried at the next start");
+        }
+    }
+
     /// How far every file has been read.
     pub(super) fn cursors(&self) -> Result<Vec<Cursor>, StoreError> {
         files::cursors(&self.core.store.db)
@@ -149,9 +157,9 @@ impl Writer {
         let Some(order) = self.core.story_due(now)? else { return Ok(()) };
         let to_self = self.to_self.clone();
         let read = std::thread::Builder::new().name("story".to_owned()).spawn(move || {
-            let story = detail::read_story(order.agent, &order.path).ok();
+            let story = detail::read_story(order.key.agent, &order.path).ok();
             // A writer that has stopped keeps no story; the next start asks for it again.
-            let _ = to_self.send(Command::Story { session: order.session, story });
+            let _ = to_self.send(Command::Story { session: order.session, key: order.key, story });
         });
         // Without a thread there is no story now; it is asked for again at the next end or after quiet.
         self.is_reading_story = read.is_ok();
@@ -252,6 +260,18 @@ impl Writer {
                     has_failed |= is_of_store(&done);
                     let _ = answer.send(done);
                 }
+                Command::Forget { groups, answer } => {
+                    let done = self.core.forget(&groups, now).map_err(EngineError::from);
+                    has_failed |= is_of_store(&done);
+                    let _ = answer.send(done);
+                }
+                Command::Wipe(answer) => {
+                    // Off the screen first: writing the database anew takes a second for every hundred megabytes.
+                    publish_now(&mut self.core);
+                    let done = self.core.wipe();
+                    has_failed |= is_of_store(&done);
+                    let _ = answer.send(done);
+                }
                 Command::ResumeFailed { key, class, answer } => {
                     let done = self.core.resume_failed(&key, class, now);
                     has_failed |= is_of_store(&done);
@@ -272,9 +292,9 @@ impl Writer {
                 Command::Attend(session) => self.core.attend(session),
                 Command::Notices(sender) => self.notices.push(sender),
                 Command::Barrier(answer) => barriers.push(answer),
-                Command::Story { session, story } => {
+                Command::Story { session, key, story } => {
                     self.is_reading_story = false;
-                    self.core.keep_story(session, story, now)?;
+                    self.core.keep_story(session, &key, story, now)?;
                 }
                 Command::Stop => go_on = false,
             }

@@ -35,6 +35,7 @@ use super::watch::{Interest, Watch, WatchError, WatchEvent};
 use crate::clock;
 use crate::config::{Config, Root};
 use crate::facts::{Cursor, FileId, Input};
+use crate::forget::Ignored;
 
 /// Signals that may wait for the scout. When it is full the watching thread waits and the kernel queues, so nothing is
 /// lost until the kernel says so.
@@ -181,11 +182,12 @@ impl Scout {
 pub fn spawn(
     config: &Config,
     cursors: Vec<Cursor>,
+    ignored: Ignored,
     tx: SyncSender<Input>,
     orders: Receiver<Order>,
 ) -> Result<Scout, ScoutError> {
     let spool = Spool::new(hooks::folder(&config.data_dir));
-    start(&config.roots, Some(spool), cursors, tx, orders, Tuning::default())
+    start(&config.roots, Some(spool), (cursors, ignored), tx, orders, Tuning::default())
 }
 
 /// Starts the scout with other times and bounds, on agents' folders alone.
@@ -199,13 +201,13 @@ pub fn spawn_tuned(
     orders: Receiver<Order>,
     tuning: Tuning,
 ) -> Result<Scout, ScoutError> {
-    start(roots, None, cursors, tx, orders, tuning)
+    start(roots, None, (cursors, Ignored::default()), tx, orders, tuning)
 }
 
 fn start(
     roots: &[Root],
     spool: Option<Spool>,
-    cursors: Vec<Cursor>,
+    (cursors, ignored): (Vec<Cursor>, Ignored),
     tx: SyncSender<Input>,
     orders: Receiver<Order>,
     tuning: Tuning,
@@ -239,6 +241,7 @@ fn start(
         places: roots.iter().filter(|r| r.agent.has_transcripts()).cloned().map(Place::new).collect(),
         spool,
         files: Files::from_cursors(cursors),
+        ignored,
         tailer: Tailer::new(tuning.limits),
         tuning,
         signals,
@@ -295,6 +298,8 @@ struct Run {
     watch: Option<Watch>,
     exits: Exits,
     files: Files,
+    /// Sessions that were forgotten: their files are not read.
+    ignored: Ignored,
     tailer: Tailer,
     timers: Timers,
     /// Files that changed, in order of change; read before anything else.
@@ -575,6 +580,10 @@ impl Run {
 
     /// Reads a file: all of it when it just changed, one batch when it waited in the backlog.
     fn read(&mut self, file: FileId, whole: bool) -> Running {
+        if self.files.get(file).is_some_and(|entry| self.ignored.has_role(&entry.role)) {
+            self.files.remove(file);
+            return Ok(());
+        }
         let Some((path, role, mut position)) = self.files.check_out(file) else { return Ok(()) };
         let (tx, mut is_open, mut batches, mut last_fact) = (&self.tx, true, 0_u32, false);
         let outcome = self.tailer.read(&path, &role, &mut position, clock::now(), &mut |batch| {

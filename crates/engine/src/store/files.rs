@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use lamplight_model::ids::{Agent, SessionId};
+use lamplight_model::ids::{Agent, SessionId, SessionKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{StoreError, from_sql, to_sql};
 use crate::facts::{Cursor, FileId, FileRole};
+use crate::sources::discover::Found;
 
 /// A row of `files`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +93,24 @@ pub(crate) fn main_path(db: &Connection, session: i64) -> Result<Option<PathBuf>
         "SELECT path FROM files WHERE session = ?1 AND subagent IS NULL AND gone = 0 ORDER BY offset DESC, path LIMIT 1",
     )?;
     Ok(select.query_row([session], |row| row.get::<_, String>(0)).optional()?.map(PathBuf::from))
+}
+
+/// The transcripts of a session that are still there, as the reader takes them.
+pub(crate) fn of_session(db: &Connection, session: i64, key: &SessionKey) -> Result<Vec<Found>, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT dev, ino, path, subagent, offset FROM files WHERE session = ?1 AND gone = 0",
+    )?;
+    let rows = select.query_map([session], |row| {
+        Ok(Found {
+            path: PathBuf::from(row.get::<_, String>(2)?),
+            file: FileId { dev: unbits(row.get(0)?), ino: unbits(row.get(1)?) },
+            role: FileRole { agent: key.agent, session: key.id.clone(), subagent: row.get(3)? },
+            size_bytes: from_sql(row.get(4)?),
+            modified_at: Timestamp(0),
+            meta: None,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// All cursors, for the reader to go on from.

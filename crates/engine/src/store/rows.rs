@@ -151,6 +151,19 @@ pub(crate) fn present(db: &Connection, since: Timestamp) -> Result<Vec<i64>, Sto
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Every session.
+pub(crate) fn ids(db: &Connection) -> Result<Vec<i64>, StoreError> {
+    let mut select = db.prepare("SELECT id FROM sessions ORDER BY id")?;
+    let rows = select.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Whether a process may have run a session when it was judged last.
+pub(crate) fn is_live(db: &Connection, id: i64) -> Result<bool, StoreError> {
+    let mut select = db.prepare_cached("SELECT live FROM sessions WHERE id = ?1")?;
+    Ok(select.query_row([id], |row| row.get(0)).optional()?.unwrap_or(false))
+}
+
 /// How many sessions of each class there are.
 pub(crate) fn classes(db: &Connection) -> Result<Vec<(Class, u64)>, StoreError> {
     let mut select = db.prepare("SELECT class, count(*) FROM sessions GROUP BY class")?;
@@ -201,6 +214,25 @@ pub(crate) fn keep_live_fact(
     )?
     .execute((session, at.0, source, pid, fact))?;
     Ok(())
+}
+
+/// A fact that exists nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LiveFact {
+    pub at: Timestamp,
+    pub source: String,
+    pub fact: String,
+}
+
+/// The latest of such facts of a session, newest first.
+pub(crate) fn live_facts(db: &Connection, session: i64, most: u32) -> Result<Vec<LiveFact>, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT at_ms, source, fact FROM live_facts WHERE session = ?1 ORDER BY at_ms DESC, id DESC LIMIT ?2",
+    )?;
+    let rows = select.query_map((session, most), |row| {
+        Ok(LiveFact { at: Timestamp(row.get(0)?), source: row.get(1)?, fact: row.get(2)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Keeps such a fact of a source that may tell it again, once.

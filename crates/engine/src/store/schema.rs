@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/6_told_calls.sql"),
     include_str!("schema/7_notices.sql"),
     include_str!("schema/8_attention.sql"),
+    include_str!("schema/9_forgotten.sql"),
 ];
 
 /// Brings a database to the newest schema and returns what had to be healed, in words.

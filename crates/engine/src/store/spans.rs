@@ -3,6 +3,7 @@
 //! A span is stored once, under its trace's row; a row of a trace holds what its spans add up to, changed by difference,
 //! so that neither a list of traces nor a further span ever reads the spans that are there.
 
+pub(crate) mod erase;
 pub(crate) mod lists;
 pub(crate) mod operations;
 pub(crate) mod retention;

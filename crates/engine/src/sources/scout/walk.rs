@@ -134,6 +134,9 @@ impl Run {
         let mut behind = Vec::new();
         let mut active = BTreeSet::new();
         for found in listing.found {
+            if self.ignored.has_role(&found.role) {
+                continue;
+            }
             let is_recent = now.since(found.modified_at) <= RECENT_MS;
             if is_recent && let Some(folder) = session_folder(&found) {
                 active.insert(folder);
