@@ -280,10 +280,12 @@ class Notifications(Window):
         wait_for("the moment it would have been told", lambda: held_back(desktop, session) == "paused")
         self.assertEqual(len(desktop.monitor.shown()), 1)
         desktop.choose(lamp, desktop.menu(lamp).find("Pause notifications").find("Turn them on"))
+        held = wait_for("what the pause held back", lambda: desktop.monitor.shown()[1:])
+        self.assertIn("make install", held[0].body)
         other = self.session(desktop, "after-the-pause")
         other.prompt("Go")
         other.asks_permission("make clean")
-        later = wait_for("a notification again", lambda: desktop.monitor.shown()[1:])
+        later = wait_for("a notification of its own", lambda: desktop.monitor.shown()[2:])
         self.assertIn("make clean", later[0].body)
 
 

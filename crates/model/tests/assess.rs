@@ -138,12 +138,13 @@ fn a_first_turn_may_end_before_its_lines_are_written() {
 fn an_open_turn_of_a_dead_client_was_interrupted_when_another_takes_the_thread() {
     let open = || Some(transcript(Phase::Working, 5_000));
     let held = |taken_at| {
-        let lock = Lock { holder: Some(9), present: true, since: Timestamp(6_000), was_held: true, taken_at };
+        let lock = Lock { holder: Some(9), present: true, since: Timestamp(8_000), was_held: true, taken_at };
         SessionState { lock: Some(lock), ..state(open(), Vec::new()) }
     };
-    check("taken later", Agent::Codex, &held(Some(Timestamp(6_000))), 7_000, Interrupted);
-    check("taken before the turn", Agent::Codex, &held(Some(Timestamp(4_000))), 7_000, Working);
-    check("held when the engine began to look", Agent::Codex, &held(None), 7_000, Working);
+    check("taken later", Agent::Codex, &held(Some(Timestamp(7_001))), 9_000, Interrupted);
+    check("its own lock, seen late", Agent::Codex, &held(Some(Timestamp(7_000))), 9_000, Working);
+    check("taken before the turn", Agent::Codex, &held(Some(Timestamp(4_000))), 9_000, Working);
+    check("held when the engine began to look", Agent::Codex, &held(None), 9_000, Working);
 }
 
 #[test]
