@@ -205,6 +205,50 @@ mod tests {
         assert_eq!(shape(&db), shape(&fresh()), "as a fresh one");
     }
 
+    /// The text after each `start` of the sources, up to the end of its string or list.
+    fn statements<'a>(sources: &'a str, start: &str, end: char) -> Vec<&'a str> {
+        sources.split(start).skip(1).map(|rest| rest.split(end).next().unwrap_or(rest)).collect()
+    }
+
+    /// A column that nothing writes is a promise that nobody keeps.
+    #[test]
+    fn every_column_has_a_writer_b97() {
+        let mut sources = String::new();
+        let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("schema.rs") {
+                    sources.push_str(&std::fs::read_to_string(path).unwrap());
+                }
+            }
+        }
+        let word = |text: &str, name: &str| {
+            text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|part| part == name)
+        };
+        let db = fresh();
+        let mut tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").unwrap();
+        let tables: Vec<String> = tables.query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect();
+        assert!(tables.len() > 20);
+        for table in tables.iter().filter(|t| !t.starts_with("sqlite_") && !t.starts_with("session_text_")) {
+            let inserted = statements(&sources, &format!("INTO {table} "), ')')
+                .into_iter()
+                .chain(statements(&sources, &format!("INTO {table}\n"), ')'))
+                .collect::<Vec<_>>();
+            let set = statements(&sources, &format!("UPDATE {table} SET "), '"');
+            let by_rowid = format!(
+                "SELECT count(*) FROM pragma_table_info('{table}') WHERE name = ?1 AND pk = 1 AND type = 'INTEGER'"
+            );
+            for (column, _) in columns(&db, table).unwrap() {
+                let is_rowid: i64 = db.query_row(&by_rowid, [&column], |r| r.get(0)).unwrap();
+                let is_written = inserted.iter().chain(&set).any(|text| word(text, &column));
+                assert!(is_written || is_rowid == 1, "nothing writes {table}.{column}");
+            }
+        }
+    }
+
     #[test]
     fn a_newer_database_is_refused_and_left_alone() {
         let db = Connection::open_in_memory().unwrap();

@@ -237,6 +237,12 @@ impl Claude {
         self.write(at, "user", json!({"message": {"role": "user", "content": content}}));
     }
 
+    /// The person presses Esc in the middle of a turn.
+    pub fn interrupted(&mut self, at: Timestamp) {
+        let content = json!([{"type": "text", "text": "[Request interrupted by user]"}]);
+        self.write(at, "user", json!({"message": {"role": "user", "content": content}}));
+    }
+
     fn response(&mut self, at: Timestamp, content: Value, stop: &str, context: u64) {
         let id = format!("msg_{}_{}", self.id.short(), self.lines);
         let usage = if context == 0 {
