@@ -66,3 +66,46 @@ pub(super) fn ask_in(program: &str, args: &[&str], set: &[(&str, &Path)]) -> Res
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_hangs_is_ended_with_all_it_started_b29() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = "sleep 600 & echo $! >child; echo $$ >self; echo half an answer; wait";
+        let began = Instant::now();
+        let said = ask("sh", &["-c", &format!("cd '{}'; {script}", dir.path().display())]);
+        assert_eq!(said, Err(format!("it did not answer within {} s", PATIENCE.as_secs())));
+        assert!(began.elapsed() >= PATIENCE, "it was given its time");
+        for name in ["self", "child"] {
+            let pid = std::fs::read_to_string(dir.path().join(name)).unwrap();
+            let stat = format!("/proc/{}/stat", pid.trim());
+            // An orphan that has ended may stay in the table until it is collected.
+            let is_over = || {
+                std::fs::read_to_string(&stat)
+                    .map_or(true, |s| s.rsplit(')').next().unwrap().starts_with(" Z"))
+            };
+            while !is_over() {
+                assert!(began.elapsed().as_secs() < 60, "{name} still runs");
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_answer_says_why_b31() {
+        assert_eq!(
+            ask("lamplight-no-such-program", &[]),
+            Err("lamplight-no-such-program is not installed".to_owned())
+        );
+        let refused = ask("sh", &["-c", "echo >&2; echo 'no server \u{1b}[31mrunning' >&2; exit 1"]);
+        assert_eq!(
+            refused,
+            Err("no server [31mrunning".to_owned()),
+            "its first word, without commands to a terminal"
+        );
+        assert_eq!(ask("sh", &["-c", "echo three; exit 0"]), Ok("three\n".to_owned()));
+    }
+}
