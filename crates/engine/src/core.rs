@@ -249,6 +249,26 @@ impl Core {
         }
     }
 
+    /// The machine's clock was set back: what was to be looked at again at a moment of the old clock is looked at now,
+    /// what was dated by our own look is no later than now, and the time of grace of what is not told yet ends as much
+    /// earlier.
+    pub fn clock_set_back(&mut self, by_ms: i64, now: Timestamp) {
+        for (_, id) in std::mem::take(&mut self.rechecks) {
+            if let Some(loaded) = self.sessions.get_mut(&id) {
+                loaded.recheck_at = None;
+            }
+            self.touched.insert(id);
+        }
+        for (id, loaded) in &mut self.sessions {
+            let lock = loaded.state.lock.map(|lock| lock.not_after(now));
+            if lock != loaded.state.lock {
+                loaded.state.lock = lock;
+                self.touched.insert(*id);
+            }
+        }
+        self.notifier.clock_set_back(by_ms, now);
+    }
+
     fn due_rechecks(&mut self, now: Timestamp) {
         while let Some(&(at, id)) = self.rechecks.first() {
             if at > now {

@@ -259,3 +259,24 @@ fn the_users_own_command_reads_the_cause_as_json() {
     assert_eq!(cause["preview"], "make");
     assert_eq!(cause["project"], "shop");
 }
+
+#[test]
+fn a_clock_that_is_set_back_holds_no_word_up() {
+    let home = Home::new();
+    fs::create_dir_all(home.data_dir()).unwrap();
+    let mut clocked = Clocked::over(Store::open(&home.data_dir(), false).unwrap(), home.config(), T0);
+    let mut session = home.claude(1, "shop");
+    session.prompt(T0.plus_ms(60 * MINUTE), "do it");
+    session.says(T0.plus_ms(60 * MINUTE + 1_000), "done", 100);
+    clocked.read(&session.key(), None, &session.path, T0.plus_ms(60 * MINUTE + 1_100));
+    let entries = || count(&home, "SELECT count(*) FROM notices WHERE outcome = 'told'");
+    // Two seconds later, by the running time, it is an hour earlier.
+    let now = T0.plus_ms(3_100);
+    clocked.core.clock_set_back(60 * MINUTE, now);
+    clocked.pass(now);
+    assert_eq!(entries(), 0, "its grace runs");
+    clocked.pass(now.plus_ms(9_000));
+    assert_eq!(entries(), 1, "ten seconds are ten seconds");
+    let card = clocked.card(&session.key(), now.plus_ms(9_000));
+    assert!(card.attention.unwrap().notified_at_ms.is_some());
+}

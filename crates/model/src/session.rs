@@ -523,3 +523,11 @@ pub struct Lock {
     #[serde(default)]
     pub taken_at: Option<Timestamp>,
 }
+
+impl Lock {
+    /// The same, when the clock that dated it has been set back to `now`: what follows comes after it.
+    #[must_use]
+    pub fn not_after(self, now: Timestamp) -> Self {
+        Self { since: self.since.min(now), taken_at: self.taken_at.map(|at| at.min(now)), ..self }
+    }
+}

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -47,9 +48,17 @@ class Engine:
     def headers(self):
         return {"Authorization": f"Bearer {self.token}"}
 
+    def status(self):
+        """What it answers to whoever asks once."""
+        connection = self.connection()
+        connection.request("GET", "/api/v1/status", headers=self.headers())
+        return json.loads(connection.getresponse().read())
+
     def cpu_s(self):
-        """Processor time of all its threads, in seconds, with the scheduler's resolution."""
-        total = 0
+        """Processor time of all its threads, in seconds, with the scheduler's resolution, and of the programs it ran."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks = os.sysconf("SC_CLK_TCK")
+        total = (int(fields[13]) + int(fields[14])) * 1e9 / ticks
         for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
             total += int((task / "schedstat").read_text().split()[0])
         return total / 1e9

@@ -23,10 +23,12 @@ def now_ms():
 class Person:
     """One live session of Claude Code."""
 
-    def __init__(self, home, index):
+    def __init__(self, home, index, repository=None):
         self.id = str(uuid.uuid4())
         self.cwd = home / "bench" / f"project-{index}"
         self.cwd.mkdir(parents=True, exist_ok=True)
+        if repository:
+            shutil.copytree(repository, self.cwd, dirs_exist_ok=True)
         self.process = subprocess.Popen(["sleep", "86400"], stdin=subprocess.DEVNULL)
         stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
         self.start_ticks = stat.rsplit(")", 1)[1].split()[19]
@@ -114,12 +116,24 @@ class Person:
         shutil.rmtree(self.transcript.parent, ignore_errors=True)
 
 
-class People:
-    """Some live sessions in a home, gone without a trace at the end of a `with`."""
+def make_repository(root):
+    """A small repository with a commit, and work that is not committed."""
+    root.mkdir(parents=True)
+    git = ["git", "-C", str(root), "-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "init.defaultBranch=main"]
+    (root / "kept.txt").write_text("kept\n")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run(git + words, check=True, stdin=subprocess.DEVNULL)
+    (root / "kept.txt").write_text("changed\n")
+    return root
 
-    def __init__(self, setting, home, count):
+
+class People:
+    """Some live sessions in a home, gone without a trace at the end of a `with`; each in a worktree of its own, if wanted."""
+
+    def __init__(self, setting, home, count, worktrees=False):
         self.home = home
-        self.all = [Person(home, index) for index in range(count)]
+        repository = make_repository(home / "bench" / "repository") if worktrees else None
+        self.all = [Person(home, index, repository) for index in range(count)]
 
     def __enter__(self):
         return self

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::scenario::{ms, tests_dir};
 
 /// The labels of a scenario.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Labels {
     /// Terminal or run to session id.
     pub sessions: BTreeMap<String, SessionId>,

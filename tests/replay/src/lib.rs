@@ -9,6 +9,7 @@
 mod align;
 mod claude;
 mod codex;
+mod dates;
 mod gemini;
 mod hold;
 mod hooks;
@@ -25,6 +26,6 @@ pub use hold::{Delay, Finding, Held, LAG_MS, hold, hold_within};
 pub use labels::{Label, Labels, Never};
 pub use play::{Change, History, Player, play, play_until};
 pub use report::{Sources, Tally, report, tally};
-pub use scenario::{Fact, Moment, Scenario, tests_dir};
+pub use scenario::{ClockSet, Fact, Moment, Scenario, tests_dir};
 pub use table::table;
 pub use transcript::{Reader, TranscriptFile};

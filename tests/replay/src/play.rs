@@ -171,8 +171,9 @@ impl<'a> Player<'a> {
     /// When the core refuses, or asks to be called at a moment that has passed.
     pub fn wait_until(&mut self, at_ms: i64) -> anyhow::Result<()> {
         loop {
-            let due_ms = self.core.next_due().map(|due| due.0 - self.scenario.zero.0);
-            let next_ms = due_ms.map_or(self.reconcile_ms, |due| due.min(self.reconcile_ms));
+            let due_ms = self.core.next_due().map(|due| self.scenario.moment(due, self.now_ms));
+            let set_ms = self.scenario.clock_set.map(|set| set.at_ms).filter(|set_ms| *set_ms > self.now_ms);
+            let next_ms = [due_ms, set_ms].into_iter().flatten().fold(self.reconcile_ms, i64::min);
             if next_ms >= at_ms {
                 return Ok(());
             }
@@ -226,8 +227,12 @@ impl<'a> Player<'a> {
     }
 
     fn apply(&mut self, at_ms: i64, inputs: Vec<Input>) -> anyhow::Result<()> {
+        let (before, now) = (self.scenario.instant(self.now_ms), self.scenario.instant(at_ms));
+        if now < before {
+            self.core.clock_set_back(before.since(now), now);
+        }
         self.now_ms = at_ms;
-        self.core.apply_all(inputs, self.scenario.instant(at_ms))?;
+        self.core.apply_all(inputs, now)?;
         for (key, said) in self.core.verdicts() {
             self.history.note(at_ms, key.id, &said);
         }

@@ -85,7 +85,7 @@ pub struct Moment {
 }
 
 /// A recorded scenario.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Scenario {
     /// Whose.
     pub agent: Agent,
@@ -103,6 +103,17 @@ pub struct Scenario {
     pub telemetry: Vec<Moment>,
     /// Labelled truth.
     pub labels: Labels,
+    /// Somebody sets the machine's clock in the middle of it.
+    pub clock_set: Option<ClockSet>,
+}
+
+/// A clock that is set while everything runs.
+#[derive(Debug, Clone, Copy)]
+pub struct ClockSet {
+    /// When, in milliseconds since the scenario's start as it was recorded.
+    pub at_ms: i64,
+    /// By how many milliseconds: ahead, or back where negative.
+    pub by_ms: i64,
 }
 
 impl Scenario {
@@ -145,7 +156,17 @@ impl Scenario {
         hooks.sort_by_key(|m| m.at_ms);
         let mut telemetry = otlp::load(folder, zero)?;
         telemetry.sort_by_key(|m| m.at_ms);
-        Ok(Self { agent, name: name.to_owned(), zero, files, moments, hooks, telemetry, labels })
+        Ok(Self {
+            agent,
+            name: name.to_owned(),
+            zero,
+            files,
+            moments,
+            hooks,
+            telemetry,
+            labels,
+            clock_set: None,
+        })
     }
 
     /// The same scenario with its hooks among what was seen.
@@ -171,6 +192,32 @@ impl Scenario {
         self
     }
 
+    /// The same scenario on a machine whose clock is set in the middle of it: whatever is dated later has the time that
+    /// clock then showed, and so has whoever looks. Telemetry, whose bodies are mostly no text, is left out.
+    #[must_use]
+    pub fn with_clock_set(mut self, set: ClockSet) -> Self {
+        let from = self.instant(set.at_ms);
+        let until = self.instant(self.labels.end_ms + 60_000);
+        let dated = |bytes: &[u8]| crate::dates::moved(bytes, from..until, set.by_ms);
+        self.moments.retain(|m| !matches!(m.fact, Fact::Telemetry { .. }));
+        for moment in &mut self.moments {
+            match &mut moment.fact {
+                Fact::Registry { bytes, .. }
+                | Fact::Meta { bytes, .. }
+                | Fact::Hook(bytes)
+                | Fact::Title(bytes) => {
+                    *bytes = dated(bytes);
+                }
+                _ => {}
+            }
+        }
+        for file in &mut self.files {
+            *file = TranscriptFile::new(file.path.clone(), file.role.clone(), dated(&file.bytes));
+        }
+        self.clock_set = Some(set);
+        self
+    }
+
     /// Names of all labelled scenarios of an agent, sorted.
     ///
     /// # Errors
@@ -189,10 +236,22 @@ impl Scenario {
         Ok(names)
     }
 
-    /// A moment of the scenario as an instant.
+    /// A moment of the scenario as the machine's clock shows it.
     #[must_use]
     pub fn instant(&self, at_ms: i64) -> Timestamp {
-        self.zero.plus_ms(at_ms)
+        let set_by = self.clock_set.filter(|set| at_ms >= set.at_ms).map_or(0, |set| set.by_ms);
+        self.zero.plus_ms(at_ms + set_by)
+    }
+
+    /// When the machine's clock shows an instant, or a later one: the moment of the scenario, seen from another one.
+    #[must_use]
+    pub fn moment(&self, instant: Timestamp, seen_from_ms: i64) -> i64 {
+        let shown_ms = instant.since(self.zero);
+        match self.clock_set {
+            Some(set) if seen_from_ms >= set.at_ms => shown_ms - set.by_ms,
+            Some(set) if shown_ms >= set.at_ms => set.at_ms.max(shown_ms - set.by_ms),
+            _ => shown_ms,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use lamplight_model::ids::Agent;
-use lamplight_replay::{Fact, Moment, Player, Scenario};
+use lamplight_replay::{ClockSet, Fact, Moment, Player, Scenario};
 use proptest::prelude::*;
 
 /// Longest time a source comes late in this test; what is measured is shorter.
@@ -121,13 +121,25 @@ fn on_its_way(scenario: &Scenario, way: &Way) -> BTreeMap<String, String> {
         }
         player.see(at_ms, [fact]).unwrap();
     }
-    outcome(&mut player, scenario, last_ms + QUIET_MS)
+    // After a clock was set back its hands pass the same moments once more.
+    let again_ms = scenario.clock_set.map_or(0, |set| (-set.by_ms).max(0));
+    outcome(&mut player, scenario, last_ms + QUIET_MS + again_ms)
 }
 
 /// Number of tried cases; can be raised from outside.
 #[expect(clippy::disallowed_methods, reason = "how a person asks for more than the usual")]
 fn cases_to_try() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(160)
+}
+
+/// When the clock is set, in thousandths, and by how much: ahead by less than the half hour after which an agent without a
+/// process is said to be silent, back by up to a second, as services that keep the time do.
+///
+/// Set back further, what hooks, telemetry and a transcript without a process say of each other is out of order until the
+/// clock has passed the old time again: they have no other order than their dates.
+fn sets() -> impl Strategy<Value = (i64, i64)> {
+    let ahead = prop_oneof![1_000..60_000i64, 60_000..1_500_000i64];
+    (0..1000i64, prop_oneof![ahead, -1_000..0i64])
 }
 
 proptest! {
@@ -140,5 +152,17 @@ proptest! {
         // What is over and calls nobody need not be in memory after a restart.
         wanted.retain(|key, said| found.contains_key(key) || said.contains("Some(") || said.contains("Alive"));
         prop_assert_eq!(wanted, found, "{}/{}", scenario.agent.as_str(), scenario.name);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_changes_no_state((number, way) in ways(), (at, by_ms) in sets()) {
+        // What comes late across the very moment at which the clock is set has a date that nobody can put right.
+        let way = Way { late: vec![0], ..way };
+        let at_ms = SCENARIOS[number].labels.end_ms * at / 1000;
+        let set_by = |by_ms| SCENARIOS[number].clone().with_clock_set(ClockSet { at_ms, by_ms });
+        let (undisturbed, disturbed) = (set_by(0), set_by(by_ms));
+        let (mut wanted, found) = (in_order(&undisturbed, &way), on_its_way(&disturbed, &way));
+        wanted.retain(|key, said| found.contains_key(key) || said.contains("Some(") || said.contains("Alive"));
+        prop_assert_eq!(wanted, found, "{}/{}", undisturbed.agent.as_str(), undisturbed.name);
     }
 }

@@ -230,6 +230,19 @@ impl Notifier {
         self.schedule(cause, key, now);
     }
 
+    /// The machine's clock was set back by so many milliseconds: a time of grace is no longer than it would have been. What
+    /// the person put off until a time of day waits for that.
+    pub(crate) fn clock_set_back(&mut self, by_ms: i64, now: Timestamp) {
+        let is_grace = |at: Timestamp| at.since(now.plus_ms(by_ms)) <= GRACE_RISK_MS;
+        let due = std::mem::take(&mut self.due);
+        let moved = due.into_iter().map(|((at, id), due)| {
+            let at = if is_grace(at) { at.plus_ms(-by_ms) } else { at };
+            ((at, id), due)
+        });
+        self.due = moved.collect();
+        self.held_until = self.held_until.plus_ms(-by_ms);
+    }
+
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         let told = self.due.keys().next().map(|(at, _)| *at);
         let has_terminal =

@@ -28,6 +28,9 @@ const PUBLISH_MS: u64 = 16;
 /// A wall clock that ran this much further than the running time means that the machine slept or was set.
 const SLEPT_MS: i64 = 10_000;
 
+/// A wall clock that ran this much less far was set back; less than this, rules wait that much longer.
+const SET_BACK_MS: i64 = 200;
+
 /// After sleep nothing is told for so long: registries are looked at again first.
 const AFTER_SLEEP_MS: i64 = 3_000;
 
@@ -166,10 +169,14 @@ impl Writer {
         Ok(())
     }
 
-    /// After sleep the sources look again before anything is told, so that what was resolved meanwhile starts no burst.
-    fn notice_sleep(&mut self, now: Timestamp) {
+    /// A clock that was set back must hold nothing up. After sleep the sources look again before anything is told, so that what was resolved meanwhile starts no burst.
+    fn notice_clock(&mut self, now: Timestamp) {
         let (wall, running) = std::mem::replace(&mut self.clocks, (now, Instant::now()));
         let ran = i64::try_from(running.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let set_back = ran.saturating_sub(now.since(wall));
+        if set_back > SET_BACK_MS {
+            self.core.clock_set_back(set_back, now);
+        }
         if now.since(wall) > ran.saturating_add(SLEPT_MS) {
             self.core.notifier.hold(now.plus_ms(AFTER_SLEEP_MS));
             // The sources end before the writer; then there is nothing to look at any more.
@@ -180,7 +187,7 @@ impl Writer {
     /// Commits one group and answers everyone in it; `false` when it is time to stop.
     fn work(&mut self, commands: Vec<Command>) -> Result<bool, StoreError> {
         let now = clock::now();
-        self.notice_sleep(now);
+        self.notice_clock(now);
         let (mut facts, mut rest, mut listed, mut told) = (Vec::new(), Vec::new(), false, Vec::new());
         let mut ingested = Vec::new();
         for command in commands {

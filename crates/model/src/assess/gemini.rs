@@ -7,6 +7,10 @@ use crate::ids::{Agent, Timestamp};
 use crate::session::{SessionState, TurnState};
 use crate::view::Doing;
 
+/// Nobody opens a session anew this soon after a turn of it began: an opening with such a date is the turn's own, dated by
+/// a clock that was put right in between.
+const REOPEN_MS: i64 = 1_000;
+
 pub(super) fn judge(state: &SessionState, now: Timestamp) -> Verdict {
     let w = &state.hooks;
     let Some(turn) = w.turn.as_ref().filter(|turn| turn.at <= now) else {
@@ -28,7 +32,10 @@ pub(super) fn judge(state: &SessionState, now: Timestamp) -> Verdict {
         return v;
     }
     // Another process opened the session in the middle of the turn: the one whose turn it was is gone, without a word.
-    if let Some(at) = w.started_at.filter(|at| *at > turn.at && w.active_at.is_none_or(|last| last <= *at)) {
+    if let Some(at) = w
+        .started_at
+        .filter(|at| *at > turn.at.plus_ms(REOPEN_MS) && w.active_at.is_none_or(|last| last <= *at))
+    {
         v.turn_state = TurnState::Interrupted;
         v.since = Some(at);
         v.note("hooks", at, "It was opened anew in the middle of the turn".to_owned());
