@@ -21,6 +21,7 @@ mod lock;
 mod notices;
 mod otlp;
 mod places;
+mod programs;
 mod report;
 mod reports;
 mod runs;

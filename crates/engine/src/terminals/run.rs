@@ -19,19 +19,23 @@ pub(super) fn ask(program: &str, args: &[&str]) -> Result<String, String> {
 
 /// As [`ask`], with variables of the program's own set.
 pub(super) fn ask_in(program: &str, args: &[&str], set: &[(&str, &Path)]) -> Result<String, String> {
-    let mut command = Command::new(program);
-    command.envs(set.iter().copied());
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // It is to talk to the server it is told to, not to one that Lamplight was started in.
-    for name in ["TMUX", "TMUX_PANE", "STY", "WINDOW", "KITTY_LISTEN_ON", "KITTY_PUBLIC_KEY"] {
-        command.env_remove(name);
-    }
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let prepare = |program: &Path| {
+        let mut command = Command::new(program);
+        command.envs(set.iter().copied());
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // It is to talk to the server it is told to, not to one that Lamplight was started in.
+        for name in ["TMUX", "TMUX_PANE", "STY", "WINDOW", "KITTY_LISTEN_ON", "KITTY_PUBLIC_KEY"] {
+            command.env_remove(name);
+        }
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command
+    };
     let deadline = Instant::now() + PATIENCE;
-    let mut child = command.spawn().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => format!("{program} is not installed"),
-        _ => format!("{program} cannot be started: {error}"),
-    })?;
+    let mut child =
+        crate::programs::spawn(Path::new(program), prepare).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => format!("{program} is not installed"),
+            _ => format!("{program} cannot be started: {error}"),
+        })?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (done, read) = channel();
     // It ends with the pipes, which end with the program or are left to it.

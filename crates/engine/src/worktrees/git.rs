@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use lamplight_model::worktree::{Blind, Finding};
 
+use crate::programs;
 use crate::sources::children::{end, wait_until};
 
 use super::porcelain::{self, Listing};
@@ -111,30 +112,8 @@ impl Git {
         filters: &[Vec<u8>],
         args: &[&str],
     ) -> Result<Vec<u8>, Finding> {
-        let mut command = Command::new(&self.program);
-        for (name, _) in std::env::vars_os() {
-            // What a user set for another repository, or for tracing, is not meant here.
-            if name.to_string_lossy().starts_with("GIT_") {
-                command.env_remove(name);
-            }
-        }
-        command
-            .env("GIT_OPTIONAL_LOCKS", "0")
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("GIT_NO_LAZY_FETCH", "1")
-            // Versions that do not know the line above find no transport to fetch by.
-            .env("GIT_ALLOW_PROTOCOL", "none")
-            .env("GIT_PAGER", "cat")
-            .env("LC_ALL", "C")
-            .args(args)
-            .current_dir(root)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        configure(&mut command, filters);
-        let mut child = command.spawn().map_err(|error| {
+        let prepare = |program: &Path| prepared(program, root, filters, args);
+        let mut child = programs::spawn(&self.program, prepare).map_err(|error| {
             Finding::Unknown(match error.kind() {
                 // The directory may have gone since it was looked at.
                 std::io::ErrorKind::NotFound if root.is_dir() => Blind::NoGit,
@@ -180,6 +159,34 @@ impl Git {
             }
         }
     }
+}
+
+/// A git that runs nothing of the repository's choosing, ready to start.
+fn prepared(program: &Path, root: &Path, filters: &[Vec<u8>], args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        // What a user set for another repository, or for tracing, is not meant here.
+        if name.to_string_lossy().starts_with("GIT_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_NO_LAZY_FETCH", "1")
+        // Versions that do not know the line above find no transport to fetch by.
+        .env("GIT_ALLOW_PROTOCOL", "none")
+        .env("GIT_PAGER", "cat")
+        .env("LC_ALL", "C")
+        .args(args)
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    configure(&mut command, filters);
+    command
 }
 
 /// Sets configuration by the environment, where a name may hold any character.

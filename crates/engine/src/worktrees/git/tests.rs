@@ -107,6 +107,45 @@ fn linked_worktrees_are_looked_at_by_themselves() {
 }
 
 #[test]
+fn a_submodule_is_a_worktree_of_its_own_and_a_moved_one_is_work() {
+    let world = World::new();
+    world.git(".", &["init", "-q", "-b", "main", "part"]);
+    world.write("part/kept", "one");
+    world.commit("part");
+    world.git("repo", &["submodule", "--quiet", "add", "../part", "part"]);
+    world.commit("repo");
+    assert_eq!(world.look("repo").finding, Finding::Clean(on("main")));
+    // Nothing is run in it for the sake of the one around it.
+    world.write("repo/part/new", "x");
+    assert_eq!(world.look("repo").finding, Finding::Clean(on("main")));
+    let counts = Counts { untracked: 1, paths: 1, ..Counts::default() };
+    let Finding::Dirty(found, _) = world.look("repo/part").finding else { panic!("it was written to") };
+    assert_eq!(found, counts);
+    world.commit("repo/part");
+    let moved = Counts { unstaged: 1, paths: 1, ..Counts::default() };
+    assert_eq!(world.look("repo").finding, Finding::Dirty(moved, on("main")));
+}
+
+#[test]
+fn thousands_of_files_are_counted_and_a_new_folder_is_one() {
+    let world = World::new();
+    for n in 0..3_000 {
+        world.write(&format!("repo/many/{n}"), "x");
+    }
+    let one = Counts { untracked: 1, paths: 1, ..Counts::default() };
+    assert_eq!(world.look("repo").finding, Finding::Dirty(one, on("main")), "as git says it");
+    world.git("repo", &["add", "-A"]);
+    let all = Counts { staged: 3_000, paths: 3_000, ..Counts::default() };
+    assert_eq!(world.look("repo").finding, Finding::Dirty(all, on("main")));
+    world.commit("repo");
+    for n in 0..3_000 {
+        world.write(&format!("repo/many/{n}"), "other");
+    }
+    let changed = Counts { unstaged: 3_000, paths: 3_000, ..Counts::default() };
+    assert_eq!(world.look("repo").finding, Finding::Dirty(changed, on("main")));
+}
+
+#[test]
 fn how_far_it_is_from_its_upstream_is_told() {
     let world = World::new();
     world.git(".", &["clone", "-q", "repo", "clone"]);
