@@ -527,3 +527,75 @@ fn one_session_started_twice_is_one_card_b147() {
     assert_eq!(running.status().sessions.len(), 1);
     assert_eq!(count(&home, "SELECT count(*) FROM sessions"), 1);
 }
+
+#[test]
+fn what_was_asked_by_a_process_that_died_unseen_is_asked_no_more_x21() {
+    let home = Home::new();
+    let running = Running::start(&home);
+    let (stays, mut dies) = (Process::sleeping(), Process::sleeping());
+    let (mut asks, mut asked) = (home.claude(1, "shop"), home.claude(2, "shop"));
+    for (session, pid) in [(&mut asks, stays.pid()), (&mut asked, dies.pid())] {
+        session.prompt(running.now(), "go");
+        session.calls(running.now(), "Bash", json!({"command": "make"}), 100);
+        session.registry(&home, pid, Some("waiting: permission prompt"), running.now());
+        running.until_card(&session.name(), "the prompt", |c| c.attention.is_some());
+    }
+    running.settle();
+    running.stop();
+    dies.end();
+
+    let running = Running::start(&home);
+    running.settle();
+    let still = running.card(&asks.name()).attention.map(|a| a.cause);
+    assert_eq!(still, Some(CauseKind::Permission), "whoever still asks, asks");
+    let gone = running.until_card(&asked.name(), "its death", |c| c.liveness.state == LivenessState::Dead);
+    let kinds: Vec<CauseKind> = gone.causes.iter().map(|a| a.cause).collect();
+    assert_eq!((kinds, gone.waiting_for), (vec![CauseKind::Crashed], None), "nobody is there to be answered");
+}
+
+#[test]
+fn what_codex_tells_its_model_is_no_word_of_the_persons_x6() {
+    let home = Home::new();
+    let mut clocked = Clocked::new(home.config());
+    let mut thread = home.codex(1, "2026/11/20");
+    thread.begin(T0);
+    let told = |role: &str, text: &str, ordinal: u32| {
+        let line = json!({"timestamp": written(T0.plus_ms(500)), "ordinal": 100 + ordinal, "type": "response_item",
+            "payload": {"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]}});
+        append(&thread.path, &format!("{line}\n"));
+    };
+    told("developer", "<permissions instructions>Be careful.</permissions instructions>", 0);
+    told("user", "# AGENTS.md instructions for /work\n\n<INSTRUCTIONS>\nWrite tests.\n</INSTRUCTIONS>", 1);
+    told("user", "<environment_context>\n  <cwd>/work</cwd>\n</environment_context>", 2);
+    clocked.read(&thread.key(), None, &thread.path, T0.plus_ms(1_000));
+    let said = clocked.verdict(&thread.key());
+    assert_eq!(said.need, None);
+    thread.prompt(T0.plus_ms(2_000), "fix the parser");
+    clocked.read(&thread.key(), None, &thread.path, T0.plus_ms(2_000));
+    let card = clocked.card(&thread.key(), T0.plus_ms(2_000));
+    assert_eq!(card.label, "fix the parser", "the first prompt names it");
+    assert_eq!(spoke(&card), Some((Speaker::User, T0.0 + 2_000)));
+}
+
+#[test]
+fn subagents_are_counted_and_what_they_spend_is_their_sessions_x9() {
+    let home = Home::new();
+    let running = Running::start(&home);
+    let process = Process::sleeping();
+    let mut session = home.claude(1, "shop");
+    session.registry(&home, process.pid(), Some("busy"), running.now());
+    session.prompt(running.now(), "look everywhere");
+    session.calls(
+        running.now(),
+        "Agent",
+        json!({"description": "Look", "prompt": "look", "subagent_type": "Explore"}),
+        100,
+    );
+    for _ in 0..2 {
+        session.subagent_says("a1", running.now(), "I look.");
+    }
+    session.subagent_says("b2", running.now(), "So do I.");
+    let card = running.until_card(&session.name(), "both", |c| c.subagents.total == 2);
+    assert_eq!(card.subagents.running, 0, "each has said its last word");
+    assert_eq!(card.tokens.unwrap().output, 5 + 3 * 3, "what they spend is the session's");
+}
