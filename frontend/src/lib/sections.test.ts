@@ -64,13 +64,13 @@ test("snoozed is quiet and counted, and calls again when its time has come", () 
 
 test("one item per worktree, naming its sessions; old ones are told by it alone", () => {
   const left = (id: string, ago: number, more: Partial<SessionCard> = {}): SessionCard =>
-    card(NOW, id, id, { turn_state: "ended", lifecycle: "stale", last_activity_at_ms: NOW - ago, attention: cause("uncommitted", NOW - ago, "tree"), git: { state: "dirty", dirty_files: 3, root: "/w" }, ...more });
+    card(NOW, id, id, { turn_state: "ended", lifecycle: "stale", last_activity_at_ms: NOW - ago, attention: cause("uncommitted", NOW - ago, "tree"), git: { state: "dirty", dirty_files: 3, root: "/w", reason: null }, ...more });
   check([left("older", 2 * H), left("newer", H)], ["trees: /w[newer older] 7"], [worktree("/w", 7, [], NOW)]);
   check([left("fresh", MIN, { lifecycle: "idle" })], ["trees: /w[fresh] 3", "quiet: harbor-api(fresh)"]);
 });
 
 test("uncommitted work beside a need is shown with both", () => {
-  const both = replies("x", MIN, { causes: [cause("reply", NOW - MIN, "x"), cause("uncommitted", NOW, "u")], git: { state: "dirty", dirty_files: null, root: "/w" } });
+  const both = replies("x", MIN, { causes: [cause("reply", NOW - MIN, "x"), cause("uncommitted", NOW, "u")], git: { state: "dirty", dirty_files: null, root: "/w", reason: null } });
   check([both], ["turn: x", "trees: /w[x] null"]);
 });
 
