@@ -10,7 +10,9 @@ beforeEach(() => {
   history.replaceState(null, "", "/");
 });
 
-function start(name: string): FixtureClient {
+/** The window with every session listed; `null` is a person who has chosen no chip yet. */
+function start(name: string, chip: string | null = "all"): FixtureClient {
+  if (chip !== null) localStorage.setItem("lamplight.chip", chip);
   const client = new FixtureClient(name);
   render(App, { client });
   return client;
@@ -24,6 +26,26 @@ test("the title is the answer", () => {
   start("thirty");
   expect(screen.getByTestId("headline").textContent).toBe("7 sessions need you");
   expect(screen.getAllByRole("heading", { level: 2 }).map((h) => h.textContent.trim())).toEqual(["Projects", "Blocked on you", "Your turn", "Left uncommitted", "Working", "Quiet", "Archive"]);
+});
+
+test("nobody chose: what needs you is listed, the rest is counted below and one click away (X15, X16)", async () => {
+  start("thirty", null);
+  expect(screen.getByTestId("chip-needs").getAttribute("aria-pressed")).toBe("true");
+  expect(screen.getAllByRole("heading", { level: 2 }).map((h) => h.textContent.trim())).toEqual(["Projects", "Blocked on you", "Your turn", "Archive"]);
+  const rest = screen.getByTestId("rest");
+  expect(rest.textContent).toContain("Not in this list:");
+  expect(within(rest).getAllByRole("button").map((b) => b.textContent.trim())).toEqual(["3 worktrees left uncommitted", "4 at work", "1 in background", "9 quiet"]);
+  expect(rest.textContent).toContain("Never listed: ");
+  await fireEvent.click(within(rest).getByTestId("rest-quiet"));
+  expect(screen.getByTestId("chip-quiet").getAttribute("aria-pressed")).toBe("true");
+  expect(localStorage.getItem("lamplight.chip")).toBe("quiet");
+});
+
+test("all clear: what goes on by itself is shown in place of an empty list, quiet ones stay counted (X16)", () => {
+  start("clear", null);
+  expect(screen.getByTestId("headline").textContent).toBe("All clear");
+  expect(screen.getAllByRole("heading", { level: 2 }).map((h) => h.textContent.trim())).toEqual(["Projects", "Working", "Archive"]);
+  expect(within(screen.getByTestId("rest")).getByTestId("rest-quiet").textContent).toMatch(/\d+ quiet/);
 });
 
 test.each([
@@ -100,7 +122,7 @@ test("right-click opens the menu of that session, without the webview's own; Ren
   const kept = await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
   expect(kept).toBe(false);
   const items = await screen.findAllByRole("menuitem");
-  expect(items.map((i) => i.textContent.trim().replace(/(Ctrl C|Enter|F2|S|E|W|Del)$/, ""))).toEqual(["Copy resume command", "Open", "Rename", "Snooze", "Mark as handled", "Mute session", "Why this state", "Show folder", "Copy session id", "Close session"]);
+  expect(items.map((i) => i.textContent.trim().replace(/(Ctrl C|Ctrl Enter|Enter|F2|S|E|W|Del)$/, ""))).toEqual(["Copy resume command", "Go to it", "Open", "Rename", "Snooze", "Mark as handled", "Mute session", "Mute projectharbor-api", "Why this state", "Show folder", "Copy session id", "Close session"]);
 });
 
 test("copy says the exact line", async () => {
@@ -162,7 +184,7 @@ test("a filter that matches nothing says so and can be cleared", async () => {
 test("the archive tells what it searched when nothing was found", async () => {
   history.replaceState(null, "", "/#/archive?q=zzz");
   start("thirty");
-  expect((await screen.findByTestId("nothing")).textContent.trim()).toBe("Nothing was found for “zzz”. Searched 1,225 sessions.");
+  expect((await screen.findByTestId("nothing")).textContent.trim()).toBe("Nothing was found for “zzz”. Searched 1,227 sessions.");
 });
 
 test("a past session can be renamed where it is found", async () => {
