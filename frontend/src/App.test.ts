@@ -122,7 +122,7 @@ test("right-click opens the menu of that session, without the webview's own; Ren
   const kept = await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
   expect(kept).toBe(false);
   const items = await screen.findAllByRole("menuitem");
-  expect(items.map((i) => i.textContent.trim().replace(/(Ctrl C|Ctrl Enter|Enter|F2|S|E|W|Del)$/, ""))).toEqual(["Copy resume command", "Go to it", "Open", "Rename", "Snooze", "Mark as handled", "Mute session", "Mute projectharbor-api", "Why this state", "Show folder", "Copy session id", "Close session"]);
+  expect(items.map((i) => i.textContent.trim().replace(/(Ctrl C|Ctrl Enter|Enter|F2|S|E|W|Del)$/, ""))).toEqual(["Copy resume command", "Go to it", "Open", "Rename", "Snooze", "Mark as handled", "Mute session", "Mute projectharbor-api", "Why this state", "Show folder", "Copy session id", "Copy bug report", "Close session"]);
 });
 
 test("copy says the exact line", async () => {
