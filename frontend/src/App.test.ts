@@ -279,3 +279,77 @@ test("a muted session does not call, keeps its place in the list with the mark, 
   await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("1 session needs you"); });
   expect(client.calls.filter(([c]) => c === "setMuted")).toEqual([["setMuted", WEBHOOK, true], ["setMuted", WEBHOOK, false]]);
 });
+
+test("what else is open is a chip of its own: snoozed and handled by itself, the reason that calls stays (X13)", async () => {
+  const client = start("thirty");
+  const chip = screen.getByTestId("cause-uncommitted-r1");
+  expect(chip.textContent.replaceAll("\u00a0", " ")).toMatch(/^\s*Uncommitted work\s+3 h 12 min\s*$/);
+  await fireEvent.click(within(chip).getByRole("button", { name: "Snooze: Uncommitted work" }));
+  await fireEvent.click(await screen.findByTestId("menu-snooze-change"));
+  await waitFor(() => { expect(screen.getByTestId("cause-uncommitted-r1").textContent).toContain("snoozed until it changes"); });
+  await fireEvent.click(within(screen.getByTestId("cause-uncommitted-r1")).getByRole("button", { name: "Mark as handled: Uncommitted work" }));
+  await waitFor(() => { expect(screen.queryByTestId("cause-uncommitted-r1")).toBeNull(); });
+  expect(screen.getByTestId("headline").textContent).toBe("7 sessions need you");
+  expect(client.calls.filter(([c]) => c === "setCause").map(([, id, action]) => [id, action])).toEqual([["uncommitted-r1", { type: "snooze_until_change" }], ["uncommitted-r1", { type: "dismiss" }]]);
+  await key("z");
+  await waitFor(() => { expect(screen.getByTestId("cause-uncommitted-r1").isConnected).toBe(true); });
+});
+
+test("a whole project is muted from the menu, into the settings, without those muted before; Z takes it back", async () => {
+  const client = start("thirty", null);
+  await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
+  await fireEvent.click(await screen.findByTestId("menu-mute-project"));
+  await waitFor(() => { expect(screen.queryByTestId(`card-${WEBHOOK}`)).toBeNull(); });
+  expect(screen.getByTestId("muted-line").textContent).toContain("3 muted sessions need you, 1 left work uncommitted");
+  await fireEvent.click(within(screen.getByTestId("muted-line")).getByRole("button", { name: "show" }));
+  expect(within(cardOf(WEBHOOK)).getByTestId("muted").textContent).toBe("muted with its project");
+  await key("z");
+  await waitFor(() => { expect(screen.getByTestId("muted-line").textContent).toContain("2 muted sessions need you"); });
+  expect(client.calls.filter(([c]) => c === "setSettings").map(([, set]) => set)).toEqual([{ "notify.muted_projects": ["scratch", "harbor-api"] }, { "notify.muted_projects": ["scratch"] }]);
+});
+
+test("why this state: what says otherwise stands under its own heading, and why it was not told is said", async () => {
+  const client = start("thirty");
+  await fireEvent.click(within(cardOf(WEBHOOK)).getByTestId("state"));
+  const against = within(await screen.findByTestId("evidence")).getByTestId("overruled");
+  expect(within(against).getByRole("heading").textContent).toMatch(/^Says otherwise/);
+  expect(within(against).getAllByRole("listitem").map((li) => li.textContent.replace(/\d.*$/, "").trim())).toEqual(["Hook the turn is over, its Stop hook ran"]);
+  await key("Escape");
+  const attention = cause("permission", Date.now() - MIN, "held");
+  client.change([{ ...client.card(WEBHOOK), attention, causes: [attention] }]);
+  client.notices = () => Promise.resolve({ notices: [{ at_ms: Date.now(), session: WEBHOOK, label: "l", cause_id: "permission-held", cause: "permission", tier: 1, outcome: "held_back", why: "quiet_hours" }], next: null });
+  await waitFor(() => { expect(screen.queryByTestId("evidence")).toBeNull(); });
+  await fireEvent.click(within(cardOf(WEBHOOK)).getByTestId("state"));
+  expect((await screen.findByTestId("not-told")).textContent).toMatch(/^Not told: quiet hours, \d\d:\d\d\.$/);
+});
+
+test("one that went on elsewhere names where, is quiet, and leads there", async () => {
+  start("thirty");
+  const link = screen.getByTestId("continued-in");
+  expect(link.textContent).toBe("Checkout totals: rounding in DE, CH and 日本");
+  expect(link.closest(".line")).not.toBeNull();
+  await fireEvent.click(link);
+  expect(screen.getByTestId("headline").textContent).toContain("Checkout totals");
+});
+
+test("Ctrl+Enter and the button go to the terminal; where that cannot be, it says why", async () => {
+  const client = start("thirty");
+  await fireEvent.click(within(cardOf(WEBHOOK)).getByTestId("go-to"));
+  expect((await screen.findByTestId("toast")).textContent).toContain("Went to tmux work:2.1");
+  await key("j");
+  await key("Enter", { ctrlKey: true });
+  await waitFor(() => { expect(client.calls.filter(([c]) => c === "focus")).toEqual([["focus", WEBHOOK], ["focus", WEBHOOK]]); });
+  await key("j");
+  await key("Enter", { ctrlKey: true });
+  await waitFor(() => { expect(screen.getByTestId("toast").textContent).toContain("runs in screen /dev/pts/4, which cannot be brought to the front from here"); });
+  expect(client.calls.filter(([c]) => c === "focus").length).toBe(2);
+});
+
+test("the strip says the most urgent there is by its lamp, and how many of each", () => {
+  history.replaceState(null, "", "/#/strip");
+  const client = start("thirty");
+  expect(screen.getByTestId("strip-line").textContent.replace(/\s+/g, " ").trim()).toBe("3 blocked4 your turn3 uncommitted5 working");
+  expect(screen.getByTestId("strip-lamp").dataset["s"]).toBe("blocked");
+  client.change([], [...document.querySelectorAll<HTMLElement>("[data-testid^='strip-claude-code'], [data-testid^='strip-codex']")].map((e) => e.dataset["testid"]?.slice("strip-".length) ?? ""));
+  return waitFor(() => { expect(screen.getByTestId("strip-lamp").dataset["s"]).toBe("risk"); });
+});

@@ -190,9 +190,9 @@ export function mutedWords(card: SessionCard): string | null {
   }
 }
 
-/** Where its terminal is: `tmux work:2.1`. */
+/** Where its terminal is: `tmux work:2.1`; one that nobody is known to show is called by its line alone. */
 export function terminalWords(terminal: Terminal): string {
-  return cleanLine(`${terminal.program} ${terminal.name}`);
+  return cleanLine(terminal.program === "tty" ? terminal.name : `${terminal.program} ${terminal.name}`);
 }
 
 /** What the screen says of a session. */
