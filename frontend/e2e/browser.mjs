@@ -9,8 +9,10 @@ export function launch() {
 }
 
 /** Opens a state; `complaints` gathers errors, policy violations and requests that leave the origin. */
-export async function open(browser, origin, { fixture, theme = "light", width = 1280, height = 800, hash = "", scale = 1, ready = "headline" }) {
+export async function open(browser, origin, { fixture, theme = "light", width = 1280, height = 800, hash = "", scale = 1, ready = "headline", chip = null }) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, reducedMotion: "reduce", locale: "en-GB", deviceScaleFactor: scale });
+  // What the person chose last; nobody chose anything where it is null.
+  if (chip !== null) await context.addInitScript((chosen) => { localStorage.setItem("lamplight.chip", chosen); }, chip);
   const page = await context.newPage();
   const complaints = [];
   page.on("pageerror", (e) => complaints.push(`error: ${e.message}`));
