@@ -25,6 +25,7 @@ group("states in words", () => {
     ["error", { turn_state: "errored", waiting_for: waits("error", { detail: "529 overloaded" }) }, "s-error | error | Stopped by an API error | 529 overloaded"],
     ["your turn", { attention: cause("reply", NOW - MIN, "r") }, "s-reply | turn | Awaiting your reply"],
     ["handled: nothing is claimed of you", {}, "s-idle | idle | Idle"],
+    ["your turn, and muted: still worded as it is", { attention: cause("reply", NOW - MIN, "r"), muted: "session" }, "s-reply | turn | Awaiting your reply"],
     ["work left behind does not make it your turn", { attention: cause("uncommitted", NOW - MIN, "u") }, "s-idle | idle | Idle"],
     ["waiting, and no process left", { liveness: { state: "dead", source: "process", observed_at_ms: NOW } }, "s-idle | idle | Not running"],
     ["a program's own session, heard of lately", { kind: "sdk", turn_state: "unknown", lifecycle: "active" }, "s-background | background | Active"],

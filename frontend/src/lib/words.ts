@@ -198,7 +198,8 @@ export function terminalWords(terminal: Terminal): string {
 /** What the screen says of a session. */
 export function describe(card: SessionCard, now: number): Said {
   const plain = { after: null, asked: null, code: false, options: [] };
-  const cause = calling(card, now);
+  // A silenced session is worded as it is: that nothing calls for it is said beside it.
+  const cause = calling(card.muted === null ? card : { ...card, muted: null }, now);
   switch (card.turn_state) {
     case "starting":
       return { ...plain, icon: "s-starting", tone: "working", words: "Starting" };
