@@ -9,8 +9,10 @@ export function launch() {
 }
 
 /** Opens a state; `complaints` gathers errors, policy violations and requests that leave the origin. */
-export async function open(browser, origin, { fixture, theme = "light", width = 1280, height = 800, hash = "", scale = 1 }) {
+export async function open(browser, origin, { fixture, theme = "light", width = 1280, height = 800, hash = "", scale = 1, ready = "headline", chip = null }) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, reducedMotion: "reduce", locale: "en-GB", deviceScaleFactor: scale });
+  // What the person chose last; nobody chose anything where it is null.
+  if (chip !== null) await context.addInitScript((chosen) => { localStorage.setItem("lamplight.chip", chosen); }, chip);
   const page = await context.newPage();
   const complaints = [];
   page.on("pageerror", (e) => complaints.push(`error: ${e.message}`));
@@ -21,6 +23,6 @@ export async function open(browser, origin, { fixture, theme = "light", width = 
     if (!r.url().startsWith(origin)) complaints.push(`request: ${r.url()}`);
   });
   await page.goto(`${origin}/?fixture=${fixture}${hash}`);
-  await page.getByTestId("headline").waitFor();
+  await page.getByTestId(ready).waitFor();
   return { page, context, complaints };
 }

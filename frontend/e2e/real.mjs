@@ -19,6 +19,7 @@ after(() => browser?.close());
 /** Opens the page of a lamp; `act` gets it and what it complained of. */
 async function visit(lamp, act, { theme = "light", width = 1280, height = 800, complaintsAllowed = false } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, reducedMotion: "reduce", locale: "en-GB" });
+  await context.addInitScript(() => { localStorage.setItem("lamplight.chip", "all"); });
   const page = await context.newPage();
   const complaints = [];
   page.on("pageerror", (e) => complaints.push(`error: ${e.message}`));

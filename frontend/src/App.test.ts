@@ -10,7 +10,9 @@ beforeEach(() => {
   history.replaceState(null, "", "/");
 });
 
-function start(name: string): FixtureClient {
+/** The window with every session listed; `null` is a person who has chosen no chip yet. */
+function start(name: string, chip: string | null = "all"): FixtureClient {
+  if (chip !== null) localStorage.setItem("lamplight.chip", chip);
   const client = new FixtureClient(name);
   render(App, { client });
   return client;
@@ -24,6 +26,26 @@ test("the title is the answer", () => {
   start("thirty");
   expect(screen.getByTestId("headline").textContent).toBe("7 sessions need you");
   expect(screen.getAllByRole("heading", { level: 2 }).map((h) => h.textContent.trim())).toEqual(["Projects", "Blocked on you", "Your turn", "Left uncommitted", "Working", "Quiet", "Archive"]);
+});
+
+test("nobody chose: what needs you is listed, the rest is counted below and one click away (X15, X16)", async () => {
+  start("thirty", null);
+  expect(screen.getByTestId("chip-needs").getAttribute("aria-pressed")).toBe("true");
+  expect(screen.getAllByRole("heading", { level: 2 }).map((h) => h.textContent.trim())).toEqual(["Projects", "Blocked on you", "Your turn", "Archive"]);
+  const rest = screen.getByTestId("rest");
+  expect(rest.textContent).toContain("Not in this list:");
+  expect(within(rest).getAllByRole("button").map((b) => b.textContent.trim())).toEqual(["3 worktrees left uncommitted", "4 at work", "1 in background", "9 quiet"]);
+  expect(rest.textContent).toContain("Never listed: ");
+  await fireEvent.click(within(rest).getByTestId("rest-quiet"));
+  expect(screen.getByTestId("chip-quiet").getAttribute("aria-pressed")).toBe("true");
+  expect(localStorage.getItem("lamplight.chip")).toBe("quiet");
+});
+
+test("all clear: what goes on by itself is shown in place of an empty list, quiet ones stay counted (X16)", () => {
+  start("clear", null);
+  expect(screen.getByTestId("headline").textContent).toBe("All clear");
+  expect(screen.getAllByRole("heading", { level: 2 }).map((h) => h.textContent.trim())).toEqual(["Projects", "Working", "Archive"]);
+  expect(within(screen.getByTestId("rest")).getByTestId("rest-quiet").textContent).toMatch(/\d+ quiet/);
 });
 
 test.each([
@@ -100,7 +122,7 @@ test("right-click opens the menu of that session, without the webview's own; Ren
   const kept = await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
   expect(kept).toBe(false);
   const items = await screen.findAllByRole("menuitem");
-  expect(items.map((i) => i.textContent.trim().replace(/(Ctrl C|Enter|F2|S|E|W|Del)$/, ""))).toEqual(["Copy resume command", "Open", "Rename", "Snooze", "Mark as handled", "Mute session", "Why this state", "Show folder", "Copy session id", "Close session"]);
+  expect(items.map((i) => i.textContent.trim().replace(/(Ctrl C|Ctrl Enter|Enter|F2|S|E|W|Del)$/, ""))).toEqual(["Copy resume command", "Go to it", "Open", "Rename", "Snooze", "Mark as handled", "Mute session", "Mute projectharbor-api", "Why this state", "Show folder", "Copy session id", "Copy bug report", "Close session"]);
 });
 
 test("copy says the exact line", async () => {
@@ -162,7 +184,7 @@ test("a filter that matches nothing says so and can be cleared", async () => {
 test("the archive tells what it searched when nothing was found", async () => {
   history.replaceState(null, "", "/#/archive?q=zzz");
   start("thirty");
-  expect((await screen.findByTestId("nothing")).textContent.trim()).toBe("Nothing was found for “zzz”. Searched 1,225 sessions.");
+  expect((await screen.findByTestId("nothing")).textContent.trim()).toBe("Nothing was found for “zzz”. Searched 1,227 sessions.");
 });
 
 test("a past session can be renamed where it is found", async () => {
@@ -256,4 +278,78 @@ test("a muted session does not call, keeps its place in the list with the mark, 
   await key("z");
   await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("1 session needs you"); });
   expect(client.calls.filter(([c]) => c === "setMuted")).toEqual([["setMuted", WEBHOOK, true], ["setMuted", WEBHOOK, false]]);
+});
+
+test("what else is open is a chip of its own: snoozed and handled by itself, the reason that calls stays (X13)", async () => {
+  const client = start("thirty");
+  const chip = screen.getByTestId("cause-uncommitted-r1");
+  expect(chip.textContent.replaceAll("\u00a0", " ")).toMatch(/^\s*Uncommitted work\s+3 h 12 min\s*$/);
+  await fireEvent.click(within(chip).getByRole("button", { name: "Snooze: Uncommitted work" }));
+  await fireEvent.click(await screen.findByTestId("menu-snooze-change"));
+  await waitFor(() => { expect(screen.getByTestId("cause-uncommitted-r1").textContent).toContain("snoozed until it changes"); });
+  await fireEvent.click(within(screen.getByTestId("cause-uncommitted-r1")).getByRole("button", { name: "Mark as handled: Uncommitted work" }));
+  await waitFor(() => { expect(screen.queryByTestId("cause-uncommitted-r1")).toBeNull(); });
+  expect(screen.getByTestId("headline").textContent).toBe("7 sessions need you");
+  expect(client.calls.filter(([c]) => c === "setCause").map(([, id, action]) => [id, action])).toEqual([["uncommitted-r1", { type: "snooze_until_change" }], ["uncommitted-r1", { type: "dismiss" }]]);
+  await key("z");
+  await waitFor(() => { expect(screen.getByTestId("cause-uncommitted-r1").isConnected).toBe(true); });
+});
+
+test("a whole project is muted from the menu, into the settings, without those muted before; Z takes it back", async () => {
+  const client = start("thirty", null);
+  await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
+  await fireEvent.click(await screen.findByTestId("menu-mute-project"));
+  await waitFor(() => { expect(screen.queryByTestId(`card-${WEBHOOK}`)).toBeNull(); });
+  expect(screen.getByTestId("muted-line").textContent).toContain("3 muted sessions need you, 1 left work uncommitted");
+  await fireEvent.click(within(screen.getByTestId("muted-line")).getByRole("button", { name: "show" }));
+  expect(within(cardOf(WEBHOOK)).getByTestId("muted").textContent).toBe("muted with its project");
+  await key("z");
+  await waitFor(() => { expect(screen.getByTestId("muted-line").textContent).toContain("2 muted sessions need you"); });
+  expect(client.calls.filter(([c]) => c === "setSettings").map(([, set]) => set)).toEqual([{ "notify.muted_projects": ["scratch", "harbor-api"] }, { "notify.muted_projects": ["scratch"] }]);
+});
+
+test("why this state: what says otherwise stands under its own heading, and why it was not told is said", async () => {
+  const client = start("thirty");
+  await fireEvent.click(within(cardOf(WEBHOOK)).getByTestId("state"));
+  const against = within(await screen.findByTestId("evidence")).getByTestId("overruled");
+  expect(within(against).getByRole("heading").textContent).toMatch(/^Says otherwise/);
+  expect(within(against).getAllByRole("listitem").map((li) => li.textContent.replace(/\d.*$/, "").trim())).toEqual(["Hook the turn is over, its Stop hook ran"]);
+  await key("Escape");
+  const attention = cause("permission", Date.now() - MIN, "held");
+  client.change([{ ...client.card(WEBHOOK), attention, causes: [attention] }]);
+  client.notices = () => Promise.resolve({ notices: [{ at_ms: Date.now(), session: WEBHOOK, label: "l", cause_id: "permission-held", cause: "permission", tier: 1, outcome: "held_back", why: "quiet_hours" }], next: null });
+  await waitFor(() => { expect(screen.queryByTestId("evidence")).toBeNull(); });
+  await fireEvent.click(within(cardOf(WEBHOOK)).getByTestId("state"));
+  expect((await screen.findByTestId("not-told")).textContent).toMatch(/^Not told: quiet hours, \d\d:\d\d\.$/);
+});
+
+test("one that went on elsewhere names where, is quiet, and leads there", async () => {
+  start("thirty");
+  const link = screen.getByTestId("continued-in");
+  expect(link.textContent).toBe("Checkout totals: rounding in DE, CH and 日本");
+  expect(link.closest(".line")).not.toBeNull();
+  await fireEvent.click(link);
+  expect(screen.getByTestId("headline").textContent).toContain("Checkout totals");
+});
+
+test("Ctrl+Enter and the button go to the terminal; where that cannot be, it says why", async () => {
+  const client = start("thirty");
+  await fireEvent.click(within(cardOf(WEBHOOK)).getByTestId("go-to"));
+  expect((await screen.findByTestId("toast")).textContent).toContain("Went to tmux work:2.1");
+  await key("j");
+  await key("Enter", { ctrlKey: true });
+  await waitFor(() => { expect(client.calls.filter(([c]) => c === "focus")).toEqual([["focus", WEBHOOK], ["focus", WEBHOOK]]); });
+  await key("j");
+  await key("Enter", { ctrlKey: true });
+  await waitFor(() => { expect(screen.getByTestId("toast").textContent).toContain("runs in screen /dev/pts/4, which cannot be brought to the front from here"); });
+  expect(client.calls.filter(([c]) => c === "focus").length).toBe(2);
+});
+
+test("the strip says the most urgent there is by its lamp, and how many of each", () => {
+  history.replaceState(null, "", "/#/strip");
+  const client = start("thirty");
+  expect(screen.getByTestId("strip-line").textContent.replace(/\s+/g, " ").trim()).toBe("3 blocked4 your turn3 uncommitted5 working");
+  expect(screen.getByTestId("strip-lamp").dataset["s"]).toBe("blocked");
+  client.change([], [...document.querySelectorAll<HTMLElement>("[data-testid^='strip-claude-code'], [data-testid^='strip-codex']")].map((e) => e.dataset["testid"]?.slice("strip-".length) ?? ""));
+  return waitFor(() => { expect(screen.getByTestId("strip-lamp").dataset["s"]).toBe("risk"); });
 });

@@ -220,3 +220,19 @@ fn a_directory_that_only_a_hook_names_is_never_looked_at() {
     running.settle();
     assert!(running.status().worktrees.is_empty());
 }
+
+#[test]
+fn where_nobody_can_look_the_card_says_why_x22() {
+    let home = Home::new();
+    let root = home.work_dir("shop");
+    fs::create_dir(root.join(".git")).unwrap();
+    fs::write(root.join(".git/HEAD"), "nonsense").unwrap();
+    let running = Running::with(config(&home));
+    let mut session = home.claude(1, "shop");
+    let _at_work = at_work(&home, &mut session, running.now());
+    let card = running.until_card(&session.name(), "the look", |c| c.git.is_some());
+    let git = card.git.unwrap();
+    assert_eq!((git.state, git.dirty_files), (GitState::Unknown, None));
+    assert_eq!(git.reason.as_deref(), Some("git could not read the repository."));
+    assert_eq!(running.status().worktrees, [], "nothing is claimed of it");
+}

@@ -7,7 +7,7 @@ import type { Router } from "./router.svelte";
 import { idOf, type LeftTree } from "./sections";
 import type { Store } from "./store.svelte";
 import type { Attention, SessionCard } from "./types";
-import { calling, snoozed } from "./words";
+import { calling, causeLook, snoozed, terminalWords } from "./words";
 
 export interface Toast {
   id: number;
@@ -120,14 +120,29 @@ export class Actions {
 
   async snooze(card: SessionCard, until: number): Promise<void> {
     const cause = calling(card, this.#store.clock.now());
-    if (cause === null) return;
-    await this.#onCause(cause, { type: "snooze", until_ms: until }, `Snoozed until ${upcoming(until, this.#store.clock.now())}`);
+    if (cause !== null) await this.snoozeCause(cause, until);
   }
 
   async snoozeUntilChange(card: SessionCard): Promise<void> {
     const cause = calling(card, this.#store.clock.now());
-    if (cause === null) return;
+    if (cause !== null) await this.snoozeCauseUntilChange(cause);
+  }
+
+  async snoozeCause(cause: Attention, until: number): Promise<void> {
+    await this.#onCause(cause, { type: "snooze", until_ms: until }, `Snoozed until ${upcoming(until, this.#store.clock.now())}`);
+  }
+
+  async snoozeCauseUntilChange(cause: Attention): Promise<void> {
     await this.#onCause(cause, { type: "snooze_until_change" }, "Snoozed until something happens in it");
+  }
+
+  /** Waves away one reason of a session, whatever else is open in it. */
+  async causeHandled(card: SessionCard, cause: Attention): Promise<void> {
+    await this.#onCause(cause, { type: "dismiss" }, `${causeLook(cause.cause).words} of “${cleanLine(card.label)}” marked as handled`);
+  }
+
+  async wakeCause(cause: Attention): Promise<void> {
+    await this.#attempt(() => this.client.setCause(cause.cause_id, { type: "restore" }));
   }
 
   /** Silences a session, or lets it call again. */
@@ -141,6 +156,38 @@ export class Actions {
     });
   }
 
+  /** Silences a whole project, or lets it call again. The settings file is read first: it may have been edited by hand. */
+  async muteProject(project: string, muted: boolean): Promise<void> {
+    const name = cleanLine(project);
+    await this.#attempt(async () => {
+      await this.#setProjectMuted(project, muted);
+      this.#store.release();
+      this.#push(muted ? `Project “${name}” calls again` : `Project “${name}” is muted again`, () => this.#setProjectMuted(project, !muted));
+      this.say("done", muted ? `Project “${name}” is muted` : `Project “${name}” calls again`, null, true);
+    });
+  }
+
+  async #setProjectMuted(project: string, muted: boolean): Promise<void> {
+    const { notify } = await this.client.settings();
+    const others = notify.muted_projects.filter((p) => p !== project);
+    await this.client.setSettings({ "notify.muted_projects": muted ? [...others, project] : others });
+  }
+
+  /** Brings its terminal to the front; says why when that cannot be done. */
+  async goTo(card: SessionCard): Promise<void> {
+    const { terminal } = card;
+    if (terminal === null) {
+      this.say("error", `Where “${cleanLine(card.label)}” runs is not known. Its resume command leads back to it.`);
+    } else if (!terminal.can_focus) {
+      this.say("error", `“${cleanLine(card.label)}” runs in ${terminalWords(terminal)}, which cannot be brought to the front from here.`);
+    } else {
+      await this.#attempt(async () => {
+        await this.client.focus(idOf(card));
+        this.say("done", `Went to ${terminalWords(terminal)}`);
+      });
+    }
+  }
+
   async handled(card: SessionCard): Promise<void> {
     const cause = calling(card, this.#store.clock.now());
     if (cause === null) return;
@@ -149,8 +196,7 @@ export class Actions {
 
   async wake(card: SessionCard): Promise<void> {
     const cause = snoozed(card, this.#store.clock.now());
-    if (cause === null) return;
-    await this.#attempt(() => this.client.setCause(cause.cause_id, { type: "restore" }));
+    if (cause !== null) await this.wakeCause(cause);
   }
 
   async treeHandled(tree: LeftTree, name: string): Promise<void> {

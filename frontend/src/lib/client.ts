@@ -92,6 +92,8 @@ export interface Client {
   copyResume(id: string): Promise<{ command: string }>;
   copyText(text: string): Promise<void>;
   openFolder(id: string): Promise<void>;
+  /** Brings the terminal of a running session to the front. */
+  focus(id: string): Promise<void>;
   /** Which session's page is open: notifications of it are withheld while the window has the focus. */
   setOnScreen(id: string | null): void;
   /** The first cards are on the screen; measured by the shell when asked to. */
@@ -250,6 +252,9 @@ export class TauriClient implements Client {
   }
   async openFolder(id: string): Promise<void> {
     await invoke("open_folder", { id });
+  }
+  async focus(id: string): Promise<void> {
+    await invoke("focus", { id });
   }
   setOnScreen(id: string | null): void {
     // Losing it costs one notification too many, not a fact.

@@ -244,6 +244,10 @@ export class HttpClient implements Client {
     return Promise.reject(new Error("A browser cannot open folders."));
   }
 
+  async focus(id: string): Promise<void> {
+    await this.#fetch(`/api/v1/sessions/${encodeURIComponent(id)}/focus`, post({}));
+  }
+
   setOnScreen(): void {
     // Notifications are the desktop shell's.
   }

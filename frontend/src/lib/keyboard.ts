@@ -63,6 +63,7 @@ export class Keyboard {
         void this.#actions.undo();
         return true;
       case "palette":
+        if (!this.#overlays.palette) this.#overlays.chosen = at?.id ?? null;
         this.#overlays.palette = !this.#overlays.palette;
         return true;
       case "now":
@@ -87,6 +88,10 @@ export class Keyboard {
       case "copy":
         if (at === null) return false;
         void this.#actions.copyResume(at.card);
+        return true;
+      case "goto":
+        if (at === null) return false;
+        void this.#actions.goTo(at.card);
         return true;
       case "rename":
         if (at === null) return false;

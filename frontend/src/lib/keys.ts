@@ -4,7 +4,7 @@ import { CHIPS } from "./store.svelte";
 
 export type Command =
   | { do: "move"; by: 1 | -1 }
-  | { do: "copy" | "rename" | "snooze" | "handled" | "why" | "close" | "undo" | "filter" | "search" | "palette" | "now" | "services" | "runs" | "archive" | "settings" | "menu" | "escape" }
+  | { do: "copy" | "goto" | "rename" | "snooze" | "handled" | "why" | "close" | "undo" | "filter" | "search" | "palette" | "now" | "services" | "runs" | "archive" | "settings" | "menu" | "escape" }
   | { do: "chip"; chip: Chip };
 
 export interface Pressed {
@@ -36,6 +36,7 @@ export function commandFor(e: Pressed, at: Where): Command | "g" | null {
     if (at.overlay) return null;
     if (key === ",") return { do: "settings" };
     if (key === "f") return { do: "search" };
+    if (key === "Enter" && !at.typing) return { do: "goto" };
     if (key === "c" && !at.typing && !at.selection) return { do: "copy" };
     return null;
   }

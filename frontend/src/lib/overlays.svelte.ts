@@ -1,7 +1,7 @@
 // What lies over the page, one of each at a time: the menu of a session, why a state is so, sources, the palette.
 import { getContext, setContext } from "svelte";
 import type { Store } from "./store.svelte";
-import type { SessionCard } from "./types";
+import type { Attention, SessionCard } from "./types";
 
 export interface MenuAt {
   id: string;
@@ -13,12 +13,16 @@ export interface MenuAt {
 
 export class Overlays {
   menu = $state.raw<MenuAt | null>(null);
+  /** The snooze menu of one cause. */
+  snooze = $state.raw<{ cause: Attention; anchor: HTMLElement } | null>(null);
   evidence = $state.raw<{ id: string; anchor: HTMLElement } | null>(null);
   /** The element the sources panel stands at. */
   sources = $state.raw<HTMLElement | null>(null);
   palette = $state(false);
   /** The session that is to be forgotten, once that is confirmed. */
   forgetting = $state.raw<SessionCard | null>(null);
+  /** The session that had the focus when the palette was opened. */
+  chosen = $state<string | null>(null);
   readonly #drawn = new Map<string, SessionCard>();
   readonly #store: Store;
 
@@ -28,7 +32,7 @@ export class Overlays {
 
   /** Whether keys belong to something else than the page. */
   get any(): boolean {
-    return this.menu !== null || this.evidence !== null || this.sources !== null || this.palette || this.forgetting !== null;
+    return this.menu !== null || this.snooze !== null || this.evidence !== null || this.sources !== null || this.palette || this.forgetting !== null;
   }
 
   /** A session is drawn somewhere: past ones are known by this alone. The returned function forgets it. */
@@ -52,6 +56,16 @@ export class Overlays {
 
   closeMenu(): void {
     this.menu = null;
+    this.#store.unhold("menu");
+  }
+
+  openSnooze(cause: Attention, anchor: HTMLElement): void {
+    this.#store.hold("menu");
+    this.snooze = { cause, anchor };
+  }
+
+  closeSnooze(): void {
+    this.snooze = null;
     this.#store.unhold("menu");
   }
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { card, cause, H, MIN, worktree } from "../fixtures/build";
 import { scenario } from "../fixtures/scenarios";
-import { arrange, idOf, nextTurn, projects, spentOn, type Narrowing } from "./sections";
+import { arrange, idOf, nextTurn, projects, spentOn, successorOf, type Narrowing } from "./sections";
 import type { SessionCard, Worktree } from "./types";
 
 const NOW = Date.UTC(2026, 10, 20, 14, 14);
@@ -19,6 +19,7 @@ function check(cards: SessionCard[], expected: string[], worktrees: Worktree[] =
     ["background", bare(a.background)],
     ["quiet", a.quiet.map((g) => `${g.project}(${bare(g.ids)})`).join(" ")],
     ["snoozed", bare(a.snoozed)],
+    ["muted", bare(a.muted)],
   ];
   expect(lines.filter(([, text]) => text !== "").map(([name, text]) => `${name}: ${text}`)).toEqual(expected);
 }
@@ -27,6 +28,14 @@ const replies = (id: string, ago: number, more: Partial<SessionCard> = {}): Sess
 
 test("need before activity, longest wait first", () => {
   check([replies("r1", MIN), asks("b1", MIN), asks("b2", H), replies("r2", 2 * H)], ["blocked: b2 b1", "turn: r2 r1"]);
+});
+
+test("what is muted, or went on as another, is quiet; muted ones with something open are listed apart as well", () => {
+  check([asks("b", MIN), asks("m", H, { muted: "session" }), replies("p", H, { muted: "project" }), asks("s", H, { superseded_by: "b" }), card(NOW, "calm", "calm", { muted: "session" })], ["blocked: b", "quiet: harbor-api(calm m p s)", "muted: m p"]);
+});
+
+test("a successor is of the same agent unless it says another", () => {
+  expect([successorOf(card(NOW, "a", "a")), successorOf(card(NOW, "a", "a", { agent: "codex", superseded_by: "b" })), successorOf(card(NOW, "a", "a", { superseded_by: "codex:b" }))]).toEqual([null, "codex:b", "codex:b"]);
 });
 
 test("equal waits keep one order", () => {
@@ -64,13 +73,13 @@ test("snoozed is quiet and counted, and calls again when its time has come", () 
 
 test("one item per worktree, naming its sessions; old ones are told by it alone", () => {
   const left = (id: string, ago: number, more: Partial<SessionCard> = {}): SessionCard =>
-    card(NOW, id, id, { turn_state: "ended", lifecycle: "stale", last_activity_at_ms: NOW - ago, attention: cause("uncommitted", NOW - ago, "tree"), git: { state: "dirty", dirty_files: 3, root: "/w" }, ...more });
+    card(NOW, id, id, { turn_state: "ended", lifecycle: "stale", last_activity_at_ms: NOW - ago, attention: cause("uncommitted", NOW - ago, "tree"), git: { state: "dirty", dirty_files: 3, root: "/w", reason: null }, ...more });
   check([left("older", 2 * H), left("newer", H)], ["trees: /w[newer older] 7"], [worktree("/w", 7, [], NOW)]);
   check([left("fresh", MIN, { lifecycle: "idle" })], ["trees: /w[fresh] 3", "quiet: harbor-api(fresh)"]);
 });
 
 test("uncommitted work beside a need is shown with both", () => {
-  const both = replies("x", MIN, { causes: [cause("reply", NOW - MIN, "x"), cause("uncommitted", NOW, "u")], git: { state: "dirty", dirty_files: null, root: "/w" } });
+  const both = replies("x", MIN, { causes: [cause("reply", NOW - MIN, "x"), cause("uncommitted", NOW, "u")], git: { state: "dirty", dirty_files: null, root: "/w", reason: null } });
   check([both], ["turn: x", "trees: /w[x] null"]);
 });
 

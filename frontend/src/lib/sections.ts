@@ -1,10 +1,16 @@
 // Where each session stands on the Now screen. Pure: the same cards and the same moment give the same arrangement.
 import type { SessionCard, Status, Worktree } from "./types";
-import { calling, snoozed } from "./words";
+import { calling, isHushed, snoozed } from "./words";
 
 /** `agent:session_id`, the one name a session has on every screen and route. */
 export function idOf(card: { agent: string; session_id: string }): string {
   return `${card.agent}:${card.session_id}`;
+}
+
+/** The session that took this one's place; it is of the same agent. */
+export function successorOf(card: SessionCard): string | null {
+  if (card.superseded_by === null) return null;
+  return card.superseded_by.includes(":") ? card.superseded_by : `${card.agent}:${card.superseded_by}`;
 }
 
 /** One worktree with work left behind and the sessions that worked there. */
@@ -36,6 +42,8 @@ export interface Arrangement {
   background: string[];
   quiet: Group[];
   snoozed: string[];
+  /** Silenced, with something open. They stand where their state puts them as well. */
+  muted: string[];
 }
 
 export const NO_PROJECT = "No project";
@@ -103,7 +111,7 @@ export function matches(card: SessionCard, narrowing: Narrowing): boolean {
 
 /** Everything in its place. */
 export function arrange(cards: Iterable<SessionCard>, worktrees: Worktree[], now: number, narrowing: Narrowing): Arrangement {
-  const out: Arrangement = { blocked: [], turn: [], trees: [], working: [], background: [], quiet: [], snoozed: [] };
+  const out: Arrangement = { blocked: [], turn: [], trees: [], working: [], background: [], quiet: [], snoozed: [], muted: [] };
   const shown = [...cards].filter((card) => matches(card, narrowing));
   const byId = new Map(shown.map((card) => [idOf(card), card]));
 
@@ -113,7 +121,8 @@ export function arrange(cards: Iterable<SessionCard>, worktrees: Worktree[], now
 
   for (const card of shown) {
     const id = idOf(card);
-    if (snoozed(card, now) !== null && calling(card, now) === null) out.snoozed.push(id);
+    if (isHushed(card)) out.muted.push(id);
+    else if (snoozed(card, now) !== null && calling(card, now) === null) out.snoozed.push(id);
     const lane = laneOf(card, now);
     if (lane !== "quiet") {
       out[lane].push(id);
@@ -140,6 +149,7 @@ export function arrange(cards: Iterable<SessionCard>, worktrees: Worktree[], now
   out.working.sort((a, b) => begun(b) - begun(a) || a.localeCompare(b));
   out.background.sort(longestFirst);
   out.snoozed.sort(longestFirst);
+  out.muted.sort(longestFirst);
   out.quiet = [...quiet]
     .map(([project, ids]) => ({ project, ids: ids.sort(latestFirst) }))
     .sort((a, b) => Number(a.project === NO_PROJECT) - Number(b.project === NO_PROJECT) || a.project.localeCompare(b.project));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { groupState, KIND_GROUPS, outcomeWords, switched } from "./settings";
-import type { NoticeView } from "./types";
+import { groupState, KIND_GROUPS, outcomeWords, switched, toldWords } from "./settings";
+import type { HeldBack, NoticeView } from "./types";
 
 describe("settings", () => {
   it("a switch stands for several kinds, and leaves those of the others alone", () => {
@@ -24,5 +24,14 @@ describe("settings", () => {
     const notice: NoticeView = { at_ms: 1, session: "a:b", label: "l", cause_id: "c", cause: "reply", tier: 2, outcome: "held_back", why: "attended" };
     expect(outcomeWords(notice)).toBe("not told: you were looking at it");
     expect(outcomeWords({ ...notice, outcome: "withdrawn", why: null })).toBe("seen to, and taken back");
+  });
+
+  it("each reason for not telling has words of its own, and is a sentence where one reason is asked about", () => {
+    const reasons: HeldBack[] = ["paused", "off", "quiet_hours", "attended", "kind", "project", "muted", "old", "before", "own_doing"];
+    const notice = (why: HeldBack | null): NoticeView => ({ at_ms: new Date(2026, 10, 20, 14, 14).getTime(), session: "a:b", label: "l", cause_id: "c", cause: "reply", tier: 2, outcome: "held_back", why });
+    const all = [...reasons.map(notice), notice(null)].map(outcomeWords);
+    expect(new Set(all).size).toBe(all.length);
+    for (const words of all) expect(words).toMatch(/^not told/);
+    expect(toldWords(notice("quiet_hours"))).toBe("Not told: quiet hours, 14:14.");
   });
 });

@@ -1,4 +1,5 @@
 // Settings and the log of notifications in words. Pure.
+import { clockTime } from "./format";
 import type { CauseKind, HeldBack, NoticeView } from "./types";
 
 /** A switch of the screen: several kinds that a person thinks of as one. */
@@ -27,20 +28,6 @@ export function switched(group: KindGroup, muted: CauseKind[], on: boolean): Cau
   return on ? rest : [...rest, ...group.kinds];
 }
 
-const CAUSES: Record<CauseKind, string> = {
-  permission: "Permission",
-  question: "Question",
-  plan: "Plan",
-  elicitation: "Input",
-  sign_in: "Sign-in",
-  limit: "Usage limit",
-  error: "Error",
-  reply: "Your turn",
-  interrupted: "Interrupted",
-  crashed: "Process gone",
-  uncommitted: "Uncommitted work",
-};
-
 const HELD: Record<HeldBack, string> = {
   paused: "not told: notifications were paused",
   off: "not told: notifications are off",
@@ -53,11 +40,6 @@ const HELD: Record<HeldBack, string> = {
   before: "not told: it was so before Lamplight looked",
   own_doing: "not told: you did it yourself",
 };
-
-/** What it was about. */
-export function causeWords(kind: CauseKind): string {
-  return CAUSES[kind];
-}
 
 /** What became of telling. */
 export function outcomeWords(notice: NoticeView): string {
@@ -73,4 +55,10 @@ export function outcomeWords(notice: NoticeView): string {
     case "withdrawn":
       return "seen to, and taken back";
   }
+}
+
+/** The same as a sentence with its moment, for the place where one reason is asked about. */
+export function toldWords(notice: NoticeView): string {
+  const words = outcomeWords(notice);
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}, ${clockTime(notice.at_ms)}.`;
 }

@@ -20,9 +20,10 @@ const MOMENT_MS = 10_000;
 /** How long the pointer has to rest before the list may move under it. */
 const REST_MS = 2_000;
 
+/** What the person chose last; what nobody could have chosen counts as no choice. */
 function savedChip(): Chip {
   const saved = localStorage.getItem(CHIP_KEY);
-  return CHIPS.find((chip) => chip === saved) ?? "all";
+  return CHIPS.find((chip) => chip === saved) ?? "needs";
 }
 
 /** What a message said of sessions. */
@@ -54,6 +55,8 @@ export class Store {
   trayMissing = $state(false);
 
   chip = $state<Chip>(savedChip());
+  /** Whether muted sessions in which something is open are listed. */
+  mutedOpen = $state(false);
   project = $state<string | null>(null);
   filter = $state("");
   /** Kept while a service's page is looked at. */
@@ -194,6 +197,11 @@ export class Store {
   chooseChip(chip: Chip): void {
     this.chip = chip;
     localStorage.setItem(CHIP_KEY, chip);
+    this.release();
+  }
+
+  openMuted(open: boolean): void {
+    this.mutedOpen = open;
     this.release();
   }
 

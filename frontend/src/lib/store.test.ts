@@ -113,11 +113,12 @@ describe("a hand on the list", () => {
 });
 
 describe("what is remembered and chosen", () => {
-  test("the chip survives; a value nobody knows falls back to all", () => {
+  test("the chip survives; a value nobody knows falls back to what needs you, as where nobody chose (X15)", () => {
+    expect(new Store(new Clock()).chip).toBe("needs");
     store.chooseChip("quiet");
     expect(new Store(new Clock()).chip).toBe("quiet");
     localStorage.setItem("lamplight.chip", "<b>");
-    expect(new Store(new Clock()).chip).toBe("all");
+    expect(new Store(new Clock()).chip).toBe("needs");
   });
 
   test("a project narrows and, chosen again, widens; the headline's count does not move", () => {

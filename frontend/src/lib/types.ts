@@ -39,6 +39,7 @@ export type { SpanView } from "./bindings/SpanView";
 export type { SourceView } from "./bindings/SourceView";
 export type { Status } from "./bindings/Status";
 export type { StreamMessage } from "./bindings/StreamMessage";
+export type { Terminal } from "./bindings/Terminal";
 export type { TokenTotals } from "./bindings/TokenTotals";
 export type { Trace } from "./bindings/Trace";
 export type { TracePage } from "./bindings/TracePage";

@@ -1,7 +1,7 @@
 import { describe as group, expect, test } from "vitest";
 import { card, cause, MIN } from "../fixtures/build";
-import type { SessionCard } from "./types";
-import { calling, costOrigin, describe, doingVerb, permissionFor, snoozed, toolName } from "./words";
+import type { CauseKind, SessionCard } from "./types";
+import { besides, calling, causeLook, costOrigin, describe, doingVerb, isHushed, mutedWords, permissionFor, putOffWords, snoozed, terminalWords, toolName } from "./words";
 
 const NOW = new Date(2026, 10, 20, 14, 14).getTime();
 const plain = (s: string | null): string => (s ?? "").replaceAll("\u00a0", " ");
@@ -25,6 +25,7 @@ group("states in words", () => {
     ["error", { turn_state: "errored", waiting_for: waits("error", { detail: "529 overloaded" }) }, "s-error | error | Stopped by an API error | 529 overloaded"],
     ["your turn", { attention: cause("reply", NOW - MIN, "r") }, "s-reply | turn | Awaiting your reply"],
     ["handled: nothing is claimed of you", {}, "s-idle | idle | Idle"],
+    ["your turn, and muted: still worded as it is", { attention: cause("reply", NOW - MIN, "r"), muted: "session" }, "s-reply | turn | Awaiting your reply"],
     ["work left behind does not make it your turn", { attention: cause("uncommitted", NOW - MIN, "u") }, "s-idle | idle | Idle"],
     ["waiting, and no process left", { liveness: { state: "dead", source: "process", observed_at_ms: NOW } }, "s-idle | idle | Not running"],
     ["a program's own session, heard of lately", { kind: "sdk", turn_state: "unknown", lifecycle: "active" }, "s-background | background | Active"],
@@ -63,6 +64,46 @@ test("what was put off does not call until its time has come", () => {
 test("the most urgent of several causes calls, whatever their order", () => {
   const both = card(NOW, "a", "a", { causes: [cause("uncommitted", NOW, "u"), cause("reply", NOW, "r")] });
   expect(calling(both, NOW)?.cause).toBe("reply");
+});
+
+test("what is open beside the one that calls is kept, the most urgent first, what is put off too (X13)", () => {
+  const off = cause("permission", NOW - 9 * MIN, "p", { snoozed_until_ms: NOW + MIN });
+  const all = card(NOW, "a", "a", { attention: cause("reply", NOW - MIN, "r"), causes: [cause("reply", NOW - MIN, "r"), cause("uncommitted", NOW - 8 * MIN, "u"), cause("crashed", NOW - 3 * MIN, "c"), off] });
+  expect(calling(all, NOW)?.cause).toBe("reply");
+  expect(besides(all, NOW).map((c) => c.cause)).toEqual(["permission", "crashed", "uncommitted"]);
+  expect(besides(all, NOW + 2 * MIN).map((c) => c.cause), "the snooze is over").toEqual(["crashed", "reply", "uncommitted"]);
+  expect(besides(card(NOW, "b", "b", { attention: off, causes: [off] }), NOW).map((c) => c.cause), "where nothing calls, all of them").toEqual(["permission"]);
+});
+
+test("until when something is put off", () => {
+  expect(putOffWords(cause("reply", NOW, "r", { snoozed_until_ms: NOW + 126 * MIN }), NOW)).toBe("until 16:20");
+  expect(putOffWords(cause("reply", NOW, "r", { snoozed_until_ms: NOW + 9e12, until_change: true }), NOW)).toBe("until it changes");
+});
+
+test("a silenced session calls for nothing, keeps what is open, and says who silenced it", () => {
+  const asks = (more: Partial<SessionCard>): SessionCard => card(NOW, "a", "a", { turn_state: "awaiting_permission", attention: cause("permission", NOW, "p"), ...more });
+  expect([calling(asks({ muted: "session" }), NOW), calling(asks({ muted: "project" }), NOW)]).toEqual([null, null]);
+  expect([isHushed(asks({ muted: "session" })), isHushed(asks({})), isHushed(card(NOW, "b", "b", { muted: "session" }))]).toEqual([true, false, false]);
+  expect(besides(asks({ muted: "session" }), NOW).map((c) => c.cause)).toEqual(["permission"]);
+  expect([mutedWords(asks({ muted: "session" })), mutedWords(asks({ muted: "project" })), mutedWords(asks({}))]).toEqual(["muted by you", "muted with its project", null]);
+});
+
+test("one that went on as another does not call: that one does", () => {
+  expect(calling(card(NOW, "a", "a", { attention: cause("reply", NOW, "r"), superseded_by: "b" }), NOW)).toBeNull();
+});
+
+test("each cause has a word, and those of one colour have shapes of their own", () => {
+  const kinds: CauseKind[] = ["permission", "question", "plan", "elicitation", "sign_in", "limit", "error", "reply", "interrupted", "crashed", "uncommitted"];
+  const looks = kinds.map(causeLook);
+  expect(new Set(looks.map((l) => l.words)).size).toBe(kinds.length);
+  // Being asked is one shape, whoever asks.
+  expect(new Set(looks.map((l) => l.icon)).size).toBe(kinds.length - 1);
+});
+
+test("where a terminal is, by whoever can raise it", () => {
+  expect(terminalWords({ program: "tmux", name: "work:2.1", can_focus: true })).toBe("tmux work:2.1");
+  expect(terminalWords({ program: "tty", name: "/dev/pts/4", can_focus: false })).toBe("/dev/pts/4");
+  expect(terminalWords({ program: "kitty", name: "claude\u202e\nnvim", can_focus: true })).toBe("kitty claude nvim");
 });
 
 test("every dollar figure says where it comes from, and none what a plan pays (A195)", () => {

@@ -1,6 +1,6 @@
 // The words a session is described with, from README's table. One function turns a card into what the screen says;
 // components only lay it out.
-import type { Attention, CauseKind, SessionCard, WaitKind } from "./types";
+import type { Attention, CauseKind, SessionCard, Terminal, WaitKind } from "./types";
 import { clean, cleanLine, reveal } from "./clean";
 import { count, money, NOT_KNOWN, upcoming, within } from "./format";
 
@@ -109,28 +109,97 @@ const WAIT_OF_CAUSE: Record<CauseKind, WaitKind | null> = {
   uncommitted: null,
 };
 
-/** The cause that calls for its person now: open, not put off, the most urgent one. */
+/** All open causes, each once. The engine names the most urgent one in both places. */
+function open(card: SessionCard): Attention[] {
+  if (card.attention === null) return card.causes;
+  const first = card.attention;
+  return [first, ...card.causes.filter((c) => c.cause_id !== first.cause_id)];
+}
+
+/** Whether a cause is put off at this moment. */
+export function isPutOff(cause: Attention, now: number): boolean {
+  return cause.snoozed_until_ms !== null && cause.snoozed_until_ms > now;
+}
+
+/**
+ * The cause that calls for its person now: open, not put off, the most urgent one. A silenced session calls for nothing,
+ * and neither does one that went on as another: that one calls.
+ */
 export function calling(card: SessionCard, now: number): Attention | null {
-  if (card.muted !== null) return null;
-  const open = card.attention === null ? card.causes : [card.attention, ...card.causes];
+  if (card.muted !== null || card.superseded_by !== null) return null;
   let best: Attention | null = null;
-  for (const cause of open) {
-    if (cause.snoozed_until_ms !== null && cause.snoozed_until_ms > now) continue;
+  for (const cause of open(card)) {
+    if (isPutOff(cause, now)) continue;
     if (best === null || cause.tier < best.tier) best = cause;
   }
   return best;
 }
 
+/** The open causes beside the one that calls, the most urgent and oldest first; where none calls, all of them. */
+export function besides(card: SessionCard, now: number): Attention[] {
+  const first = calling(card, now);
+  return open(card)
+    .filter((c) => c.cause_id !== first?.cause_id)
+    .sort((a, b) => a.tier - b.tier || a.since_ms - b.since_ms);
+}
+
+/** Whether the person silenced a session in which something is open. */
+export function isHushed(card: SessionCard): boolean {
+  return card.muted !== null && open(card).length > 0;
+}
+
 /** The cause that was put off, if one was. */
 export function snoozed(card: SessionCard, now: number): Attention | null {
-  const open = card.attention === null ? card.causes : [card.attention, ...card.causes];
-  return open.find((c) => c.snoozed_until_ms !== null && c.snoozed_until_ms > now) ?? null;
+  return open(card).find((c) => isPutOff(c, now)) ?? null;
+}
+
+/** Until when a cause is put off, in words. */
+export function putOffWords(cause: Attention, now: number): string {
+  if (cause.until_change) return "until it changes";
+  return cause.snoozed_until_ms === null ? "" : `until ${upcoming(cause.snoozed_until_ms, now)}`;
+}
+
+const LOOKS: Record<CauseKind, { icon: string; tone: Tone; words: string }> = {
+  permission: { icon: "s-permission", tone: "blocked", words: "Permission" },
+  question: { icon: "s-question", tone: "blocked", words: "Question" },
+  plan: { icon: "s-plan", tone: "blocked", words: "Plan" },
+  elicitation: { icon: "s-question", tone: "blocked", words: "Input" },
+  sign_in: { icon: "s-signin", tone: "blocked", words: "Sign-in" },
+  limit: { icon: "s-limit", tone: "error", words: "Usage limit" },
+  error: { icon: "s-error", tone: "error", words: "Error" },
+  reply: { icon: "s-reply", tone: "turn", words: "Your turn" },
+  interrupted: { icon: "s-interrupted", tone: "turn", words: "Interrupted" },
+  crashed: { icon: "s-crashed", tone: "error", words: "Process gone" },
+  uncommitted: { icon: "s-risk", tone: "risk", words: "Uncommitted work" },
+};
+
+/** A cause in one or two words, with its symbol and colour. */
+export function causeLook(kind: CauseKind): { icon: string; tone: Tone; words: string } {
+  return LOOKS[kind];
+}
+
+/** Who silenced it; `null` when nobody did. */
+export function mutedWords(card: SessionCard): string | null {
+  switch (card.muted) {
+    case "session":
+      return "muted by you";
+    case "project":
+      return "muted with its project";
+    case null:
+      return null;
+  }
+}
+
+/** Where its terminal is: `tmux work:2.1`; one that nobody is known to show is called by its line alone. */
+export function terminalWords(terminal: Terminal): string {
+  return cleanLine(terminal.program === "tty" ? terminal.name : `${terminal.program} ${terminal.name}`);
 }
 
 /** What the screen says of a session. */
 export function describe(card: SessionCard, now: number): Said {
   const plain = { after: null, asked: null, code: false, options: [] };
-  const cause = calling(card, now);
+  // A silenced session is worded as it is: that nothing calls for it is said beside it.
+  const cause = calling(card.muted === null ? card : { ...card, muted: null }, now);
   switch (card.turn_state) {
     case "starting":
       return { ...plain, icon: "s-starting", tone: "working", words: "Starting" };

@@ -227,6 +227,7 @@ fn view(config: &Config, file: Option<&Path>, raw: &RawConfig, problems: Vec<Str
         resume_max_hours: raw.resume_max_hours.unwrap_or(super::DEFAULT_RESUME_MAX_HOURS),
         roots: own.chain(extra).collect(),
         git_status: raw.git.unwrap_or(true),
+        find_terminals: raw.terminals.unwrap_or(true),
         durable: raw.durable.unwrap_or(false),
         max_bytes: raw.max_bytes.unwrap_or(Limits::default().max_bytes),
         min_free_bytes: raw.min_free_bytes.unwrap_or(Limits::default().min_free_bytes),

@@ -200,6 +200,10 @@ impl Worktrees {
             state: state(&found.finding),
             dirty_files: found.finding.dirty_paths(),
             root: Some(root.clone()),
+            reason: match &found.finding {
+                Finding::Unknown(blind) => Some(blind.sentence().to_owned()),
+                Finding::Clean(_) | Finding::Dirty(..) | Finding::NotRepo | Finding::Missing => None,
+            },
         })
     }
 

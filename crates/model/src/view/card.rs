@@ -254,6 +254,8 @@ pub struct GitView {
     pub dirty_files: Option<u32>,
     /// Root of the worktree.
     pub root: Option<String>,
+    /// Why nobody could look, in words, where the state is unknown.
+    pub reason: Option<String>,
 }
 
 /// Result of a look at a worktree.

@@ -23,6 +23,8 @@ pub struct Settings {
     pub roots: Vec<RootView>,
     /// `[git] status`: whether worktrees are looked at.
     pub git_status: bool,
+    /// `[terminals] find`: whether terminals of sessions are looked for, so that one can be brought to the front.
+    pub find_terminals: bool,
     /// `[store] durable`: wait for the disk with every commit.
     pub durable: bool,
     /// `[store] max_bytes`: size of the database beyond which the oldest spans go.

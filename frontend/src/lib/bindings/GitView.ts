@@ -16,4 +16,8 @@ dirty_files: number | null,
 /**
  * Root of the worktree.
  */
-root: string | null, };
+root: string | null, 
+/**
+ * Why nobody could look, in words, where the state is unknown.
+ */
+reason: string | null, };

@@ -35,6 +35,10 @@ roots: Array<RootView>,
  */
 git_status: boolean, 
 /**
+ * `[terminals] find`: whether terminals of sessions are looked for, so that one can be brought to the front.
+ */
+find_terminals: boolean, 
+/**
  * `[store] durable`: wait for the disk with every commit.
  */
 durable: boolean, 

@@ -57,18 +57,19 @@ fn what_is_written_is_what_the_next_start_reads_a15() {
             ("notify.muted_projects", json!(["scratch"])),
             ("roots", json!([{"agent": "claude-code", "path": "~/acme/.claude"}])),
             ("git.status", json!(false)),
+            ("terminals.find", json!(false)),
             ("window.strip", json!(true)),
         ],
     )
     .unwrap();
-    assert!(shown.strip && !shown.git_status);
+    assert!(shown.strip && !shown.git_status && !shown.find_terminals);
     let root = shown.roots.last().unwrap();
     assert_eq!((root.path.as_str(), root.is_default, root.exists), ("~/acme/.claude", false, true));
     let at = home.path().to_string_lossy().into_owned();
     let again = load(&|name| (name == "HOME").then(|| at.clone())).unwrap();
     assert_eq!(again.warnings, Vec::<String>::new());
     assert_eq!(again.notify.quiet, Some((22 * 60 + 30, 7 * 60)));
-    assert!(again.notify.sound && again.notify.quiet_lets_blocked_through && !again.git);
+    assert!(again.notify.sound && again.notify.quiet_lets_blocked_through && !again.git && !again.terminals);
     assert_eq!(again.notify.muted_projects, ["scratch"]);
     assert_eq!(again.roots.last().unwrap().path, folder);
     let mode = config.setup.config_file.as_ref().unwrap().metadata().unwrap().permissions().mode();
