@@ -209,6 +209,8 @@ describe("hostile words", () => {
 
   test("are text on every screen, and nothing else", async () => {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+    // Every session is listed, whatever needs somebody.
+    await context.addInitScript(() => { localStorage.setItem("lamplight.chip", "all"); });
     const page = await context.newPage();
     const complaints = [];
     page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
@@ -250,6 +252,8 @@ describe("hostile words", () => {
 
   test("in a directory's name stay one argument of the line on the clipboard", async () => {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+    // Every session is listed, whatever needs somebody.
+    await context.addInitScript(() => { localStorage.setItem("lamplight.chip", "all"); });
     await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: `http://${lamp.http}` });
     const page = await context.newPage();
     await page.goto(`http://${lamp.http}/#token=${lamp.token}`);
