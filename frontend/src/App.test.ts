@@ -353,3 +353,12 @@ test("the strip says the most urgent there is by its lamp, and how many of each"
   client.change([], [...document.querySelectorAll<HTMLElement>("[data-testid^='strip-claude-code'], [data-testid^='strip-codex']")].map((e) => e.dataset["testid"]?.slice("strip-".length) ?? ""));
   return waitFor(() => { expect(screen.getByTestId("strip-lamp").dataset["s"]).toBe("risk"); });
 });
+
+test("a session's page tells each subagent: its task, what became of it, how long, what it spent (X9)", async () => {
+  start("thirty");
+  await fireEvent.click(within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency"));
+  const section = await screen.findByTestId("subagents");
+  const rows = within(section).getAllByRole("listitem").map((row) => row.textContent.replaceAll("\u00a0", " ").replace(/\s+/g, " ").trim());
+  expect(rows).toHaveLength(3);
+  expect(rows[0]).toMatch(/^Find every caller of the old idempotency key works · .*min.* · 336k tok$/);
+});

@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::Path;
 
-use lamplight_model::event::{Event, EventKind, PromptOrigin};
+use lamplight_model::assess;
+use lamplight_model::event::{Event, EventKind, PromptOrigin, Usage};
 use lamplight_model::fold::cut;
 use lamplight_model::ids::{Agent, FactId, SessionId, SessionKey, Timestamp};
 use lamplight_model::label::is_unsafe;
 use lamplight_model::pricing::PriceTable;
-use lamplight_model::session::SessionState;
+use lamplight_model::session::{LivenessState, SessionState};
 use lamplight_model::spent::{Spent, spent};
 use lamplight_model::telemetry::Meter;
 use lamplight_model::view::{
-    CauseView, FileTouched, MessageRole, MessageView, ModelUsage, SessionDetail, TelemetryView, TokenTotals,
+    CauseView, FileTouched, MessageRole, MessageView, ModelUsage, SessionDetail, SubagentView, TelemetryView,
+    TokenTotals,
 };
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,10 @@ const MOST_MESSAGES: usize = 20;
 const MESSAGE_CHARS: usize = 4_000;
 /// Files shown.
 const MOST_FILES: usize = 200;
+/// Subagents shown.
+const MOST_SUBAGENTS: usize = 200;
+/// Bytes of subagents' transcripts that are read for one page.
+const MOST_SUBAGENT_BYTES: u64 = 32 * 1024 * 1024;
 /// Causes shown.
 const MOST_CAUSES: u32 = 50;
 
@@ -97,6 +103,7 @@ pub(crate) fn session(
         transcript: path.as_deref().map(|p| file_of(key.agent, p).to_string_lossy().into_owned()),
         client_version: t.and_then(|t| t.version.clone()),
         telemetry: measured(db, id, &row.state)?,
+        subagents: subagents(db, id, key, &row.state, shown.liveness.state, now)?,
         history,
         card: shown,
     }))
@@ -115,6 +122,67 @@ fn without_transcript(state: &SessionState, agent: Agent) -> &'static str {
         "Its transcript is not in the folders that are read: what is shown is by its hooks and telemetry."
     } else {
         "It has no transcript: nothing was asked of it yet."
+    }
+}
+
+/// The subagents of a session, the latest first, with what each of them spent.
+fn subagents(
+    db: &Connection,
+    id: i64,
+    key: &SessionKey,
+    state: &SessionState,
+    liveness: LivenessState,
+    now: Timestamp,
+) -> Result<Vec<SubagentView>, EngineError> {
+    let files = files::of_subagents(db, id)?;
+    let mut all: Vec<SubagentView> = assess::subagents(state, liveness, now)
+        .map(|(id, s, became)| SubagentView {
+            id: id.to_owned(),
+            kind: s.kind.clone(),
+            description: s.description.clone(),
+            state: became,
+            started_at_ms: s.first_at.map(|t| t.0),
+            last_at_ms: s.last_at.map(|t| t.0),
+            tokens: None,
+        })
+        .collect();
+    all.sort_by(|a, b| b.started_at_ms.cmp(&a.started_at_ms).then_with(|| a.id.cmp(&b.id)));
+    all.truncate(MOST_SUBAGENTS);
+    let mut bytes_left = MOST_SUBAGENT_BYTES;
+    for one in &mut all {
+        let Some((_, path, bytes)) = files.iter().find(|(subagent, ..)| *subagent == one.id) else {
+            continue;
+        };
+        let Some(left) = bytes_left.checked_sub(*bytes) else { continue };
+        bytes_left = left;
+        // One that cannot be read just now has no sum, which is said as such.
+        one.tokens = read_spending(key, &one.id, path).ok();
+    }
+    Ok(all)
+}
+
+/// What the responses in a subagent's transcript came to, each counted once and as it was written last.
+fn read_spending(key: &SessionKey, subagent: &str, path: &Path) -> Result<TokenTotals, TailError> {
+    let role = FileRole { agent: key.agent, session: key.id.clone(), subagent: Some(subagent.to_owned()) };
+    let mut responses: HashMap<FactId, Usage> = HashMap::new();
+    Tailer::default().read(path, &role, &mut Position::default(), clock::now(), &mut |batch| {
+        for event in &batch.events {
+            if let EventKind::ResponseReceived(response) = &event.kind {
+                responses.insert(response.key, response.usage);
+            }
+        }
+        Flow::Continue
+    })?;
+    Ok(totals(responses.into_values().fold(Usage::default(), |sum, usage| sum.plus(usage))))
+}
+
+fn totals(usage: Usage) -> TokenTotals {
+    TokenTotals {
+        input: usage.input,
+        output: usage.output,
+        cache_write_5m: usage.cache_write_5m,
+        cache_write_1h: usage.cache_write_1h,
+        cache_read: usage.cache_read,
     }
 }
 
@@ -164,13 +232,7 @@ fn percentile(sorted: &[u64], share: usize) -> Option<u64> {
 fn models(spent: BTreeMap<String, Spent>, prices: &PriceTable, at: Timestamp) -> Vec<ModelUsage> {
     let one = |(model, spent): (String, Spent)| ModelUsage {
         responses: spent.responses,
-        tokens: TokenTotals {
-            input: spent.usage.input,
-            output: spent.usage.output,
-            cache_write_5m: spent.usage.cache_write_5m,
-            cache_write_1h: spent.usage.cache_write_1h,
-            cache_read: spent.usage.cache_read,
-        },
+        tokens: totals(spent.usage),
         cost_usd: prices.cost_usd(&model, at, &spent.usage),
         // Exact below 2^53 billionths, nine million dollars.
         reported_usd: spent.reported_nano.map(|nano| nano as f64 / 1e9),

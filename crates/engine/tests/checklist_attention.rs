@@ -19,7 +19,7 @@ use lamplight_engine::store::Store;
 use lamplight_model::attention::{CauseKind, Tier};
 use lamplight_model::ids::Timestamp;
 use lamplight_model::session::{Lifecycle, LivenessState, Speaker, TurnState};
-use lamplight_model::view::SessionCard;
+use lamplight_model::view::{SessionCard, SubagentState};
 use serde_json::json;
 
 fn spoke(card: &SessionCard) -> Option<(Speaker, i64)> {
@@ -578,24 +578,53 @@ fn what_codex_tells_its_model_is_no_word_of_the_persons_x6() {
 }
 
 #[test]
-fn subagents_are_counted_and_what_they_spend_is_their_sessions_x9() {
+fn each_subagent_is_told_with_its_state_duration_and_tokens_x9() {
     let home = Home::new();
     let running = Running::start(&home);
-    let process = Process::sleeping();
+    let mut process = Process::sleeping();
     let mut session = home.claude(1, "shop");
     session.registry(&home, process.pid(), Some("busy"), running.now());
     session.prompt(running.now(), "look everywhere");
-    session.calls(
-        running.now(),
-        "Agent",
-        json!({"description": "Look", "prompt": "look", "subagent_type": "Explore"}),
-        100,
-    );
-    for _ in 0..2 {
-        session.subagent_says("a1", running.now(), "I look.");
-    }
-    session.subagent_says("b2", running.now(), "So do I.");
+    let input = json!({"description": "Look", "prompt": "look", "subagent_type": "Explore"});
+    session.calls(running.now(), "Agent", input, 100);
+    let began = running.now().plus_ms(-10_000);
+    session.subagent_says("a1", began, "I look.");
+    session.subagent_says("a1", began.plus_ms(4_000), "I found it.");
+    // The other one is in the middle of a call.
+    let call = json!({"type": "assistant", "uuid": "b2-1", "timestamp": written(began.plus_ms(1_000)),
+        "sessionId": session.id.as_str(), "cwd": session.cwd, "version": "2.1.329", "isSidechain": true, "agentId": "b2",
+        "message": {"id": "msg_b2", "model": "claude-opus-5-5", "role": "assistant", "stop_reason": "tool_use",
+            "content": [{"type": "tool_use", "id": "toolu_b2", "name": "Bash", "input": {"command": "make"}}],
+            "usage": {"input_tokens": 70, "output_tokens": 30}}});
+    // As clients write it: the same response once per block.
+    append(&session.subagent("b2"), &format!("{call}\n{call}\n"));
     let card = running.until_card(&session.name(), "both", |c| c.subagents.total == 2);
-    assert_eq!(card.subagents.running, 0, "each has said its last word");
-    assert_eq!(card.tokens.unwrap().output, 5 + 3 * 3, "what they spend is the session's");
+    assert_eq!(card.subagents.running, 1);
+    assert_eq!(card.tokens.unwrap().output, 5 + 3 * 2 + 30, "what they spend is the session's");
+    let all = running.engine.session(&session.key()).unwrap().unwrap().subagents;
+    let told: Vec<_> = all
+        .iter()
+        .map(|s| {
+            (
+                s.id.as_str(),
+                s.state,
+                s.last_at_ms.unwrap() - s.started_at_ms.unwrap(),
+                s.tokens.unwrap().output,
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [("b2", SubagentState::Running, 0, 30), ("a1", SubagentState::Finished, 4_000, 6)],
+        "the latest first"
+    );
+
+    // What was under way ends with the process, and what is deleted is not known.
+    process.end();
+    running.until_card(&session.name(), "its end", |c| c.liveness.state == LivenessState::Dead);
+    fs::remove_file(session.subagent("a1")).unwrap();
+    running.settle();
+    let all = running.engine.session(&session.key()).unwrap().unwrap().subagents;
+    let told: Vec<_> = all.iter().map(|s| (s.state, s.tokens.map(|t| t.output))).collect();
+    assert_eq!(told, [(SubagentState::CutOff, Some(30)), (SubagentState::Finished, None)]);
 }

@@ -20,7 +20,7 @@ use crate::session::{
     EntryKind, Lifecycle, LivenessState, OpenCall, SessionState, Speaker, Subagent, Transcript, TurnState,
     WaitKind,
 };
-use crate::view::{Doing, Evidence, Liveness, WaitingFor};
+use crate::view::{Doing, Evidence, Liveness, SubagentState, WaitingFor};
 
 pub use witness::Contradiction;
 use witness::{Claim, Noted};
@@ -380,12 +380,29 @@ fn running_subagents(state: &SessionState, liveness: LivenessState, now: Timesta
 }
 
 fn working_subagents(state: &SessionState, now: Timestamp) -> impl Iterator<Item = &Subagent> {
-    let is_running = move |(id, s): &(&String, &Subagent)| {
-        !s.finished
-            && s.last_at.is_some_and(|last| now.since(last) <= SUBAGENT_MS)
-            && !hooks::has_stopped(state, id, s)
-    };
-    state.subagents.iter().filter(is_running).map(|(_, s)| s)
+    // Whether a process is left to run them is another question.
+    subagents(state, LivenessState::Unknown, now)
+        .filter(|(_, _, became)| *became == SubagentState::Running)
+        .map(|(_, s, _)| s)
+}
+
+/// Subagents by id, with what became of each.
+pub fn subagents(
+    state: &SessionState,
+    liveness: LivenessState,
+    now: Timestamp,
+) -> impl Iterator<Item = (&str, &Subagent, SubagentState)> {
+    state.subagents.iter().map(move |(id, s)| {
+        let is_recent = s.last_at.is_some_and(|last| now.since(last) <= SUBAGENT_MS);
+        let became = if s.finished || hooks::has_stopped(state, id, s) {
+            SubagentState::Finished
+        } else if is_recent && liveness != LivenessState::Dead {
+            SubagentState::Running
+        } else {
+            SubagentState::CutOff
+        };
+        (id.as_str(), s, became)
+    })
 }
 
 fn need_of(

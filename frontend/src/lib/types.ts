@@ -37,6 +37,7 @@ export type { SetupState } from "./bindings/SetupState";
 export type { SpanKind } from "./bindings/SpanKind";
 export type { SpanView } from "./bindings/SpanView";
 export type { SourceView } from "./bindings/SourceView";
+export type { SubagentView } from "./bindings/SubagentView";
 export type { Status } from "./bindings/Status";
 export type { StreamMessage } from "./bindings/StreamMessage";
 export type { Terminal } from "./bindings/Terminal";

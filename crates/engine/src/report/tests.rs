@@ -207,7 +207,12 @@ fn made(all: &[String], phase: Phase, status: &dyn Fn(&mut Words<'_>) -> Registr
             config_dir: None,
             resume_max_ms: 86_400_000,
             prices: &PriceTable::builtin(),
-            git: Some(GitView { state: GitState::Dirty, dirty_files: Some(2), root: Some(w.path()), reason: None }),
+            git: Some(GitView {
+                state: GitState::Dirty,
+                dirty_files: Some(2),
+                root: Some(w.path()),
+                reason: None,
+            }),
         },
         NOW,
     );

@@ -113,6 +113,17 @@ pub(crate) fn of_session(db: &Connection, session: i64, key: &SessionKey) -> Res
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Transcripts of a session's subagents that are still there, by subagent, with the bytes read of each.
+pub(crate) fn of_subagents(db: &Connection, session: i64) -> Result<Vec<(String, PathBuf, u64)>, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT subagent, path, offset FROM files WHERE session = ?1 AND subagent IS NOT NULL AND gone = 0",
+    )?;
+    let rows = select.query_map([session], |row| {
+        Ok((row.get(0)?, PathBuf::from(row.get::<_, String>(1)?), from_sql(row.get(2)?)))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// All cursors, for the reader to go on from.
 pub(crate) fn cursors(db: &Connection) -> Result<Vec<Cursor>, StoreError> {
     let mut select = db.prepare(

@@ -49,6 +49,42 @@ pub struct SessionDetail {
     pub history: Vec<CauseView>,
     /// What telemetry measured of it; `null` where none came.
     pub telemetry: Option<TelemetryView>,
+    /// Its subagents, the latest first, at most 200; `card.subagents.total` is how many there are.
+    pub subagents: Vec<SubagentView>,
+}
+
+/// A subagent of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct SubagentView {
+    /// The agent's own id of it.
+    pub id: String,
+    /// Its type: `Explore`, `general-purpose`, …
+    pub kind: Option<String>,
+    /// Its task, in the words of whoever started it.
+    pub description: Option<String>,
+    /// What became of it.
+    pub state: SubagentState,
+    /// Its first record.
+    pub started_at_ms: Option<i64>,
+    /// Its last record.
+    pub last_at_ms: Option<i64>,
+    /// What it spent by its own transcript, copies of another's responses included; `null` where that is gone or too
+    /// long to be read now.
+    pub tokens: Option<TokenTotals>,
+}
+
+/// What became of a subagent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+#[serde(rename_all = "snake_case")]
+pub enum SubagentState {
+    /// It works.
+    Running,
+    /// It said its last word.
+    Finished,
+    /// It was in the middle of its work when it was stopped, its session's process ended, or nothing came for a day.
+    CutOff,
 }
 
 /// What telemetry measured of a session.

@@ -4,6 +4,7 @@ import type { FileTouched } from "./FileTouched";
 import type { MessageView } from "./MessageView";
 import type { ModelUsage } from "./ModelUsage";
 import type { SessionCard } from "./SessionCard";
+import type { SubagentView } from "./SubagentView";
 import type { TelemetryView } from "./TelemetryView";
 
 /**
@@ -65,4 +66,8 @@ history: Array<CauseView>,
 /**
  * What telemetry measured of it; `null` where none came.
  */
-telemetry: TelemetryView | null, };
+telemetry: TelemetryView | null, 
+/**
+ * Its subagents, the latest first, at most 200; `card.subagents.total` is how many there are.
+ */
+subagents: Array<SubagentView>, };
