@@ -33,6 +33,8 @@ pub struct Need {
     pub since_ms: i64,
     /// Whether a resume command can be copied.
     pub has_resume: bool,
+    /// Whether its terminal can be brought to the front.
+    pub can_focus: bool,
 }
 
 /// What the tray shows.
@@ -183,6 +185,7 @@ fn need(card: &SessionCard, now_ms: i64) -> Option<(Tier, Need)> {
         cause_id: cause.cause_id.clone(),
         since_ms: cause.since_ms,
         has_resume: card.resume.command.is_some(),
+        can_focus: card.terminal.as_ref().is_some_and(|terminal| terminal.can_focus),
     };
     Some((cause.tier, need))
 }

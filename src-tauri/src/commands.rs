@@ -294,6 +294,18 @@ pub fn copy_resume_in_background(app: &AppHandle, id: String) {
     });
 }
 
+/// Brings the terminal of a session to the front, for the tray.
+pub fn focus_in_background(app: &AppHandle, id: String) {
+    let app = app.clone();
+    tauri::async_runtime::spawn(async move {
+        if let Err(error) = app.state::<Host>().call("focus", json!({ "id": id })).await {
+            tracing::warn!("{}", error.message);
+            // Where it is and why it cannot be shown stands on the session's page.
+            window::show_session(&app, id);
+        }
+    });
+}
+
 /// Dismisses a cause or puts it off, for tray and notifications.
 pub fn set_cause_in_background(app: &AppHandle, cause_id: String, action: CauseAction) {
     in_background(app, "set_cause", json!({ "causeId": cause_id, "action": action }));

@@ -138,9 +138,15 @@ fn action(label: String, act: impl Fn(&mut Item) + Send + 'static) -> MenuItem<I
 
 fn need_menu(need: &Need, now_ms: i64) -> MenuItem<Item> {
     let name = text::escape_access_key(&text::one_line(&need.label, MAX_LABEL));
-    let (open, copy) = (need.id.clone(), need.id.clone());
-    let mut submenu = vec![
-        action("Open".to_owned(), move |item| window::show_session(&item.app, open.clone())),
+    let (open, copy, goes_to) = (need.id.clone(), need.id.clone(), need.id.clone());
+    let mut submenu =
+        vec![action("Open".to_owned(), move |item| window::show_session(&item.app, open.clone()))];
+    if need.can_focus {
+        submenu.push(action("Go to it".to_owned(), move |item| {
+            commands::focus_in_background(&item.app, goes_to.clone())
+        }));
+    }
+    submenu.extend([
         StandardItem {
             label: "Copy resume command".to_owned(),
             enabled: need.has_resume,
@@ -151,7 +157,7 @@ fn need_menu(need: &Need, now_ms: i64) -> MenuItem<Item> {
         }
         .into(),
         MenuItem::Separator,
-    ];
+    ]);
     submenu.extend(Snooze::ALL.map(|choice| {
         let cause = need.cause_id.clone();
         action(choice.label().to_owned(), move |item| {

@@ -9,7 +9,7 @@ use super::{
     Verdict, asking_call, doing, is_within, note_transcript, noted, waiting, waiting_after,
     working_subagents,
 };
-use crate::event::HiddenKind;
+use crate::event::{AskKind, HiddenKind};
 use crate::fold::has_background_subagent;
 use crate::hook::{HookTurn, TurnWord};
 use crate::ids::{Agent, Timestamp};
@@ -138,8 +138,8 @@ fn status_verdict(state: &SessionState, p: &Process, status: &RegistryStatus, no
             let call = asking_call(state, now);
             let ask = call.and_then(|c| c.ask.as_ref()).map(|a| a.kind);
             let (turn_state, kind) = match (what.as_str(), ask) {
-                (_, Some(crate::event::AskKind::Plan)) => (TurnState::AwaitingAnswer, WaitKind::Plan),
-                ("input needed", Some(crate::event::AskKind::Question)) => {
+                (_, Some(AskKind::Plan)) => (TurnState::AwaitingAnswer, WaitKind::Plan),
+                ("input needed", Some(AskKind::Question)) => {
                     (TurnState::AwaitingAnswer, WaitKind::Question)
                 }
                 ("input needed", None) => (TurnState::AwaitingAnswer, WaitKind::Elicitation),
@@ -381,6 +381,17 @@ fn open_or_over(state: &SessionState, now: Timestamp) -> Verdict {
     {
         standing.speak(&mut v);
         standing.note(&mut v);
+    }
+    if v.turn_state == TurnState::Working
+        && !is_run
+        && let Some((call, ask)) = t.and_then(|t| t.open_calls.iter().find_map(|c| Some((c, c.ask.as_ref()?))))
+    {
+        // A question or a plan without an answer waits for one: nothing else can be the matter with it.
+        let kind = if ask.kind == AskKind::Plan { WaitKind::Plan } else { WaitKind::Question };
+        v.turn_state = TurnState::AwaitingAnswer;
+        v.since = Some(call.at);
+        v.blocked_since = Some(call.at);
+        v.waiting_for = Some(waiting(kind, Some(call)));
     }
     if v.turn_state == TurnState::Working {
         if now.since(last) > SILENCE_MS {
