@@ -8,14 +8,15 @@
 )]
 
 use lamplight_model::assess::{Circumstances, TRANSCRIPT_LAG_MS, assess};
-use lamplight_model::ids::{Agent, Timestamp};
+use lamplight_model::event::{Ask, AskKind};
+use lamplight_model::ids::{Agent, FactId, Timestamp};
 use lamplight_model::session::{
-    EntryKind, Lock, Phase, Process, RegistryEntry, RegistryStatus, SessionState, Transcript, Turn,
-    TurnState, Validity,
+    EntryKind, Lock, OpenCall, Phase, Process, RegistryEntry, RegistryStatus, SessionState, Transcript, Turn,
+    TurnState, Validity, WaitKind,
 };
 
 use RegistryStatus::{Busy, Idle};
-use TurnState::{AwaitingReply, Background, Crashed, Interrupted, Starting, Working};
+use TurnState::{AwaitingAnswer, AwaitingReply, Background, Crashed, Interrupted, Starting, Working};
 
 /// A transcript whose turn has been in `phase` since `since`.
 fn transcript(phase: Phase, since: i64) -> Transcript {
@@ -192,4 +193,34 @@ fn a_retry_under_way_is_said_with_its_number() {
     assert_eq!(verdict.turn_state, Working);
     let said: Vec<&str> = verdict.evidence.iter().map(|e| e.fact.as_str()).collect();
     assert!(said.contains(&"Retrying the model (attempt 3 of 10)"), "{said:?}");
+}
+
+#[test]
+fn a_question_without_an_answer_waits_for_one_also_where_only_the_transcript_is_here() {
+    let open = |name: &str, kind: Option<AskKind>| {
+        let ask = kind.map(|kind| Ask { kind, text: "Which?".to_owned(), options: Vec::new(), count: 1 });
+        let call = OpenCall {
+            key: FactId(1),
+            name: name.to_owned(),
+            target: None,
+            ask,
+            escalated: false,
+            at: Timestamp(5_000),
+        };
+        Transcript { open_calls: vec![call], ..transcript(Phase::Working, 4_000) }
+    };
+    for (what, transcript, state, waits) in [
+        (
+            "a question",
+            open("AskUserQuestion", Some(AskKind::Question)),
+            AwaitingAnswer,
+            Some(WaitKind::Question),
+        ),
+        ("a plan", open("ExitPlanMode", Some(AskKind::Plan)), AwaitingAnswer, Some(WaitKind::Plan)),
+        ("a command, which may run or ask", open("Bash", None), Working, None),
+    ] {
+        let around = Circumstances { agent: Agent::ClaudeCode, registry_listed: false, idle_window_ms: 1 };
+        let said = assess(&self::state(Some(transcript), Vec::new()), &around, Timestamp(60_000));
+        assert_eq!((said.turn_state, said.waiting_for.map(|w| w.kind)), (state, waits), "{what}");
+    }
 }

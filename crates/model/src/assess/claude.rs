@@ -139,9 +139,7 @@ fn status_verdict(state: &SessionState, p: &Process, status: &RegistryStatus, no
             let ask = call.and_then(|c| c.ask.as_ref()).map(|a| a.kind);
             let (turn_state, kind) = match (what.as_str(), ask) {
                 (_, Some(AskKind::Plan)) => (TurnState::AwaitingAnswer, WaitKind::Plan),
-                ("input needed", Some(AskKind::Question)) => {
-                    (TurnState::AwaitingAnswer, WaitKind::Question)
-                }
+                ("input needed", Some(AskKind::Question)) => (TurnState::AwaitingAnswer, WaitKind::Question),
                 ("input needed", None) => (TurnState::AwaitingAnswer, WaitKind::Elicitation),
                 (_, _) => (TurnState::AwaitingPermission, WaitKind::Permission),
             };
@@ -384,7 +382,8 @@ fn open_or_over(state: &SessionState, now: Timestamp) -> Verdict {
     }
     if v.turn_state == TurnState::Working
         && !is_run
-        && let Some((call, ask)) = t.and_then(|t| t.open_calls.iter().find_map(|c| Some((c, c.ask.as_ref()?))))
+        && let Some((call, ask)) =
+            t.and_then(|t| t.open_calls.iter().find_map(|c| Some((c, c.ask.as_ref()?))))
     {
         // A question or a plan without an answer waits for one: nothing else can be the matter with it.
         let kind = if ask.kind == AskKind::Plan { WaitKind::Plan } else { WaitKind::Question };
