@@ -6,6 +6,7 @@ Shapes are those of tests/fixtures/claude-code (client 2.1.329).
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 import uuid
@@ -16,17 +17,34 @@ VERSION = "2.1.329"
 MODEL = "claude-opus-5-5"
 
 
-class FakeClaude:
-    """One terminal with one session. `sleep` stands for the client's process."""
+class Elsewhere:
+    """A process that somebody else started and waits for."""
 
-    def __init__(self, root, cwd, name=None, session_id=None):
+    def __init__(self, pid):
+        self.pid = pid
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+
+    def terminate(self):
+        os.kill(self.pid, signal.SIGTERM)
+
+    def wait(self):
+        while Path(f"/proc/{self.pid}").exists():
+            time.sleep(0.01)
+
+
+class FakeClaude:
+    """One terminal with one session. `sleep` stands for the client's process, unless one is given."""
+
+    def __init__(self, root, cwd, name=None, session_id=None, process=None):
         self.id = session_id or str(uuid.uuid4())
         self.cwd, self.root = cwd, root
         cwd.mkdir(parents=True, exist_ok=True)
         folder = root / "projects" / re.sub(r"[^A-Za-z0-9]", "-", str(cwd.resolve()))
         folder.mkdir(parents=True, exist_ok=True)
         self.transcript = folder / f"{self.id}.jsonl"
-        self.process = subprocess.Popen(["sleep", "infinity"], cwd=cwd)
+        self.process = process or subprocess.Popen(["sleep", "infinity"], cwd=cwd)
         self.started_ms = now_ms()
         self.name = name
         self.last = None

@@ -9,7 +9,7 @@ import unittest
 import urllib.request
 from pathlib import Path
 
-from agent import FakeClaude
+from agent import Elsewhere, FakeClaude
 from desktop import Desktop, wait_for
 from webdriver import App
 
@@ -287,6 +287,59 @@ class Notifications(Window):
         other.asks_permission("make clean")
         later = wait_for("a notification of its own", lambda: desktop.monitor.shown()[2:])
         self.assertIn("make clean", later[0].body)
+
+
+class Terminals(Window):
+    """Sessions in terminals that can be brought to the front, and the strip above everything."""
+
+    def in_terminal(self, desktop, title):
+        """A client in an xterm of its own."""
+        pid = desktop.home / f"{title}.pid"
+        desktop.start(title, ["xterm", "-T", title, "-geometry", "80x12", "-e", "sh", "-c", f"echo $$ >{shlex.quote(str(pid))}.new; mv {shlex.quote(str(pid))}.new {shlex.quote(str(pid))}; exec sleep 600"])
+        wait_for("the terminal", pid.exists)
+        return self.session(desktop, title, process=Elsewhere(int(pid.read_text())))
+
+    def test_go_to_it_and_the_strip(self):
+        desktop = self.desktop()
+        app = App(desktop, BINARY)
+        lamp = wait_for("the lamp in the tray", desktop.lamp)
+        session, other = self.in_terminal(desktop, "billing"), self.in_terminal(desktop, "shop")
+        for one in (session, other):
+            one.prompt("Go")
+        call = session.asks_permission("make deploy")
+        wait_for("its terminal", lambda: (desktop.card(session.id)["terminal"] or {}).get("can_focus"))
+        wait_for("the card's way there", lambda: "Go to it" in app.text(part(session, "go-to")))
+        self.assertNotEqual(desktop.active_title(), "billing")
+        self.picture(desktop, "9-terminals")
+
+        # From the tray, and from the card.
+        desktop.choose(lamp, desktop.menu(lamp).find("Permission: ").find("Go to it"))
+        wait_for("its terminal in front", lambda: desktop.active_title() == "billing")
+        desktop.press(desktop.windows("^shop$")[0], "space")
+        wait_for("the other one in front", lambda: desktop.active_title() == "shop")
+        app.click(part(session, "go-to"))
+        wait_for("its terminal in front again", lambda: desktop.active_title() == "billing")
+
+        # Whoever looks at the terminal needs no word of what it asks.
+        session.runs(call)
+        wait_for("that it goes on", lambda: desktop.card(session.id)["attention"] is None)
+        told = len(desktop.monitor.shown())
+        session.asks_permission("make announce")
+        wait_for("the request to be held back", lambda: held_back(desktop, session) == "attended")
+        self.assertEqual(len(desktop.monitor.shown()), told)
+        self.picture(desktop, "10-terminal-in-front")
+
+        # The strip: small, above the others, gone when it is not wanted.
+        app.script("return window.__TAURI_INTERNALS__.invoke('set_strip', { on: true })")
+        strip = wait_for("the strip", lambda: desktop.windows("^Lamplight strip$"))[0]
+        self.assertEqual(desktop.active_title(), "billing", "it takes nothing from whoever types")
+        states = desktop.run(["xprop", "-id", strip, "_NET_WM_STATE"])
+        self.assertIn("_NET_WM_STATE_ABOVE", states)
+        time.sleep(2)
+        self.picture(desktop, "11-strip")
+        app.script("return window.__TAURI_INTERNALS__.invoke('set_strip', { on: false })")
+        wait_for("no strip", lambda: not desktop.windows("^Lamplight strip$"))
+        app.quit()
 
 
 class Bare(Window):
