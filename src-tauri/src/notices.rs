@@ -50,6 +50,7 @@ struct Shown {
     title: String,
     body: String,
     has_resume: bool,
+    can_focus: bool,
     /// The person wants to hear it.
     sound: bool,
 }
@@ -121,19 +122,23 @@ fn trial(sound: bool) -> Shown {
         title: "Lamplight".to_owned(),
         body: "This is how it tells you that a session needs you.".to_owned(),
         has_resume: false,
+        can_focus: false,
     }
 }
 
 fn request(notice: Notice) -> Request {
     match notice {
-        Notice::Show { cause_ids, session, title, body, resume, tier: _, sound } => Request::Show(Shown {
-            cause_ids,
-            session,
-            title: text::one_line(&title, MAX_TITLE),
-            body: text::lines(&body, MAX_BODY),
-            has_resume: resume.is_some(),
-            sound,
-        }),
+        Notice::Show { cause_ids, session, title, body, resume, can_focus, tier: _, sound } => {
+            Request::Show(Shown {
+                cause_ids,
+                session,
+                title: text::one_line(&title, MAX_TITLE),
+                body: text::lines(&body, MAX_BODY),
+                has_resume: resume.is_some(),
+                can_focus,
+                sound,
+            })
+        }
         Notice::Withdraw { cause_id } => Request::Withdraw(cause_id),
     }
 }

@@ -26,7 +26,7 @@ DUNST = """
     markup = full
     ignore_dbusclose = false
     # The daemon shows the actions of a notification in a menu program, which answers with the chosen line.
-    dmenu = grep --max-count=1 "Copy resume"
+    dmenu = grep --max-count=1 --file={choice}
 [urgency_normal]
     timeout = 0
 """
@@ -146,10 +146,13 @@ class Desktop:
         home = self.root / "home"
         self.home, self.claude, self.codex = home, home / ".claude", home / ".codex"
         self.data, self.config = self.root / "data", self.root / "config.toml"
+        # The action that is chosen from a notification's menu.
+        self.choice = self.root / "choice"
         self.runtime = self.root / "run"
         for folder in (home, self.runtime):
             folder.mkdir(mode=0o700)
         self.config.touch()
+        self.choice.touch()
         keep = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL", "TZ", "RUST_BACKTRACE")}
         self.env = keep | {
             "HOME": str(home),
@@ -199,7 +202,7 @@ class Desktop:
         if self.has_notifications:
             rc = self.home / ".config/dunst/dunstrc"
             rc.parent.mkdir(parents=True)
-            rc.write_text(DUNST)
+            rc.write_text(DUNST.format(choice=self.choice))
             self.start("dunst", ["dunst", "-config", str(rc)])
             wait_for("a notification daemon", lambda: self.has_name("org.freedesktop.Notifications"))
         if self.has_panel:
@@ -279,8 +282,9 @@ class Desktop:
         """Clicks the notification on the screen itself."""
         self.run(["dunstctl", "action"])
 
-    def choose_copy_resume(self):
-        """Opens the menu of the notification on the screen and chooses "Copy resume"."""
+    def choose_action(self, label):
+        """Opens the menu of the notification on the screen and chooses what has this label."""
+        self.choice.write_text(f"{label}\n")
         self.run(["dunstctl", "context"])
 
     # --- what the engine says ---

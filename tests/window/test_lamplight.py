@@ -221,7 +221,7 @@ class Notifications(Window):
         self.assertIn("rm -rf &lt;build&gt; &amp; echo done", notice.body, "markup is shown, not obeyed; nothing turns the line around")
         self.picture(desktop, "7-notification")
 
-        desktop.choose_copy_resume()
+        desktop.choose_action("Copy resume")
         wait_for("the copied line", lambda: f"claude --resume {session.id}" in desktop.clipboard())
         self.assertEqual(desktop.windows(), [], "copying opens no window")
 
@@ -312,7 +312,13 @@ class Terminals(Window):
         self.assertNotEqual(desktop.active_title(), "billing")
         self.picture(desktop, "9-terminals")
 
-        # From the tray, and from the card.
+        notice = wait_for("a notification", desktop.monitor.shown)[0]
+        self.assertEqual(notice.actions[2::2], ["open", "go-to", "copy", "snooze"])
+
+        # From the notification, the tray, and the card.
+        desktop.choose_action("Go to it")
+        wait_for("its terminal in front, from the notification", lambda: desktop.active_title() == "billing")
+        desktop.press(desktop.windows("^shop$")[0], "space")
         desktop.choose(lamp, desktop.menu(lamp).find("Permission: ").find("Go to it"))
         wait_for("its terminal in front", lambda: desktop.active_title() == "billing")
         desktop.press(desktop.windows("^shop$")[0], "space")

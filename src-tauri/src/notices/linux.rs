@@ -26,6 +26,7 @@ const DESKTOP_ENTRY: &str = "Lamplight";
 /// A click on the notification itself.
 const DEFAULT: &str = "default";
 const OPEN: &str = "open";
+const GO_TO: &str = "go-to";
 const COPY: &str = "copy";
 const SNOOZE: &str = "snooze";
 
@@ -149,6 +150,9 @@ async fn show(server: &NotificationsProxy<'_>, notice: &Shown) -> zbus::Result<u
     let mut actions = Vec::new();
     if has("actions") {
         actions.extend([DEFAULT, "Open", OPEN, "Open"]);
+        if notice.can_focus {
+            actions.extend([GO_TO, "Go to it"]);
+        }
         if notice.has_resume {
             actions.extend([COPY, "Copy resume"]);
         }
@@ -200,6 +204,7 @@ fn act(app: &AppHandle, notice: &Shown, action: &str) {
     match (action, &notice.session) {
         (DEFAULT | OPEN, Some(id)) => window::show_session(app, id.clone()),
         (DEFAULT | OPEN, None) => window::show_now(app),
+        (GO_TO, Some(id)) => commands::focus_in_background(app, id.clone()),
         (COPY, Some(id)) => commands::copy_resume_in_background(app, id.clone()),
         (SNOOZE, Some(_)) => {
             for cause in &notice.cause_ids {

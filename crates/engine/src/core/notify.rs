@@ -52,6 +52,8 @@ pub enum Notice {
         tier: u8,
         /// Line to copy for the action *Copy resume*.
         resume: Option<String>,
+        /// The session's terminal can be brought to the front.
+        can_focus: bool,
         /// The person wants to hear it.
         sound: bool,
     },
@@ -372,6 +374,7 @@ impl Notifier {
                 body: lines.join("\n"),
                 tier: chosen.iter().map(|c| c.tier).min().unwrap_or(2),
                 resume: None,
+                can_focus: false,
                 sound: self.settings.sound,
             });
             return;
@@ -385,6 +388,7 @@ impl Notifier {
                 body: preview.map_or(why.clone(), |preview| format!("{why}\n{preview}")),
                 tier,
                 resume: card.resume.command.clone(),
+                can_focus: card.terminal.as_ref().is_some_and(|terminal| terminal.can_focus),
                 sound: self.settings.sound,
                 session: Some(session),
             });
