@@ -345,6 +345,19 @@ test("Ctrl+Enter and the button go to the terminal; where that cannot be, it say
   expect(client.calls.filter(([c]) => c === "focus").length).toBe(2);
 });
 
+test("the strip stays the strip: nobody leads it elsewhere, no key does", async () => {
+  history.replaceState(null, "", "/#/strip");
+  const client = start("thirty");
+  await settle();
+  expect(client.shell).toBeNull();
+  await key("g");
+  await key("j");
+  await key("k", { ctrlKey: true });
+  await key("ArrowDown");
+  expect(screen.getByTestId("strip-line").isConnected).toBe(true);
+  expect(screen.queryByRole("dialog")).toBeNull();
+});
+
 test("the strip says the most urgent there is by its lamp, and how many of each", () => {
   history.replaceState(null, "", "/#/strip");
   const client = start("thirty");

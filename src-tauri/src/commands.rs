@@ -248,7 +248,7 @@ async fn copy_text(app: AppHandle, text: String) -> Result<(), ApiError> {
 async fn open_folder(app: AppHandle, id: String) -> Result<(), ApiError> {
     let detail = app.state::<Host>().call("session", json!({ "id": id })).await?;
     let detail: SessionDetail = serde_json::from_value(detail).map_err(failed("read the session"))?;
-    let Some(cwd) = detail.card.cwd.map(PathBuf::from).filter(|path| path.is_absolute()) else {
+    let Some(cwd) = detail.folder.map(PathBuf::from).filter(|path| path.is_absolute()) else {
         return Err(ApiError::new(ErrorCode::Conflict, "The folder of this session is not known."));
     };
     let opener = app.clone();

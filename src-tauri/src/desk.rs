@@ -30,6 +30,8 @@ pub struct ShellInfo {
 pub struct Desk {
     /// Held for single reads and writes only.
     facts: Mutex<Facts>,
+    /// Held while the engine is told whom the person looks at, so that what was read last is told last.
+    telling: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -118,9 +120,12 @@ fn attend(app: &AppHandle, change: impl FnOnce(&mut Facts)) {
     change(&mut app.state::<Desk>().facts());
     let Some(engine) = app.state::<Host>().started() else { return };
     let app = app.clone();
-    // Apart from the thread that draws: a busy engine takes its time. Each reads what is true then, so the last one told
-    // is right in whichever order they run.
-    tauri::async_runtime::spawn_blocking(move || engine.attend(app.state::<Desk>().looked_at()));
+    // Apart from the thread that draws: a busy engine takes its time.
+    tauri::async_runtime::spawn_blocking(move || {
+        let desk = app.state::<Desk>();
+        let _turn = desk.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        engine.attend(desk.looked_at());
+    });
 }
 
 /// Notes whether a tray shows the lamp, and tells the window when there is none.

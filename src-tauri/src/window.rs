@@ -70,7 +70,7 @@ pub fn show(app: &AppHandle) {
 pub fn show_now(app: &AppHandle) {
     on_main_thread(app, |app| {
         raise(app)?;
-        app.emit(OPEN_NOW, ())
+        app.emit_to(LABEL, OPEN_NOW, ())
     });
 }
 
@@ -78,7 +78,7 @@ pub fn show_now(app: &AppHandle) {
 pub fn show_session(app: &AppHandle, id: String) {
     on_main_thread(app, move |app| {
         if raise(app)? {
-            app.emit(OPEN_SESSION, id)
+            app.emit_to(LABEL, OPEN_SESSION, id)
         } else {
             // The page is not there to hear it; it is told when it has drawn.
             app.state::<Desk>().open_next(id);

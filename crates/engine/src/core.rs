@@ -153,7 +153,8 @@ impl Core {
             first_look,
             notifier: notify::Notifier::new(
                 config.notify.clone(),
-                if first_look { now } else { last_look.unwrap_or(now) },
+                // A clock that was ahead at the last look is put right by now.
+                if first_look { now } else { last_look.map_or(now, |at| at.min(now)) },
             ),
             store,
             config,

@@ -91,6 +91,7 @@ pub(crate) fn session(
         })
         .collect();
     Ok(Some(SessionDetail {
+        folder: card::working_directory(&row.state).map(str::to_owned),
         first_prompt: row.state.first_prompt().map(str::to_owned),
         responses: models.iter().map(|m| m.responses).sum(),
         models,

@@ -1,7 +1,11 @@
 //! Programs of others, found where a person's shell finds them: what is started from a desktop's menu has a shorter PATH.
+//!
+//! They are started in folders that are not ours to trust, so that only absolute entries of PATH count: with
+//! `./node_modules/.bin` in it, a repository would bring its own.
 
+use std::ffi::OsString;
 use std::io::{Error, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 /// Where they are usually installed, tried in this order when PATH leads to none.
@@ -15,23 +19,54 @@ const FOLDERS: [&str; 7] = [
     "/snap/bin",
 ];
 
-/// Starts a program: by its name as PATH has it, else from the first usual folder that holds it.
+/// Starts a program by its name, from the first folder that holds it; it finds others in the same folders. A path is taken
+/// at its word.
 ///
 /// # Errors
-/// What the system says of it by its name; [`ErrorKind::NotFound`] when it is nowhere.
+/// [`ErrorKind::NotFound`] when it is nowhere; else what the system says.
 pub(crate) fn spawn(program: &Path, prepare: impl Fn(&Path) -> Command) -> Result<Child, Error> {
-    spawn_from(&FOLDERS.map(Path::new), program, prepare)
+    let path = std::env::vars_os().find(|(name, _)| name == "PATH").map(|(_, value)| value);
+    spawn_from(&folders(path), program, prepare)
 }
 
-fn spawn_from(folders: &[&Path], program: &Path, prepare: impl Fn(&Path) -> Command) -> Result<Child, Error> {
-    let started = prepare(program).spawn();
-    let Err(error) = &started else { return started };
-    // A path is a person's own choice, and no name to look for.
-    if error.kind() != ErrorKind::NotFound || program.components().count() != 1 {
-        return started;
+/// The absolute folders of a PATH, then the usual ones.
+fn folders(path: Option<OsString>) -> Vec<PathBuf> {
+    let own = path.iter().flat_map(std::env::split_paths).filter(|folder| folder.is_absolute());
+    let mut all: Vec<PathBuf> = Vec::new();
+    for folder in own.chain(FOLDERS.map(PathBuf::from)) {
+        if !all.contains(&folder) {
+            all.push(folder);
+        }
     }
-    let installed = folders.iter().map(|folder| folder.join(program)).find(|path| path.is_file());
-    installed.map_or(started, |path| prepare(&path).spawn())
+    all
+}
+
+fn spawn_from(
+    folders: &[PathBuf],
+    program: &Path,
+    prepare: impl Fn(&Path) -> Command,
+) -> Result<Child, Error> {
+    let is_name = program.components().count() == 1 && !program.is_absolute();
+    let found = match is_name {
+        true => folders.iter().map(|folder| folder.join(program)).find(|path| is_program(path)),
+        false => Some(program.to_owned()),
+    };
+    let mut command = prepare(&found.ok_or_else(|| Error::from(ErrorKind::NotFound))?);
+    if let Ok(path) = std::env::join_paths(folders) {
+        command.env("PATH", path);
+    }
+    command.spawn()
+}
+
+#[cfg(unix)]
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_program(path: &Path) -> bool {
+    path.is_file()
 }
 
 #[cfg(test)]
@@ -50,15 +85,22 @@ mod tests {
         let name = Path::new("lamplight-test-program");
         std::fs::write(full.join(name), "#!/bin/sh\nexit 7\n").unwrap();
         std::fs::set_permissions(full.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let exit = |folders: &[&Path], program: &Path| {
+        std::fs::write(empty.join(name), "no program").unwrap();
+        let exit = |folders: &[PathBuf], program: &Path| {
             spawn_from(folders, program, |p| Command::new(p)).map(|mut c| c.wait().unwrap().code())
         };
-        assert_eq!(exit(&[&empty, &full], name).unwrap(), Some(7));
-        assert_eq!(exit(&[&empty], name).unwrap_err().kind(), ErrorKind::NotFound);
-        assert_eq!(
-            exit(&[&full], &empty.join(name)).unwrap_err().kind(),
-            ErrorKind::NotFound,
-            "a path is taken at its word"
-        );
+        assert_eq!(exit(&[empty.clone(), full.clone()], name).unwrap(), Some(7));
+        assert_eq!(exit(&[empty.clone()], name).unwrap_err().kind(), ErrorKind::NotFound);
+        let missing = exit(&[full], &empty.join("missing")).unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound, "a path is taken at its word");
+    }
+
+    #[test]
+    fn a_repository_brings_no_program_of_its_own() {
+        let path = std::env::join_paths(["node_modules/.bin", ".", "", "/opt/own/bin", "/usr/bin"]).unwrap();
+        let folders = folders(Some(path));
+        assert!(folders.iter().all(|folder| folder.is_absolute()), "{folders:?}");
+        assert_eq!(folders[..2], [PathBuf::from("/opt/own/bin"), PathBuf::from("/usr/bin")]);
+        assert_eq!(folders.iter().filter(|f| **f == Path::new("/usr/bin")).count(), 1);
     }
 }

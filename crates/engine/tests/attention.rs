@@ -9,10 +9,11 @@
 
 mod checklist_support;
 
-use checklist_support::agents::{Claude, Home, Process};
+use checklist_support::agents::{Claude, HOUR, Home, Process};
+use checklist_support::clocked::{Clocked, T0};
 use checklist_support::running::Running;
 use lamplight_engine::{CauseAction, Notice};
-use lamplight_model::ids::SessionKey;
+use lamplight_model::ids::{FactId, SessionKey};
 use lamplight_model::notice::{HeldBack, NoticeOutcome};
 use lamplight_model::view::Muted;
 
@@ -81,10 +82,49 @@ fn what_is_put_off_until_it_changes_calls_again_when_something_happens_in_it() {
     running.until_card(&session.name(), "the session", |c| {
         c.attention.as_ref().is_some_and(|a| a.until_change && a.cause_id == cause.cause_id)
     });
+    let changed = running.now();
     // The same dialog stands, and something was written: the session is another than the one that was put off.
     session.registry(&home, process.pid(), Some("waiting: permission prompt"), running.now());
     session.calls(running.now(), "Read", serde_json::json!({"file_path": "/x"}), 120);
     running
         .until_card(&session.name(), "its call", |c| c.attention.as_ref().is_some_and(|a| !a.until_change));
+    // And it is told.
+    let told = || {
+        let log = running.engine.notice_log(None, 10).unwrap().notices;
+        log.iter().any(|e| e.outcome == NoticeOutcome::Told && e.at_ms > changed.0)
+    };
+    let began = std::time::Instant::now();
+    while !told() {
+        assert!(began.elapsed().as_secs() < 60, "nobody was told that it calls again");
+        running.settle();
+    }
     running.stop();
+}
+
+#[test]
+fn what_its_person_takes_back_is_not_told_to_them() {
+    let home = Home::new();
+    let mut clocked = Clocked::new(home.config());
+    let mut session = home.claude(1, "shop");
+    session.prompt(T0.plus_ms(1_000), "do it");
+    session.says(T0.plus_ms(2_000), "done", 100);
+    clocked.read(&session.key(), None, &session.path, T0.plus_ms(2_100));
+    let cause = clocked.card(&session.key(), T0.plus_ms(2_100)).attention.unwrap().cause_id;
+    let id = FactId(u128::from_str_radix(&cause, 16).unwrap());
+    for (n, action) in
+        [CauseAction::Snooze { until_ms: T0.0 + HOUR }, CauseAction::SnoozeUntilChange, CauseAction::Dismiss]
+            .into_iter()
+            .enumerate()
+    {
+        let at = T0.plus_ms(3_000 + 1_000 * i64::try_from(n).unwrap());
+        clocked.core.set_cause(id, action, at).unwrap();
+        clocked.core.set_cause(id, CauseAction::Restore, at.plus_ms(500)).unwrap();
+        let attention = clocked.card(&session.key(), at.plus_ms(500)).attention.unwrap();
+        assert_eq!((attention.cause_id, attention.snoozed_until_ms), (cause.clone(), None), "it calls again");
+    }
+    for later in [20_000, HOUR + 20_000, 11 * HOUR] {
+        clocked.pass(T0.plus_ms(later));
+        let attention = clocked.card(&session.key(), T0.plus_ms(later)).attention;
+        assert!(attention.is_none_or(|a| a.notified_at_ms.is_none()), "after {later} ms");
+    }
 }

@@ -16,7 +16,7 @@ use checklist_support::running::{Running, find};
 use lamplight_engine::{Config, EngineError, Notice};
 use lamplight_model::notice::{HeldBack, NoticeOutcome};
 use lamplight_model::session::LivenessState;
-use terminals_support::{Desk, end};
+use terminals_support::{Desk, end, until};
 
 fn looking(home: &Home) -> Running {
     Running::with(Config { terminals: true, ..home.config() })
@@ -87,6 +87,7 @@ fn who_looks_at_its_terminal_is_not_told_and_go_to_it_brings_it_there_x19() {
     let mut asking = home.claude(1, "shop");
     let _one = desk.xterm(&desk.agent("one"));
     let pid = desk.pid("one");
+    until("its window is known to the manager", || desk.windows().len() == 1);
     let ask = |session: &mut checklist_support::agents::Claude, pid: u32| {
         session.prompt(running.now(), "do it");
         session.calls(running.now(), "Bash", serde_json::json!({"command": "make"}), 100);

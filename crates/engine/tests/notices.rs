@@ -208,6 +208,26 @@ fn a_pause_ends_with_one_word_on_what_it_held_back() {
 }
 
 #[test]
+fn a_pause_that_ends_in_quiet_hours_tells_what_those_let_through() {
+    let home = Home::new();
+    let quiet = Notify { quiet: Some((0, 24 * 60)), quiet_lets_blocked_through: true, ..Notify::default() };
+    let running = Running::with(Config { notify: quiet, ..home.config() });
+    running.engine.pause_notices(true);
+    let mut session = home.claude(1, "shop");
+    let _process = asks(&home, &running, &mut session);
+    let began = std::time::Instant::now();
+    let outcomes = || log(&running.engine).iter().map(|e| (e.outcome, e.why)).collect::<Vec<_>>();
+    while outcomes() != [(NoticeOutcome::HeldBack, Some(HeldBack::Paused))] {
+        assert!(began.elapsed().as_secs() < 60, "no reason in the log");
+        running.settle();
+    }
+    running.engine.pause_notices(false);
+    running.settle();
+    assert_eq!(outcomes()[0], (NoticeOutcome::Told, None));
+    running.stop();
+}
+
+#[test]
 fn what_its_person_looks_at_is_not_told() {
     let home = Home::new();
     let running = Running::start(&home);
@@ -279,4 +299,36 @@ fn a_clock_that_is_set_back_holds_no_word_up() {
     assert_eq!(entries(), 1, "ten seconds are ten seconds");
     let card = clocked.card(&session.key(), now.plus_ms(9_000));
     assert!(card.attention.unwrap().notified_at_ms.is_some());
+}
+
+#[test]
+fn what_begins_after_a_clock_was_set_back_is_news() {
+    let home = Home::new();
+    fs::create_dir_all(home.data_dir()).unwrap();
+    let open = || Store::open(&home.data_dir(), false).unwrap();
+    let told = || count(&home, "SELECT count(*) FROM notices WHERE outcome = 'told'");
+    // The machine starts with a clock that is two hours ahead, and so does the engine.
+    let ahead = T0.plus_ms(120 * MINUTE);
+    let mut clocked = Clocked::over(open(), home.config(), ahead);
+    clocked.core.clock_set_back(120 * MINUTE, T0);
+    let mut session = home.claude(1, "shop");
+    let mut asks_at = |clocked: &mut Clocked, at: i64| {
+        session.prompt(T0.plus_ms(at), "do it");
+        session.says(T0.plus_ms(at + 1_000), "done", 100);
+        clocked.read(&session.key(), None, &session.path, T0.plus_ms(at + 1_100));
+        clocked.pass(T0.plus_ms(at + 12_000));
+    };
+    asks_at(&mut clocked, 4_000);
+    assert_eq!(told(), 1);
+    // A start, with a last look that lies ahead of it.
+    drop(clocked);
+    database(&home)
+        .execute(
+            "INSERT OR REPLACE INTO meta (key, value) VALUES ('seen_until_ms', ?1)",
+            [ahead.0.to_string()],
+        )
+        .unwrap();
+    let mut clocked = Clocked::over(open(), home.config(), T0.plus_ms(30_000));
+    asks_at(&mut clocked, 40_000);
+    assert_eq!(told(), 2);
 }

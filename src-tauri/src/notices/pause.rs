@@ -37,18 +37,22 @@ impl PauseChoice {
         }
     }
 
-    /// Returns how long it is from now, `None` for no end.
-    fn duration(self, now_ms: i64) -> Option<Duration> {
+    /// Returns when it ends if it begins now, `None` for no end.
+    fn until_ms(self, now_ms: i64) -> Option<i64> {
         match self {
-            Self::HalfHour => Some(Duration::from_secs(30 * 60)),
-            Self::TwoHours => Some(Duration::from_secs(120 * 60)),
-            Self::Tomorrow => {
-                let until = tomorrow_morning(now_ms).unwrap_or(now_ms + 12 * 3_600_000);
-                Some(Duration::from_millis(u64::try_from(until - now_ms).unwrap_or(0)))
-            }
+            Self::HalfHour => Some(now_ms + 30 * 60_000),
+            Self::TwoHours => Some(now_ms + 120 * 60_000),
+            Self::Tomorrow => Some(tomorrow_morning(now_ms).unwrap_or(now_ms + 12 * 3_600_000)),
             Self::Open => None,
         }
     }
+}
+
+/// How long to sleep before looking at the clock again; `None` once the time has come. Timers stand still while the machine
+/// sleeps, the clock on the wall does not.
+fn nap(until_ms: i64, now_ms: i64) -> Option<Duration> {
+    let left = u64::try_from(until_ms - now_ms).ok().filter(|left| *left > 0)?;
+    Some(Duration::from_millis(left).min(NAP))
 }
 
 /// Returns 07:30 of the next local day; `None` where the calendar has no such moment.
@@ -79,14 +83,17 @@ impl Pause {
     }
 }
 
+/// Longest sleep without a look at the clock.
+const NAP: Duration = Duration::from_secs(30);
+
 /// Keeps notifications away from now on.
 pub fn begin(app: &AppHandle, choice: PauseChoice) {
     let ending = app.clone();
     let end = tauri::async_runtime::spawn(async move {
         set_engine(&ending, true).await;
-        match choice.duration(clock::now().0) {
-            Some(duration) => tokio::time::sleep(duration).await,
-            None => std::future::pending().await,
+        let Some(until_ms) = choice.until_ms(clock::now().0) else { return std::future::pending().await };
+        while let Some(nap) = nap(until_ms, clock::now().0) {
+            tokio::time::sleep(nap).await;
         }
         set_engine(&ending, false).await;
         // Last: exchanging ends this very task.
@@ -116,17 +123,24 @@ mod tests {
     #[test]
     fn tomorrow_is_between_seven_and_thirty_three_hours_away() {
         for hour in 0..48 {
-            let away = PauseChoice::Tomorrow
-                .duration(1_795_176_000_000 + hour * 3_600_000)
-                .map_or(0, |d| d.as_secs() / 3600);
+            let now = 1_795_176_000_000 + hour * 3_600_000;
+            let away = (PauseChoice::Tomorrow.until_ms(now).unwrap_or(0) - now) / 3_600_000;
             assert!((6..=33).contains(&away), "{away} h at hour {hour}");
         }
     }
 
     #[test]
+    fn a_machine_that_slept_ends_its_pause_by_the_clock_on_the_wall() {
+        let until = PauseChoice::TwoHours.until_ms(0).unwrap_or(0);
+        assert_eq!(nap(until, 0), Some(NAP), "it looks again");
+        assert_eq!(nap(until, until - 1_500), Some(Duration::from_millis(1_500)));
+        assert_eq!((nap(until, until), nap(until, until + 9 * 3_600_000)), (None, None));
+    }
+
+    #[test]
     fn only_the_open_pause_has_no_end() {
         let endless: Vec<PauseChoice> =
-            PauseChoice::ALL.into_iter().filter(|choice| choice.duration(0).is_none()).collect();
+            PauseChoice::ALL.into_iter().filter(|choice| choice.until_ms(0).is_none()).collect();
         assert_eq!(endless, [PauseChoice::Open]);
     }
 }

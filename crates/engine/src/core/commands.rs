@@ -176,12 +176,11 @@ impl Core {
         self.card_of(id, now)?.ok_or_else(missing)
     }
 
-    pub(crate) fn set_cause(
-        &mut self,
-        id: FactId,
-        action: CauseAction,
-        now: Timestamp,
-    ) -> Result<(), EngineError> {
+    /// Does to a cause what its person wants.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] when there is no such cause; else when the store fails.
+    pub fn set_cause(&mut self, id: FactId, action: CauseAction, now: Timestamp) -> Result<(), EngineError> {
         let session = causes::session_of(&self.store.db, id)?
             .ok_or_else(|| EngineError::NotFound(format!("cause {id}")))?;
         self.load(session)?;
@@ -200,6 +199,9 @@ impl Core {
                 stored.cause.dismissed_at = None;
                 stored.cause.snoozed_until = None;
                 stored.cause.snoozed_over = None;
+                // Whoever takes it back has it before them.
+                stored.baseline = true;
+                self.notifier.unschedule(id);
             }
             CauseAction::SnoozeUntilChange => {
                 let stands = match stored.cause.kind {

@@ -113,6 +113,14 @@ struct Chosen {
     tier: u8,
 }
 
+/// How many sessions need their person, of those that causes name.
+fn needing<'a>(sessions: impl Iterator<Item = &'a str>) -> String {
+    match sessions.collect::<std::collections::HashSet<_>>().len() {
+        1 => "1 session needs you".to_owned(),
+        n => format!("{n} sessions need you"),
+    }
+}
+
 /// A cause whose time of grace runs.
 #[derive(Debug, Clone)]
 struct Due {
@@ -145,6 +153,10 @@ impl Notifier {
     }
 
     fn schedule(&mut self, cause: &Cause, key: &SessionKey, now: Timestamp) {
+        // Put off until it changes: nothing is due before.
+        if cause.snoozed_over.is_some() {
+            return;
+        }
         // The person did this themselves, a moment ago, at that very terminal.
         if cause.kind == CauseKind::Interrupted && cause.snoozed_until.is_none() {
             return;
@@ -173,6 +185,12 @@ impl Notifier {
         } else if let Some(kind) = waiting.first() {
             self.note(id, *kind, NoticeOutcome::Resolved, None, now);
         }
+    }
+
+    /// What was due for a cause is not any more, and stands in no log: its person took it back a moment ago.
+    pub(crate) fn unschedule(&mut self, id: FactId) {
+        self.waiting.remove(&id);
+        self.due.retain(|(_, due), _| *due != id);
     }
 
     /// Takes a notification off the screen while its cause stands; it is not told again.
@@ -243,6 +261,7 @@ impl Notifier {
         });
         self.due = moved.collect();
         self.held_until = self.held_until.plus_ms(-by_ms);
+        self.news_from = self.news_from.min(now);
     }
 
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
@@ -306,11 +325,10 @@ impl Notifier {
         if now < self.held_until {
             return;
         }
-        let late = if self.paused || self.is_quiet_hour(now) {
-            Vec::new()
-        } else {
-            std::mem::take(&mut self.waiting).into_iter().collect()
-        };
+        let (held, late): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|(id, due)| self.still_waits(*id, due, now));
+        self.waiting = held.into_iter().collect();
         let late = self.choose(late, now);
         // Whoever comes back to several is told once.
         let is_summary = late.len() > 1;
@@ -370,7 +388,7 @@ impl Notifier {
             self.out.push(Notice::Show {
                 cause_ids: chosen.iter().map(|c| c.id.to_string()).collect(),
                 session: None,
-                title: format!("{before}{} sessions need you", chosen.len()),
+                title: format!("{before}{}", needing(chosen.iter().map(|c| c.session.as_str()))),
                 body: lines.join("\n"),
                 tier: chosen.iter().map(|c| c.tier).min().unwrap_or(2),
                 resume: None,
@@ -393,6 +411,14 @@ impl Notifier {
                 session: Some(session),
             });
         }
+    }
+
+    /// Whether what holds back a cause that waits is not over: quiet hours let through what blocks, a pause nothing.
+    fn still_waits(&self, id: FactId, due: &Due, now: Timestamp) -> bool {
+        let card = self.cards.get(&due.session);
+        let cause = card.and_then(|card| card.causes.iter().find(|c| c.cause_id == id.to_string()));
+        let why = card.zip(cause).and_then(|(card, cause)| self.held_back(&due.session, card, cause, now));
+        matches!(why, Some(HeldBack::Paused | HeldBack::QuietHours))
     }
 
     /// Why a cause whose time has come is not told.

@@ -11,6 +11,9 @@ const BETWEEN: &[&str] = &["script", "sudo", "su", "doas", "expect"];
 /// Most ancestors looked at.
 const MOST_ANCESTORS: usize = 64;
 
+/// Most multiplexers within each other.
+const MOST_NESTED: u8 = 4;
+
 /// Where a process runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
@@ -26,6 +29,17 @@ pub(super) struct Place {
     pub display: Option<String>,
     /// The X11 window its environment names; inherited, so believed only where it belongs to the owner.
     pub window: Option<u32>,
+    /// How many multiplexers show it to each other before it.
+    depth: u8,
+}
+
+impl Place {
+    /// The place of the process through which a multiplexer in `self` is shown; `None` where there is none, or where
+    /// multiplexers show each other without an end.
+    pub(super) fn shown_by(&self, pid: u32) -> Option<Self> {
+        let depth = self.depth.checked_add(1).filter(|depth| *depth <= MOST_NESTED)?;
+        Some(Self { depth, ..find(pid)? })
+    }
 }
 
 /// The process that made a terminal.
@@ -96,6 +110,7 @@ fn place(process: &Seen, hints: Hints, look: impl Fn(u32) -> Option<Seen>) -> Op
         pane: fact_id(Agent::ClaudeCode, "pane", &pane.each_ref().map(String::as_str)),
         display: hints.display,
         window: hints.window,
+        depth: 0,
     })
 }
 

@@ -4,7 +4,7 @@ use lamplight_model::view::Terminal;
 
 use super::adapter::{self, Adapter};
 use super::hints::ScreenWindow;
-use super::place::{self, Host, Place};
+use super::place::{Host, Place};
 use super::run::ask_in;
 use super::{FocusError, proc};
 
@@ -25,7 +25,7 @@ impl Adapter for Screen {
 
     fn focus(&self, place: &Place) -> Result<(), FocusError> {
         let Host::Screen(window) = &place.host else { return Err(FocusError::NoTerminal) };
-        let display = display_of(window);
+        let display = display_of(place, window);
         let Some(display) = display else {
             return Err(FocusError::Detached(format!("screen session {}", window.session)));
         };
@@ -37,7 +37,7 @@ impl Adapter for Screen {
 
     fn is_in_front(&self, place: &Place) -> Option<bool> {
         let Host::Screen(window) = &place.host else { return None };
-        let Some(display) = display_of(window) else { return Some(false) };
+        let Some(display) = display_of(place, window) else { return Some(false) };
         let shown = say(window, &["-Q", "number"]).ok()?;
         if number(&shown)? != window.window {
             return Some(false);
@@ -60,12 +60,12 @@ fn number(text: &str) -> Option<u32> {
 
 /// Where a terminal that shows the session runs: the server has that terminal open, while those of its own windows it made
 /// itself and holds by their other end.
-fn display_of(window: &ScreenWindow) -> Option<Place> {
+fn display_of(place: &Place, window: &ScreenWindow) -> Option<Place> {
     proc::open_files(window.server).iter().find_map(|path| {
         let tty = path.strip_prefix("/dev").ok()?.to_str()?;
         let is_terminal = tty.strip_prefix("pts/").or_else(|| tty.strip_prefix("tty"))?;
         is_terminal.parse::<u32>().ok()?;
-        place::find(proc::on_tty(tty)?)
+        place.shown_by(proc::on_tty(tty)?)
     })
 }
 

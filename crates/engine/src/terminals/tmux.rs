@@ -4,7 +4,7 @@ use lamplight_model::view::Terminal;
 
 use super::adapter::{self, Adapter};
 use super::hints::{TmuxPane, is_own_socket};
-use super::place::{self, Host, Place};
+use super::place::{Host, Place};
 use super::run::ask;
 use super::{FocusError, proc};
 
@@ -49,7 +49,7 @@ impl Adapter for Tmux {
         }
         say(pane, &["select-window", "-t", &pane.pane]).map_err(refused)?;
         say(pane, &["select-pane", "-t", &pane.pane]).map_err(refused)?;
-        let shown_by = place::find(client.pid).ok_or(FocusError::NoTerminal)?;
+        let shown_by = place.shown_by(client.pid).ok_or(FocusError::NoTerminal)?;
         adapter::of(&shown_by).focus(&shown_by)
     }
 
@@ -62,8 +62,8 @@ impl Adapter for Tmux {
         let session = session_of(pane).ok()?;
         let mut answer = Some(false);
         for client in clients(pane).ok()?.iter().filter(|client| client.session == session) {
-            let place = place::find(client.pid);
-            match place.and_then(|place| adapter::of(&place).is_in_front(&place)) {
+            let shown_by = place.shown_by(client.pid);
+            match shown_by.and_then(|shown| adapter::of(&shown).is_in_front(&shown)) {
                 Some(true) => return Some(true),
                 Some(false) => {}
                 None => answer = None,

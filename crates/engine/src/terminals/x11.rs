@@ -4,6 +4,8 @@
 //! believed where it is there. `WINDOWID` of an environment is inherited, so it only chooses among windows that belong to
 //! the right process.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use lamplight_model::view::Terminal;
@@ -16,14 +18,16 @@ use x11rb::protocol::xproto::{
 };
 use x11rb::rust_connection::RustConnection;
 
-use super::FocusError;
 use super::adapter::Adapter;
 use super::place::{Owner, Place};
+use super::{FocusError, PATIENCE};
 
 /// A person who touched nothing for so long may not see what is in front of them.
 const AWAY_MS: u32 = 60_000;
 /// Time a window manager has to raise a window.
 const RAISE: Duration = Duration::from_millis(1_000);
+/// Servers that may hang at once; beyond that none is asked.
+const MOST_HANGING: usize = 4;
 /// Most windows between one that a program made and the one the manager put around it.
 const MOST_PARENTS: usize = 16;
 
@@ -39,7 +43,9 @@ pub(super) struct X11;
 
 impl Adapter for X11 {
     fn show(&self, place: &Place) -> Terminal {
-        let can_focus = Screen::open(place).is_some_and(|screen| screen.window_of(place).is_ok());
+        let is_there =
+            |place: &Place| Screen::open(place).is_some_and(|screen| screen.window_of(place).is_ok());
+        let can_focus = within(place, is_there).unwrap_or(false);
         Terminal { program: place.owner.name.clone(), name: place.tty.clone(), can_focus }
     }
 
@@ -52,8 +58,36 @@ impl Adapter for X11 {
     }
 }
 
+/// Asks the server that a place names, on a thread of its own: one that hangs keeps that thread and nobody else. `None` when it
+/// does not answer within [`PATIENCE`].
+fn within<T: Send + 'static>(place: &Place, ask: impl FnOnce(&Place) -> T + Send + 'static) -> Option<T> {
+    static HANGING: AtomicUsize = AtomicUsize::new(0);
+    if HANGING.fetch_add(1, Ordering::SeqCst) >= MOST_HANGING {
+        HANGING.fetch_sub(1, Ordering::SeqCst);
+        return None;
+    }
+    let (place, (done, answer)) = (place.clone(), channel());
+    let asking = std::thread::Builder::new().name("x11-ask".to_owned()).spawn(move || {
+        let said = ask(&place);
+        HANGING.fetch_sub(1, Ordering::SeqCst);
+        // Whoever asked may have lost patience.
+        let _ = done.send(said);
+    });
+    if asking.is_err() {
+        HANGING.fetch_sub(1, Ordering::SeqCst);
+        return None;
+    }
+    answer.recv_timeout(PATIENCE).ok()
+}
+
 /// Brings the window of a place to the front, and sees that it came.
 pub(super) fn raise(place: &Place) -> Result<(), FocusError> {
+    let refused =
+        || FocusError::Refused { program: "the X server", why: "it did not answer in time".to_owned() };
+    within(place, raise_now).ok_or_else(refused)?
+}
+
+fn raise_now(place: &Place) -> Result<(), FocusError> {
     let screen = Screen::open(place).ok_or_else(|| FocusError::NoWindow(place.owner.name.clone()))?;
     let window = screen.window_of(place)?;
     let refused = |why: &str| FocusError::Refused { program: "the window manager", why: why.to_owned() };
@@ -70,6 +104,10 @@ pub(super) fn raise(place: &Place) -> Result<(), FocusError> {
 
 /// Whether the window of a place is the active one, and somebody is there.
 pub(super) fn is_in_front(place: &Place) -> Option<bool> {
+    within(place, is_in_front_now)?
+}
+
+fn is_in_front_now(place: &Place) -> Option<bool> {
     let screen = Screen::open(place)?;
     let active = screen.active()?;
     if screen.window_of(place).ok()? != active {

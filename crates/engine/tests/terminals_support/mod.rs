@@ -210,8 +210,11 @@ pub struct Screen<'a> {
 
 impl Screen<'_> {
     pub fn window(&self, run: &str) {
-        let mut command = self.desk.command("screen");
-        assert!(command.args(["-S", &self.session, "-X", "screen", run]).status().unwrap().success());
+        // Its server may not listen yet.
+        until("a window of screen", || {
+            let mut command = self.desk.command("screen");
+            command.args(["-S", &self.session, "-X", "screen", run]).status().unwrap().success()
+        });
     }
 
     pub fn attach(&self) -> String {

@@ -23,6 +23,8 @@ pub struct SessionPage {
 pub struct SessionDetail {
     /// Its card.
     pub card: SessionCard,
+    /// Where it works, by its own registry, transcript or row. What only a hook or telemetry named is no folder to open.
+    pub folder: Option<String>,
     /// First prompt, cut to 2,000 characters.
     pub first_prompt: Option<String>,
     /// Usage by model.

@@ -16,6 +16,10 @@ export type SessionDetail = {
  */
 card: SessionCard, 
 /**
+ * Where it works, by its own registry, transcript or row. What only a hook or telemetry named is no folder to open.
+ */
+folder: string | null, 
+/**
  * First prompt, cut to 2,000 characters.
  */
 first_prompt: string | null, 
