@@ -80,17 +80,13 @@ fn tomorrow_morning(now_ms: i64) -> Option<i64> {
 fn calling(config: &Config, id: &str) -> anyhow::Result<(SessionCard, Attention)> {
     let card = close::card(config, id)?;
     let now = clock::now().0;
-    let cause = card.causes.iter().find(|c| c.snoozed_until_ms.is_none_or(|until| until <= now)).cloned();
+    // What is put off can be put off anew.
+    let calls = card.causes.iter().find(|c| c.snoozed_until_ms.is_none_or(|until| until <= now));
+    let cause = calls.or(card.causes.first()).cloned();
     let label = plain(&card.label);
     match cause {
         Some(cause) => Ok((card, cause)),
-        None if card.causes.is_empty() => {
-            Err(NothingMatches(format!("\"{label}\" calls for nothing")).into())
-        }
-        None => {
-            Err(NothingMatches(format!("\"{label}\" calls for nothing; what it called for is put off"))
-                .into())
-        }
+        None => Err(NothingMatches(format!("\"{label}\" calls for nothing")).into()),
     }
 }
 

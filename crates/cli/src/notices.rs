@@ -31,7 +31,7 @@ pub(crate) fn run(config: &Config, args: &NoticesArgs) -> anyhow::Result<()> {
 pub(crate) fn text(log: &NoticePage, now_ms: i64, look: Look) -> String {
     let mut page = Page::new(look, now_ms);
     if log.notices.is_empty() {
-        page.line("Nothing has needed you yet.", Colour::Bold);
+        page.line("Nothing was told yet, and nothing held back.", Colour::Bold);
         return page.out;
     }
     for entry in &log.notices {

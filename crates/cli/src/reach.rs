@@ -125,6 +125,21 @@ pub(crate) fn start_failure(error: StartError) -> anyhow::Error {
     }
 }
 
+/// As [`start_failure`], where one that runs already is no fault.
+pub(crate) fn serve_failure(config: &Config, error: StartError) -> anyhow::Error {
+    let answers = || {
+        let asked = runtime().ok()?;
+        asked.block_on(Client::new(&config.data_dir).ask::<Value>("status", json!({}))).ok()
+    };
+    match error {
+        StartError::Locked { pid, .. } if answers().is_some() => {
+            let process = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
+            anyhow!("Lamplight runs already{process}, and there is one at a time. Use it, or quit it first.")
+        }
+        error => start_failure(error),
+    }
+}
+
 /// The small runtime that speaks to the socket and waits for signals.
 pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")

@@ -32,7 +32,7 @@ pub(crate) fn run(config: Config, args: &ServeArgs) -> anyhow::Result<()> {
     // Before anything is started: a signal that comes early must still find us able to stop in order.
     let stop = reach::told_to_stop()?;
     drop(inside);
-    let engine = Engine::start(config.clone()).map_err(reach::start_failure)?;
+    let engine = Engine::start(config.clone()).map_err(|error| reach::serve_failure(&config, error))?;
     let data = args.data.clone();
     config_file::follow(&engine, move |name| crate::environment_over(name, data.as_deref()));
     let options = ServeOptions {

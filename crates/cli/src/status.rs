@@ -1,5 +1,7 @@
 //! `lamp status`: what needs you first.
 
+use std::cell::Cell;
+
 use lamplight_engine::config::Config;
 use lamplight_engine::run_once;
 use lamplight_model::attention::Tier;
@@ -18,7 +20,10 @@ use crate::{output, reach};
 const NAME_COLUMNS: usize = 32;
 
 pub(crate) fn run(config: &Config, as_json: bool) -> anyhow::Result<()> {
+    // Who looks once looks at no worktree: that takes git, and time.
+    let is_alone = Cell::new(false);
     let status: Status = reach::ask(config, "status", &json!({}), |config| {
+        is_alone.set(true);
         let mut progress = Progress::new();
         let (_, status) = run_once(config, |at| progress.show(&progress_line(&at)))?;
         Ok(status)
@@ -26,7 +31,11 @@ pub(crate) fn run(config: &Config, as_json: bool) -> anyhow::Result<()> {
     if as_json {
         output::print_json(&status)
     } else {
-        output::print(&text(&status, status.at_ms, Look::of_stdout()))
+        let mut text = text(&status, status.at_ms, Look::of_stdout());
+        if is_alone.get() && !status.sessions.is_empty() {
+            text.push_str("\nUncommitted work is looked for while Lamplight runs.\n");
+        }
+        output::print(&text)
     }
 }
 
@@ -41,7 +50,7 @@ pub(crate) fn text(status: &Status, now_ms: i64, look: Look) -> String {
     for card in &status.sessions {
         let is_busy =
             matches!(card.turn_state, TurnState::Starting | TurnState::Working | TurnState::Background);
-        match calling(card).map(|cause| (cause.tier, cause.since_ms)) {
+        match calling(card).filter(|_| card.muted.is_none()).map(|cause| (cause.tier, cause.since_ms)) {
             Some((Tier::Blocked, since)) => blocked.push((since, card)),
             Some((Tier::YourTurn, since)) => your_turn.push((since, card)),
             Some((Tier::AtRisk, _)) | None if is_busy => working.push((since_of(card), card)),
@@ -93,6 +102,10 @@ impl Page {
             None => headline,
         };
         self.line(&line, Colour::Bold);
+        if status.hidden.muted > 0 {
+            let needs = if status.hidden.muted == 1 { "session needs" } else { "sessions need" };
+            self.line(&format!("{} muted {needs} you", count(status.hidden.muted)), Colour::Dim);
+        }
         if let Some(importing) = &status.importing {
             self.line(&progress_line(importing), Colour::Dim);
         }
@@ -121,12 +134,33 @@ impl Page {
         }
     }
 
+    /// Why a session that waits for its person does not call them.
+    fn why_quiet(&self, card: &SessionCard) -> Option<String> {
+        if card.muted.is_some() {
+            return Some("muted".to_owned());
+        }
+        let mut causes = card.attention.iter().chain(&card.causes).filter(|cause| cause.tier != Tier::AtRisk);
+        if causes.clone().any(|cause| is_calling(cause, self.now_ms)) {
+            return None;
+        }
+        let put_off = causes.next();
+        match (put_off, card.turn_state) {
+            (Some(cause), _) if cause.until_change => Some("put off until something changes".to_owned()),
+            (Some(cause), _) => cause
+                .snoozed_until_ms
+                .map(|until| format!("put off for {}", span(until.saturating_sub(self.now_ms)))),
+            (None, TurnState::AwaitingPermission | TurnState::AwaitingAnswer) => Some("seen to".to_owned()),
+            (None, _) => None,
+        }
+    }
+
     /// How long, where, who: the second line of a session.
     fn facts(&self, card: &SessionCard, since: i64) -> String {
         let mut facts = Vec::new();
         if since > 0 {
             facts.push(span(self.now_ms.saturating_sub(since)));
         }
+        facts.extend(self.why_quiet(card));
         facts.extend([&card.project, &card.branch].into_iter().flatten().map(|text| plain(text)));
         facts.extend(card.model.as_deref().map(plain));
         if let Some(files) = card.git.as_ref().and_then(|git| git.dirty_files).filter(|files| *files > 0) {

@@ -19,6 +19,8 @@ use crate::store::{causes, files, muted, rows};
 /// Cards on one page at most.
 const MOST: u32 = 200;
 
+/// Characters of an id that may stand for it.
+const SHORTEST_BEGINNING: usize = 4;
 /// Words of a search that are looked at.
 const MOST_WORDS: usize = 8;
 
@@ -181,7 +183,8 @@ impl<'a> Cards<'a> {
     }
 }
 
-/// Finds a session by `agent:session_id`, or by its bare id if only one agent has it.
+/// Finds a session by `agent:session_id`, by its bare id if only one agent has it, or by the beginning of its id if only one
+/// begins so.
 pub(crate) fn find(db: &Connection, id: &str) -> Result<Result<SessionKey, FindError>, EngineError> {
     if let Some(key) = SessionKey::from_text(id)
         && rows::find(db, &key)?.is_some()
@@ -189,6 +192,9 @@ pub(crate) fn find(db: &Connection, id: &str) -> Result<Result<SessionKey, FindE
         return Ok(Ok(key));
     }
     let mut keys = rows::find_bare(db, id)?;
+    if keys.is_empty() && id.len() >= SHORTEST_BEGINNING {
+        keys = rows::find_beginning(db, id)?;
+    }
     Ok(match (keys.pop(), keys.is_empty()) {
         (None, _) => Err(FindError::NotFound(id.to_owned())),
         (Some(key), true) => Ok(key),

@@ -67,6 +67,7 @@ fn hindrance(
         ResumeState::NoDirectory => Some(Hindrance::NoDirectory),
         ResumeState::Unsupported => Some(Hindrance::NoCommand),
         ResumeState::Stale => Some(Hindrance::Failed),
+        ResumeState::Ready if card.archived_at_ms.is_some() => Some(Hindrance::PutAway),
         ResumeState::Ready if card.superseded_by.is_some() => Some(Hindrance::Superseded),
         ResumeState::Ready if runs_out_of_sight(state) => Some(Hindrance::OutOfSight),
         ResumeState::Ready => None,

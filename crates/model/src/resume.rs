@@ -55,6 +55,8 @@ pub enum Hindrance {
     OutOfSight,
     /// Another session took its place.
     Superseded,
+    /// Its person put it away.
+    PutAway,
     /// The last resume failed, and nothing happened in it since.
     Failed,
     /// Its transcript is gone.
@@ -74,6 +76,8 @@ impl Hindrance {
             (Self::Running, _) => "run",
             (Self::OutOfSight, _) => "may run where nobody can look",
             (Self::Superseded, _) => "went on in another session",
+            (Self::PutAway, 1) => "is put away",
+            (Self::PutAway, _) => "are put away",
             (Self::Failed, _) => "could not be resumed last time",
             (Self::NoTranscript, 1) => "has no transcript",
             (Self::NoTranscript, _) => "have no transcript",

@@ -93,6 +93,32 @@ fn a_snoozed_cause_calls_nobody_until_its_time() {
 }
 
 #[test]
+fn what_waits_and_calls_nobody_says_why() {
+    let asks = |more: serde_json::Value| {
+        let mut card = json!({"turn_state": "awaiting_permission", "label": "Deploy",
+            "waiting_for": {"kind": "permission", "tool": "Bash", "detail": "make", "options": [], "resets_at_ms": null}});
+        for (key, value) in more.as_object().unwrap() {
+            card[key] = value.clone();
+        }
+        card
+    };
+    let mut put_off = cause(1, "permission", NOW - 60_000);
+    put_off["snoozed_until_ms"] = json!(NOW + 3_600_000);
+    for (card, why, muted) in [
+        (asks(json!({"muted": "session", "attention": cause(1, "permission", NOW - 60_000)})), "muted", 1),
+        (asks(json!({"attention": put_off.clone(), "causes": [put_off]})), "put off for 1 h", 0),
+        (asks(json!({})), "seen to", 0),
+    ] {
+        let mut status = status(&[card]);
+        status.hidden.muted = muted;
+        let text = text(&status, NOW, PLAIN);
+        assert!(text.starts_with("All clear\n") && text.contains("\nQuiet\n"), "{text}");
+        assert!(text.contains(&format!(" · {why} · shop")), "{text}");
+        assert_eq!(text.contains("1 muted session needs you"), muted == 1, "{text}");
+    }
+}
+
+#[test]
 fn nothing_open_says_what_to_do() {
     let mut status = status(&[]);
     assert_eq!(text(&status, NOW, PLAIN), "Looking for sessions.\n", "before any source was looked at");

@@ -129,6 +129,8 @@ struct Due {
     kind: CauseKind,
     /// It was asked whether its terminal is in front.
     is_asked: bool,
+    /// It is due at the end of a snooze.
+    is_put_off: bool,
 }
 
 impl Notifier {
@@ -170,15 +172,28 @@ impl Notifier {
             Tier::AtRisk => GRACE_RISK_MS,
         };
         let at = cause.snoozed_until.unwrap_or(now).max(now).plus_ms(grace);
-        self.due.insert((at, cause.id), Due { session: key.to_string(), kind: cause.kind, is_asked: false });
+        self.due.insert(
+            (at, cause.id),
+            Due {
+                session: key.to_string(),
+                kind: cause.kind,
+                is_asked: false,
+                is_put_off: cause.snoozed_until.is_some_and(|until| until > now),
+            },
+        );
     }
 
     /// A cause is gone, waved away or put off.
     pub(crate) fn withdraw(&mut self, id: FactId, now: Timestamp) {
         // That it was held back stands in the log, and nothing else became of it.
         self.waiting.remove(&id);
-        let waiting: Vec<CauseKind> =
-            self.due.extract_if(.., |(_, due), _| *due == id).map(|(_, due)| due.kind).collect();
+        // What was due at the end of a snooze was told before it, or put off by its person: its end is no news of the log.
+        let waiting: Vec<CauseKind> = self
+            .due
+            .extract_if(.., |(_, due), _| *due == id)
+            .filter(|(_, due)| !due.is_put_off)
+            .map(|(_, due)| due.kind)
+            .collect();
         if let Some(kind) = self.told.remove(&id) {
             self.out.push(Notice::Withdraw { cause_id: id.to_string() });
             self.note(id, kind, NoticeOutcome::Withdrawn, None, now);

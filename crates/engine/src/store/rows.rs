@@ -94,6 +94,22 @@ pub(crate) fn find_bare(db: &Connection, id: &str) -> Result<Vec<SessionKey>, St
     Ok(keys)
 }
 
+/// Sessions of the screen and the archive whose id begins so, at most six.
+pub(crate) fn find_beginning(db: &Connection, beginning: &str) -> Result<Vec<SessionKey>, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT agent, session_id FROM sessions
+         WHERE class = 'row' AND substr(session_id, 1, length(?1)) = ?1 ORDER BY session_id LIMIT 6",
+    )?;
+    let rows =
+        select.query_map([beginning], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let mut keys = Vec::new();
+    for row in rows {
+        let (agent, id) = row?;
+        keys.extend(key(&agent, &id));
+    }
+    Ok(keys)
+}
+
 fn key(agent: &str, id: &str) -> Option<SessionKey> {
     Some(SessionKey { agent: Agent::from_word(agent)?, id: SessionId::new(id).ok()? })
 }
