@@ -126,7 +126,11 @@ impl Core {
             }
         };
         let first_look = rows::meta(&store.db, "looked_at_ms")?.is_none();
-        let last_look = rows::meta(&store.db, "seen_until_ms")?.and_then(|t| t.parse().ok()).map(Timestamp);
+        let looked_until = |key| -> Result<Option<Timestamp>, StoreError> {
+            Ok(rows::meta(&store.db, key)?.and_then(|t| t.parse().ok()).map(Timestamp))
+        };
+        // One that was never stopped in order noted its looks alone.
+        let last_look = looked_until("seen_until_ms")?.or(looked_until("looked_at_ms")?);
         rows::prune_live_facts(&store.db, now)?;
         rows::refold_if_older(&store.db)?;
         let classes = rows::classes(&store.db)?.into_iter().collect();
@@ -153,7 +157,8 @@ impl Core {
             first_look,
             notifier: notify::Notifier::new(
                 config.notify.clone(),
-                if first_look { now } else { last_look.unwrap_or(now) },
+                // A last look in the future is one by a clock that was set back since.
+                last_look.filter(|_| !first_look).unwrap_or(now).min(now),
             ),
             store,
             config,

@@ -3,7 +3,7 @@
 mod weigh;
 mod words;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{Local, TimeZone, Timelike};
 use lamplight_model::assess::NEWS_MS;
@@ -159,6 +159,11 @@ impl Notifier {
         self.due.insert((at, cause.id), Due { session: key.to_string(), kind: cause.kind, is_asked: false });
     }
 
+    /// What was to be told of a cause later is not: its snooze is over.
+    pub(in crate::core) fn unschedule(&mut self, id: FactId) {
+        self.due.retain(|(_, other), _| *other != id);
+    }
+
     /// A cause is gone, waved away or put off.
     pub(crate) fn withdraw(&mut self, id: FactId, now: Timestamp) {
         // That it was held back stands in the log, and nothing else became of it.
@@ -198,6 +203,7 @@ impl Notifier {
         if is_other {
             stored.cause.snoozed_over = None;
             stored.cause.snoozed_until = Some(now);
+            self.unschedule(stored.cause.id);
             self.schedule(&stored.cause, key, now);
         }
         is_other
@@ -241,6 +247,7 @@ impl Notifier {
         });
         self.due = moved.collect();
         self.held_until = self.held_until.plus_ms(-by_ms);
+        self.news_from = self.news_from.min(now);
     }
 
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
@@ -304,10 +311,12 @@ impl Notifier {
         if now < self.held_until {
             return;
         }
-        let late = if self.paused || self.is_quiet_hour(now) {
+        let (is_quiet, lets_blocked) = (self.is_quiet_hour(now), self.settings.quiet_lets_blocked_through);
+        let may_go = |due: &Due| !is_quiet || (lets_blocked && due.kind.tier() == Tier::Blocked);
+        let late = if self.paused {
             Vec::new()
         } else {
-            std::mem::take(&mut self.waiting).into_iter().collect()
+            self.waiting.extract_if(.., |_, due| may_go(due)).collect()
         };
         let late = self.choose(late, now);
         // Whoever comes back to several is told once.
@@ -336,7 +345,7 @@ impl Notifier {
             };
             if let Some(why) = self.held_back(&due.session, card, cause, now) {
                 let kind = cause.cause;
-                if matches!(why, HeldBack::Paused | HeldBack::QuietHours) {
+                if why.is_put_off() {
                     self.waiting.insert(id, Due { is_asked: false, ..due });
                 }
                 self.note(id, kind, NoticeOutcome::HeldBack, Some(why), now);
@@ -365,10 +374,17 @@ impl Notifier {
                 .iter()
                 .filter_map(|c| Some(format!("{}: {}", self.cards.get(&c.session)?.label, c.why)))
                 .collect();
+            // One session may have several causes.
+            let sessions: BTreeSet<&str> = chosen.iter().map(|c| c.session.as_str()).collect();
+            let need = match sessions.len() {
+                1 => "1 session needs you".to_owned(),
+                several => format!("{several} sessions need you"),
+            };
+            let only = sessions.first().filter(|_| sessions.len() == 1);
             self.out.push(Notice::Show {
                 cause_ids: chosen.iter().map(|c| c.id.to_string()).collect(),
-                session: None,
-                title: format!("{before}{} sessions need you", chosen.len()),
+                session: only.map(|session| (*session).to_owned()),
+                title: format!("{before}{need}"),
                 body: lines.join("\n"),
                 tier: chosen.iter().map(|c| c.tier).min().unwrap_or(2),
                 resume: None,
