@@ -126,7 +126,11 @@ impl Core {
             }
         };
         let first_look = rows::meta(&store.db, "looked_at_ms")?.is_none();
-        let last_look = rows::meta(&store.db, "seen_until_ms")?.and_then(|t| t.parse().ok()).map(Timestamp);
+        let looked_until = |key| -> Result<Option<Timestamp>, StoreError> {
+            Ok(rows::meta(&store.db, key)?.and_then(|t| t.parse().ok()).map(Timestamp))
+        };
+        // One that was never stopped in order noted its looks alone.
+        let last_look = looked_until("seen_until_ms")?.or(looked_until("looked_at_ms")?);
         rows::prune_live_facts(&store.db, now)?;
         rows::refold_if_older(&store.db)?;
         let classes = rows::classes(&store.db)?.into_iter().collect();
@@ -153,8 +157,8 @@ impl Core {
             first_look,
             notifier: notify::Notifier::new(
                 config.notify.clone(),
-                // A clock that was ahead at the last look is put right by now.
-                if first_look { now } else { last_look.map_or(now, |at| at.min(now)) },
+                // A last look in the future is one by a clock that was set back since.
+                last_look.filter(|_| !first_look).unwrap_or(now).min(now),
             ),
             store,
             config,
@@ -281,6 +285,7 @@ impl Core {
             }
             self.touched.insert(id);
         }
+        self.touched.extend(self.worktrees.weigh_due(now));
     }
 
     /// Looks after the room for raw telemetry, when it is time.
@@ -301,7 +306,8 @@ impl Core {
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
         let recheck = self.rechecks.first().map(|(at, _)| *at);
-        [recheck, self.notifier.next_due(), self.services.next_due(), self.space.next_due()]
+        let worktree = self.worktrees.next_due();
+        [recheck, worktree, self.notifier.next_due(), self.services.next_due(), self.space.next_due()]
             .into_iter()
             .flatten()
             .min()
@@ -692,12 +698,15 @@ fn presence(key: &SessionKey, state: &SessionState, verdict: &Assessment) -> Pre
     let transcript = state.transcript();
     let started = state.processes.values().filter(|p| is_open(p)).filter_map(|p| p.entry.started_at).max();
     let is_working = matches!(verdict.turn_state, TurnState::Working | TurnState::Starting);
+    let is_gone = verdict.liveness.state == LivenessState::Dead;
+    let ended = verdict.ended_at.or(verdict.since).filter(|_| is_gone);
     Presence {
         key: key.to_string(),
         is_alive: verdict.liveness.state == LivenessState::Alive,
         is_unknown: verdict.liveness.state == LivenessState::Unknown,
         started_at: started.or(transcript.and_then(|t| t.first_at)),
         last_activity: verdict.last_activity,
+        left_at: verdict.last_activity.max(ended),
         step: (state.tool_calls, transcript.map_or(0, |t| t.open_calls.len()), is_working),
     }
 }

@@ -345,8 +345,9 @@ fn a_question_is_shown_with_its_choices_until_it_is_answered_x2() {
         "options": [{"label": "SQLite", "description": "one file"}, {"label": "Postgres", "description": "a server"}]}]});
     let call = session.calls(running.now(), "AskUserQuestion", input, 100);
     session.registry(&home, process.pid(), Some("waiting: input needed"), running.now());
-    let card = running.until_card(&session.name(), "the question", |c| c.attention.is_some());
-    assert_eq!(calls(&card).map(|(_, kind, _)| kind), Some(CauseKind::Question));
+    // The registry may be read a moment before the transcript.
+    let asks = |c: &SessionCard| c.attention.as_ref().is_some_and(|a| a.cause == CauseKind::Question);
+    let card = running.until_card(&session.name(), "the question", asks);
     let asked = card.waiting_for.unwrap();
     assert_eq!(asked.detail.as_deref(), Some("Which database?"));
     assert_eq!(asked.options, ["SQLite", "Postgres"]);

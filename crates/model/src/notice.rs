@@ -46,3 +46,11 @@ words! {
         OwnDoing = "own_doing",
     }
 }
+
+impl HeldBack {
+    /// Whether it is told when the reason is over, and not only shown.
+    #[must_use]
+    pub fn is_put_off(self) -> bool {
+        matches!(self, Self::Paused | Self::QuietHours)
+    }
+}

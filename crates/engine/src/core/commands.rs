@@ -196,12 +196,18 @@ impl Core {
                 self.notifier.withdraw(id, now);
             }
             CauseAction::Restore => {
+                if stored.cause.snoozed_until.is_some() {
+                    // As if it had not been put off: what was told, or held back for good, is not told now.
+                    stored.cause.notified_at = notices::told_at(&self.store.db, id)?;
+                    stored.baseline = matches!(
+                        notices::last_of(&self.store.db, id)?,
+                        Some((NoticeOutcome::HeldBack, Some(why))) if !why.is_put_off()
+                    );
+                    self.notifier.unschedule(id);
+                }
                 stored.cause.dismissed_at = None;
                 stored.cause.snoozed_until = None;
                 stored.cause.snoozed_over = None;
-                // Whoever takes it back has it before them.
-                stored.baseline = true;
-                self.notifier.unschedule(id);
             }
             CauseAction::SnoozeUntilChange => {
                 let stands = match stored.cause.kind {
@@ -235,7 +241,7 @@ impl Core {
         self.notifier.tell(now);
         for entry in self.notifier.take_log() {
             let Some(session) = causes::session_of(&self.store.db, entry.cause)? else { continue };
-            let is_put_off = matches!(entry.why, Some(HeldBack::Paused | HeldBack::QuietHours));
+            let is_put_off = entry.why.is_some_and(HeldBack::is_put_off);
             // Held back again after a restart, for the same reason, is no news.
             if !is_put_off
                 || notices::last_of(&self.store.db, entry.cause)? != Some((entry.outcome, entry.why))

@@ -3,7 +3,7 @@
 mod weigh;
 mod words;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{Local, TimeZone, Timelike};
 use lamplight_model::assess::NEWS_MS;
@@ -113,14 +113,6 @@ struct Chosen {
     tier: u8,
 }
 
-/// How many sessions need their person, of those that causes name.
-fn needing<'a>(sessions: impl Iterator<Item = &'a str>) -> String {
-    match sessions.collect::<std::collections::HashSet<_>>().len() {
-        1 => "1 session needs you".to_owned(),
-        n => format!("{n} sessions need you"),
-    }
-}
-
 /// A cause whose time of grace runs.
 #[derive(Debug, Clone)]
 struct Due {
@@ -183,6 +175,11 @@ impl Notifier {
         );
     }
 
+    /// What was to be told of a cause later is not: its snooze is over.
+    pub(in crate::core) fn unschedule(&mut self, id: FactId) {
+        self.due.retain(|(_, other), _| *other != id);
+    }
+
     /// A cause is gone, waved away or put off.
     pub(crate) fn withdraw(&mut self, id: FactId, now: Timestamp) {
         // That it was held back stands in the log, and nothing else became of it.
@@ -200,12 +197,6 @@ impl Notifier {
         } else if let Some(kind) = waiting.first() {
             self.note(id, *kind, NoticeOutcome::Resolved, None, now);
         }
-    }
-
-    /// What was due for a cause is not any more, and stands in no log: its person took it back a moment ago.
-    pub(crate) fn unschedule(&mut self, id: FactId) {
-        self.waiting.remove(&id);
-        self.due.retain(|(_, due), _| *due != id);
     }
 
     /// Takes a notification off the screen while its cause stands; it is not told again.
@@ -233,6 +224,7 @@ impl Notifier {
         if is_other {
             stored.cause.snoozed_over = None;
             stored.cause.snoozed_until = Some(now);
+            self.unschedule(stored.cause.id);
             self.schedule(&stored.cause, key, now);
         }
         is_other
@@ -371,7 +363,7 @@ impl Notifier {
             };
             if let Some(why) = self.held_back(&due.session, card, cause, now) {
                 let kind = cause.cause;
-                if matches!(why, HeldBack::Paused | HeldBack::QuietHours) {
+                if why.is_put_off() {
                     self.waiting.insert(id, Due { is_asked: false, ..due });
                 }
                 self.note(id, kind, NoticeOutcome::HeldBack, Some(why), now);
@@ -400,10 +392,17 @@ impl Notifier {
                 .iter()
                 .filter_map(|c| Some(format!("{}: {}", self.cards.get(&c.session)?.label, c.why)))
                 .collect();
+            // One session may have several causes.
+            let sessions: BTreeSet<&str> = chosen.iter().map(|c| c.session.as_str()).collect();
+            let need = match sessions.len() {
+                1 => "1 session needs you".to_owned(),
+                several => format!("{several} sessions need you"),
+            };
+            let only = sessions.first().filter(|_| sessions.len() == 1);
             self.out.push(Notice::Show {
                 cause_ids: chosen.iter().map(|c| c.id.to_string()).collect(),
-                session: None,
-                title: format!("{before}{}", needing(chosen.iter().map(|c| c.session.as_str()))),
+                session: only.map(|session| (*session).to_owned()),
+                title: format!("{before}{need}"),
                 body: lines.join("\n"),
                 tier: chosen.iter().map(|c| c.tier).min().unwrap_or(2),
                 resume: None,

@@ -4,7 +4,7 @@ use lamplight_model::attention::CauseKind;
 use lamplight_model::ids::{FactId, SessionKey, Timestamp};
 use lamplight_model::notice::{HeldBack, NoticeOutcome};
 
-use super::Core;
+use super::{Core, Notice};
 use crate::store::{StoreError, notices};
 
 /// Entries read back at once; far more than one commit makes.
@@ -30,6 +30,11 @@ pub struct Told {
 }
 
 impl Core {
+    /// What was told since the last call; for replay and tests.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        self.notifier.take_notices()
+    }
+
     /// Entries of the log of notifications after the given number, the oldest first; for replay and tests.
     ///
     /// # Errors

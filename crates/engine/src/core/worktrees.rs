@@ -43,6 +43,18 @@ struct Tree {
     /// What was told of it last.
     risk: Risk,
     owner: Option<i64>,
+    /// The work that was at risk last.
+    left: Option<Left>,
+    /// When nobody is taken to run there any more, if nothing is heard until then.
+    empty_at: Option<Timestamp>,
+}
+
+/// Work that was left behind. It is that as long as it looks the same, whoever came and went without touching it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Left {
+    owner: i64,
+    since: Timestamp,
+    mark: u128,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +74,8 @@ pub(super) struct Presence {
     pub is_unknown: bool,
     pub started_at: Option<Timestamp>,
     pub last_activity: Option<Timestamp>,
+    /// Its last activity, or its end where that is known and later.
+    pub left_at: Option<Timestamp>,
     /// Changes when a tool or a turn ends.
     pub step: (u32, usize, bool),
 }
@@ -113,7 +127,9 @@ impl Worktrees {
         let is_first = tree.members.iter().all(|(other, p)| *other == id || !p.is_alive);
         if came && is_first {
             // Where nobody looks in time an older mark still holds: it is equal only if nothing was touched since.
-            tree.awaits_before = presence.started_at.is_some_and(|at| now.since(at) <= JUST_CAME_MS);
+            // Work that a session left is that session's, also when it is the one that came back.
+            tree.awaits_before = !tree.shows_what_was_left()
+                && presence.started_at.is_some_and(|at| now.since(at) <= JUST_CAME_MS);
         }
         if came || known.is_none_or(|k| k.step != presence.step || k.is_alive != presence.is_alive) {
             self.wanted.insert(root.to_owned());
@@ -173,6 +189,19 @@ impl Worktrees {
     pub(super) fn look_at_old(&mut self, now: Timestamp) {
         let is_old = |tree: &Tree| tree.found.as_ref().is_none_or(|found| now.since(found.at) > FRESH_MS);
         self.wanted.extend(self.trees.iter().filter(|(_, tree)| is_old(tree)).map(|(root, _)| root.clone()));
+    }
+
+    /// When somebody who may run somewhere is not taken to any more.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.trees.values().filter_map(|tree| tree.empty_at).min()
+    }
+
+    /// Weighs the worktrees of which that time has come; returns the sessions whose part in them changed.
+    pub(super) fn weigh_due(&mut self, now: Timestamp) -> Vec<i64> {
+        let due = self.trees.values_mut().filter(|tree| tree.empty_at.is_some_and(|at| at <= now));
+        let touched: Vec<i64> = due.flat_map(|tree| tree.weigh(now)).collect();
+        self.changed |= !touched.is_empty();
+        touched
     }
 
     /// A number that stands for what lies in the worktree of a session, when somebody could look.
@@ -236,27 +265,40 @@ impl Worktrees {
 }
 
 impl Tree {
+    /// Whether what lies there is what a session left behind.
+    fn shows_what_was_left(&self) -> bool {
+        self.found.as_ref().zip(self.left).is_some_and(|(found, left)| found.mark == left.mark)
+    }
+
     /// Works out whose work is at risk; returns the sessions for which that changed.
     fn weigh(&mut self, now: Timestamp) -> Vec<i64> {
         let agents = self.members.values().filter(|p| p.may_run(now)).count();
+        let may_run_until = self.members.values().filter_map(|p| p.may_run_until(now)).max();
+        self.empty_at = may_run_until.filter(|_| self.members.values().all(|p| !p.is_alive));
         // Whoever was there last is told; of several at once the one that is known longest.
         let owner = self
             .members
             .iter()
             .max_by_key(|(id, p)| (p.last_activity, std::cmp::Reverse(**id)))
-            .map(|(id, p)| (*id, p.last_activity));
+            .map(|(id, p)| (*id, p.left_at));
         let (risk, owner) = match (&self.found, owner) {
             (_, None) => (Risk::None, None),
             (_, Some(_)) if agents > 0 => (Risk::None, None),
             (None, Some((id, _))) => (Risk::NotKnown, Some(id)),
             (Some(found), Some((id, left_at))) => {
                 let around = Around { agents: 0, left_at, was_so_before: self.before == Some(found.mark) };
-                let risk = match (&found.finding, at_risk(&found.finding, &around)) {
-                    (Finding::Unknown(_), _) => Risk::NotKnown,
-                    (_, Some(since)) => Risk::Since(since),
-                    (_, None) => Risk::None,
-                };
-                (risk, Some(id))
+                match (&found.finding, at_risk(&found.finding, &around)) {
+                    (Finding::Unknown(_), _) => (Risk::NotKnown, Some(id)),
+                    (_, None) => (Risk::None, Some(id)),
+                    (_, Some(since)) => {
+                        let is_same =
+                            |left: &Left| left.mark == found.mark && self.members.contains_key(&left.owner);
+                        let before = self.left.filter(is_same);
+                        let left = before.unwrap_or(Left { owner: id, since, mark: found.mark });
+                        self.left = Some(left);
+                        (Risk::Since(left.since), Some(left.owner))
+                    }
+                }
             }
         };
         if (risk, owner) == (self.risk, self.owner) {
@@ -270,8 +312,13 @@ impl Tree {
 
 impl Presence {
     fn may_run(&self, now: Timestamp) -> bool {
-        self.is_alive
-            || (self.is_unknown && self.last_activity.is_some_and(|last| now.since(last) < MAY_RUN_MS))
+        self.is_alive || self.may_run_until(now).is_some()
+    }
+
+    /// Until when it is taken to run, of one of which nobody knows.
+    fn may_run_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.last_activity.filter(|_| self.is_unknown)?.plus_ms(MAY_RUN_MS);
+        (now < until).then_some(until)
     }
 }
 

@@ -52,6 +52,15 @@ pub(crate) fn last_of(
     Ok(found.optional()?.and_then(|(outcome, why)| Some((outcome?, why))))
 }
 
+/// When a cause was told last, if ever.
+pub(crate) fn told_at(db: &Connection, cause: FactId) -> Result<Option<Timestamp>, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT max(at_ms) FROM notices WHERE cause = ?1 AND outcome IN ('told', 'grouped')",
+    )?;
+    let at: Option<i64> = select.query_row([cause.0.to_be_bytes()], |row| row.get(0))?;
+    Ok(at.map(Timestamp))
+}
+
 /// Entries before `before`, the newest first, each with its number and session.
 pub(crate) fn page(db: &Connection, before: i64, limit: u32) -> Result<Vec<(i64, i64, Logged)>, StoreError> {
     let mut select = db.prepare_cached(

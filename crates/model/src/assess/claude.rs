@@ -17,6 +17,9 @@ use crate::session::{
     EntryKind, Phase, Process, RegistryStatus, SessionState, Transcript, TurnState, Validity, WaitKind,
 };
 
+/// A registry file that was seen to stand without its process for longer than this was left behind.
+const LEFT_MS: i64 = 2_000;
+
 pub(super) fn judge(state: &SessionState, around: &Circumstances, now: Timestamp) -> Verdict {
     let transcript = state.transcript();
     let mut v = match speaking_process(state, now) {
@@ -263,7 +266,7 @@ fn without_process(state: &SessionState, around: &Circumstances, now: Timestamp)
         v.dead("registry", p.observed_at);
         v.note("registry", p.observed_at, format!("pid {} went on as {successor}", p.pid));
         v
-    } else if let Some(at) = p.removed_at {
+    } else if let Some(at) = p.removed_at.filter(|at| !was_left_behind(p, *at)) {
         let revived = t.and_then(|t| t.last_at).is_some_and(|last| last > at.plus_ms(5_000));
         if revived {
             return by_transcript(state, around, now);
@@ -292,11 +295,18 @@ fn without_process(state: &SessionState, around: &Circumstances, now: Timestamp)
         let mut v = Verdict::new(TurnState::Crashed, Some(at), "process");
         v.dead("process", p.exited_at.unwrap_or(p.observed_at));
         let how = if p.exited_at.is_some() { "ended" } else { "is gone or belongs to another program" };
-        v.note("process", at, format!("pid {} {how}, its registry file still stands", p.pid));
+        let file = if p.removed_at.is_some() { "was left behind" } else { "still stands" };
+        v.note("process", at, format!("pid {} {how}, its registry file {file}", p.pid));
         v
     };
     v.entry = Some(p.entry.kind);
     v
+}
+
+/// Whether a registry file stood when its process was dead already, until somebody cleaned it up: an orderly end removes
+/// it first. A file that went right after it was read may have been read while it went.
+fn was_left_behind(p: &Process, removed_at: Timestamp) -> bool {
+    p.validity == Validity::Dead && removed_at > p.observed_at.plus_ms(LEFT_MS)
 }
 
 /// No registry file speaks of it: hooks and transcript, and what the absence of a file means.

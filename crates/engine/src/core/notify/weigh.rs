@@ -82,6 +82,12 @@ impl Notifier {
                 Some(stored) => {
                     let reopened = stored.cause.cleared_at.is_some();
                     if reopened || stored.cause.kind != need.kind {
+                        // Only for being their own doing was it not told, and it turned out to be something else: the
+                        // transcript's last lines were late.
+                        if stored.cause.kind == CauseKind::Interrupted && need.kind != CauseKind::Interrupted
+                        {
+                            stored.baseline &= need.since < self.news_from;
+                        }
                         stored.cause.kind = need.kind;
                         stored.cause.cleared_at = None;
                         stored.cause.cleared_by = None;
@@ -92,9 +98,12 @@ impl Notifier {
                     }
                 }
                 None => {
-                    // An end found at the first look is dated by the look itself.
-                    let found = first_look && need.kind == CauseKind::Crashed;
-                    let baseline = found || need.since < self.news_from;
+                    let baseline = match need.kind {
+                        // An end found at the first look is dated by the look itself. One found after a gap is dated
+                        // by the last sign of life before it, and happened in it: else it would be known.
+                        CauseKind::Crashed => first_look,
+                        _ => need.since < self.news_from,
+                    };
                     let stored = StoredCause {
                         cause: Cause {
                             id,
@@ -161,6 +170,9 @@ impl Notifier {
                 if let Some(stored) = causes.iter_mut().find(|s| s.cause.id == id) {
                     stored.cause.cleared_at = None;
                     stored.cause.cleared_by = None;
+                    if stored.cause.notified_at.is_none() && !stored.baseline && stored.cause.is_open() {
+                        self.schedule(&stored.cause, key, now);
+                    }
                     return vec![stored.clone()];
                 }
                 // What was left longer ago is history, unless somebody looks for the first time after it.

@@ -1,0 +1,627 @@
+//! Orders of events that tempt the state and the notices to say something wrong.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by failing"
+)]
+
+mod checklist_support;
+
+use std::fs;
+use std::path::PathBuf;
+
+use checklist_support::agents::{Claude, HOUR, Home, MINUTE, Process};
+use checklist_support::clocked::{Clocked, T0};
+use checklist_support::running::{Running, database};
+use lamplight_engine::config::Notify;
+use lamplight_engine::facts::{HookFact, Input, RegistryUpdate, WorktreeLook};
+use lamplight_engine::sources::decode::{self, Hooked};
+use lamplight_engine::store::Store;
+use lamplight_engine::{CauseAction, Config, Engine, Notice};
+use lamplight_model::attention::CauseKind;
+use lamplight_model::ids::{Agent, SessionId, SessionKey, Timestamp};
+use lamplight_model::notice::NoticeOutcome;
+use lamplight_model::session::{
+    EntryKind, LivenessState, RegistryEntry, RegistryStatus, TurnState, Validity,
+};
+use lamplight_model::view::SessionCard;
+use lamplight_model::worktree::{Branch, Counts, Finding};
+use serde_json::{Value, json};
+
+const PID: u32 = 4_194_001;
+
+fn at(ms: i64) -> Timestamp {
+    T0.plus_ms(ms)
+}
+
+fn waits() -> RegistryStatus {
+    RegistryStatus::Waiting("permission prompt".to_owned())
+}
+
+/// What a registry file says of one process.
+fn registry(
+    key: &SessionKey,
+    pid: u32,
+    status: RegistryStatus,
+    validity: Validity,
+    started: Timestamp,
+    at: Timestamp,
+) -> Input {
+    let entry = RegistryEntry {
+        cwd: None,
+        kind: EntryKind::Interactive,
+        name: None,
+        named_by_user: false,
+        status: Some(status),
+        version: Some("2.1.329".to_owned()),
+        spare: false,
+        started_at: Some(started),
+    };
+    Input::Registry(RegistryUpdate {
+        agent: key.agent,
+        pid,
+        session: key.id.clone(),
+        entry,
+        validity,
+        status_at: at,
+        read_at: at,
+    })
+}
+
+fn removed(key: &SessionKey, pid: u32, at: Timestamp) -> Input {
+    Input::RegistryRemoved { agent: key.agent, pid, session: key.id.clone(), at }
+}
+
+fn hooked(agent: Agent, session: &SessionId, event: &str, at: Timestamp, more: Value) -> Input {
+    let mut payload = json!({"session_id": session.as_str(), "hook_event_name": event, "cwd": "/"});
+    for (key, value) in more.as_object().unwrap() {
+        payload[key.as_str()] = value.clone();
+    }
+    let line =
+        json!({"v": 1, "agent": agent.as_str(), "received_at_ms": at.0, "pid_parent": 1, "payload": payload});
+    let (hooked, _) = decode::hook(line.to_string().as_bytes(), at).unwrap();
+    let Hooked { agent, session, hook } = hooked.unwrap();
+    Input::Hook(HookFact { file: PathBuf::new(), agent, session, hook })
+}
+
+/// A pipeline over a database that outlives it, with one session.
+struct Case {
+    home: Home,
+    clocked: Clocked,
+    key: SessionKey,
+}
+
+impl Case {
+    fn new() -> (Self, Claude) {
+        Self::with(Notify::default())
+    }
+
+    fn with(notify: Notify) -> (Self, Claude) {
+        let home = Home::new();
+        fs::create_dir_all(home.data_dir()).unwrap();
+        let config = Config { notify, ..home.config() };
+        let mut clocked = Clocked::over(Store::open(&home.data_dir(), false).unwrap(), config, T0);
+        clocked.core.first_look_done(T0).unwrap();
+        let session = home.claude(1, "shop");
+        (Self { clocked, key: session.key(), home }, session)
+    }
+
+    fn put(&mut self, input: Input, now: Timestamp) {
+        self.clocked.core.apply_all(vec![input], now).unwrap();
+    }
+
+    fn registry(&mut self, status: RegistryStatus, at: Timestamp) {
+        self.put(registry(&self.key, PID, status, Validity::Valid, T0, at), at);
+    }
+
+    fn hook(&mut self, event: &str, at: Timestamp, more: Value) {
+        self.put(hooked(self.key.agent, &self.key.id, event, at, more), at);
+    }
+
+    fn read(&mut self, session: &Claude, now: Timestamp) {
+        self.clocked.read(&session.key(), None, &session.path, now);
+    }
+
+    fn card(&mut self, now: Timestamp) -> SessionCard {
+        self.clocked.pass(now);
+        self.clocked.card(&self.key.clone(), now)
+    }
+
+    /// Lets time pass as the engine does: looked at whenever something is due.
+    fn run_until(&mut self, now: Timestamp) {
+        while let Some(due) = self.clocked.core.next_due().filter(|due| *due < now) {
+            self.clocked.pass(due.plus_ms(1));
+            if self.clocked.core.next_due().is_some_and(|next| next <= due) {
+                break;
+            }
+        }
+        self.clocked.pass(now);
+    }
+
+    /// The engine was stopped in order and is started again over the same database.
+    fn restarted(self, stopped: Timestamp, now: Timestamp) -> Self {
+        let Self { home, clocked, key } = self;
+        let config = home.config();
+        let core = clocked.core.restarted(stopped).unwrap();
+        drop(core);
+        let clocked = Clocked::over(Store::open(&home.data_dir(), false).unwrap(), config, now);
+        Self { home, clocked, key }
+    }
+
+    /// What became of each cause, the oldest first.
+    fn log(&self) -> Vec<String> {
+        let db = database(&self.home);
+        let mut all = db
+            .prepare("SELECT kind || ' ' || outcome || ' ' || coalesce(why, '') FROM notices ORDER BY id")
+            .unwrap();
+        let rows = all.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        rows.map(|row| row.unwrap().trim_end().to_owned()).collect()
+    }
+}
+
+fn kind(card: &SessionCard) -> Option<CauseKind> {
+    card.attention.as_ref().map(|a| a.cause)
+}
+
+#[test]
+fn a_transcript_that_lags_behind_idle_is_your_turn_and_told() {
+    let (mut case, mut session) = Case::new();
+    session.prompt(at(0), "go");
+    case.registry(RegistryStatus::Busy, at(10));
+    case.read(&session, at(100));
+    case.registry(RegistryStatus::Idle, at(5_000));
+    // A busy machine: the last lines are read a second late.
+    case.run_until(at(5_900));
+    session.says(at(4_950), "Done.", 100);
+    case.read(&session, at(6_000));
+    let card = case.card(at(6_000));
+    assert_eq!((card.turn_state, kind(&card)), (TurnState::AwaitingReply, Some(CauseKind::Reply)));
+    case.run_until(at(30_000));
+    assert!(case.log().contains(&"reply told".to_owned()), "{:?}", case.log());
+}
+
+#[test]
+fn whoever_resumes_a_crashed_session_at_once_is_not_told_of_it() {
+    let (mut case, mut session) = Case::new();
+    session.prompt(at(0), "go");
+    case.read(&session, at(0));
+    case.registry(RegistryStatus::Busy, at(10));
+    case.put(Input::ProcessExited { pid: PID, at: at(60_000) }, at(60_000));
+    case.run_until(at(61_000));
+    assert_eq!(kind(&case.card(at(61_000))), Some(CauseKind::Crashed));
+    let key = case.key.clone();
+    case.put(
+        registry(&key, 4_194_002, RegistryStatus::Idle, Validity::Valid, at(65_000), at(65_000)),
+        at(65_000),
+    );
+    case.run_until(at(66_000));
+    println!("{:?}", case.card(at(66_000)).attention);
+    case.run_until(at(120_000));
+    let log = case.log();
+    assert!(!log.iter().any(|l| l.ends_with("told")), "{log:?}");
+}
+
+#[test]
+fn a_notice_of_a_crash_is_taken_back_once_the_session_runs_again() {
+    let (mut case, mut session) = Case::new();
+    session.prompt(at(0), "go");
+    case.read(&session, at(0));
+    case.registry(RegistryStatus::Busy, at(10));
+    case.put(Input::ProcessExited { pid: PID, at: at(60_000) }, at(60_000));
+    case.run_until(at(80_000));
+    assert_eq!(case.log(), ["crashed told"]);
+    let key = case.key.clone();
+    case.put(
+        registry(&key, 4_194_002, RegistryStatus::Idle, Validity::Valid, at(90_000), at(90_000)),
+        at(90_000),
+    );
+    case.run_until(at(120_000));
+    assert_eq!(case.log(), ["crashed told", "crashed withdrawn"]);
+}
+
+#[test]
+fn a_clock_set_back_to_before_the_start_makes_nothing_old() {
+    let (mut case, mut session) = Case::new();
+    session.prompt(at(1_000), "go");
+    case.read(&session, at(1_000));
+    let back = at(-HOUR + 10_000);
+    case.clocked.core.clock_set_back(HOUR, back);
+    case.clocked.pass(back);
+    session.says(back.plus_ms(5_000), "Done.", 100);
+    case.read(&session, back.plus_ms(5_100));
+    case.clocked.pass(back.plus_ms(60_000));
+    assert!(case.log().contains(&"reply told".to_owned()), "{:?}", case.log());
+}
+
+#[test]
+fn a_last_look_of_a_clock_that_ran_ahead_makes_nothing_old() {
+    let (case, mut session) = Case::new();
+    let mut case = case.restarted(at(24 * HOUR), at(MINUTE));
+    session.prompt(at(MINUTE + 1_000), "go");
+    session.says(at(MINUTE + 5_000), "Done.", 100);
+    case.read(&session, at(MINUTE + 5_100));
+    case.run_until(at(2 * MINUTE));
+    assert_eq!(case.log(), ["reply told"]);
+}
+
+#[test]
+fn a_crash_stays_one_when_its_registry_file_is_cleaned_up() {
+    let (mut case, mut session) = Case::new();
+    session.prompt(at(0), "go");
+    case.read(&session, at(0));
+    case.registry(RegistryStatus::Busy, at(10));
+    case.put(Input::ProcessExited { pid: PID, at: at(60_000) }, at(60_000));
+    case.run_until(at(80_000));
+    let key = case.key.clone();
+    // The file is listed again while it stands.
+    let mut dead = registry(&key, PID, RegistryStatus::Busy, Validity::Dead, T0, at(10));
+    if let Input::Registry(update) = &mut dead {
+        update.read_at = at(90_000);
+    }
+    case.put(dead, at(90_000));
+    case.put(removed(&key, PID, at(600_000)), at(600_000));
+    case.run_until(at(700_000));
+    let card = case.card(at(700_000));
+    assert_eq!((card.turn_state, kind(&card)), (TurnState::Crashed, Some(CauseKind::Crashed)));
+}
+
+#[test]
+fn a_crash_while_nobody_looked_is_told() {
+    let (mut case, mut session) = Case::new();
+    session.prompt(at(0), "go");
+    case.read(&session, at(0));
+    case.registry(RegistryStatus::Busy, at(10));
+    case.run_until(at(MINUTE));
+    let mut case = case.restarted(at(MINUTE), at(10 * MINUTE));
+    let key = case.key.clone();
+    let now = at(10 * MINUTE + 100);
+    let mut dead = registry(&key, PID, RegistryStatus::Busy, Validity::Dead, T0, at(10));
+    if let Input::Registry(update) = &mut dead {
+        update.read_at = now;
+    }
+    case.put(dead, now);
+    case.run_until(at(11 * MINUTE));
+    assert_eq!(kind(&case.card(at(11 * MINUTE))), Some(CauseKind::Crashed));
+    assert_eq!(case.log(), ["crashed told"]);
+}
+
+fn repository(home: &Home) -> PathBuf {
+    let root = home.work_dir("shop");
+    fs::create_dir_all(root.join(".git")).unwrap();
+    fs::write(root.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
+    root
+}
+
+fn dirty(root: &std::path::Path, mark: u128, at: Timestamp) -> Input {
+    let counts = Counts { unstaged: 1, paths: 1, ..Counts::default() };
+    Input::Worktree(Box::new(WorktreeLook {
+        root: root.to_owned(),
+        finding: Finding::Dirty(counts, Branch::default()),
+        mark,
+        at,
+    }))
+}
+
+fn clean(root: &std::path::Path, at: Timestamp) -> Input {
+    Input::Worktree(Box::new(WorktreeLook {
+        root: root.to_owned(),
+        finding: Finding::Clean(Branch::default()),
+        mark: 0,
+        at,
+    }))
+}
+
+fn has_uncommitted(card: &SessionCard) -> bool {
+    card.causes.iter().any(|c| c.cause == CauseKind::Uncommitted)
+}
+
+#[test]
+fn work_stays_its_sessions_when_that_is_opened_again_and_left() {
+    let (mut case, mut session) = Case::new();
+    let root = repository(&case.home);
+    session.prompt(at(0), "go");
+    case.read(&session, at(0));
+    case.registry(RegistryStatus::Busy, at(10));
+    case.put(clean(&root, at(500)), at(500));
+    case.put(dirty(&root, 7, at(20_000)), at(20_000));
+    session.says(at(21_000), "Done.", 100);
+    case.read(&session, at(21_000));
+    case.registry(RegistryStatus::Idle, at(21_000));
+    let key = case.key.clone();
+    case.put(removed(&key, PID, at(60_000)), at(60_000));
+    case.run_until(at(61_000));
+    case.put(dirty(&root, 7, at(61_000)), at(61_000));
+    assert!(has_uncommitted(&case.card(at(62_000))), "left");
+    let cause = case.card(at(62_000)).causes[0].cause_id.clone();
+    // Opened again to ask one thing, and left.
+    case.put(
+        registry(&key, 4_194_002, RegistryStatus::Idle, Validity::Valid, at(70_000), at(70_000)),
+        at(70_000),
+    );
+    case.put(dirty(&root, 7, at(71_000)), at(71_000));
+    assert!(!has_uncommitted(&case.card(at(71_000))), "an agent is there");
+    case.put(removed(&key, 4_194_002, at(80_000)), at(80_000));
+    case.run_until(at(81_000));
+    case.put(dirty(&root, 7, at(81_000)), at(81_000));
+    assert!(has_uncommitted(&case.card(at(82_000))), "left again");
+    assert_eq!(case.card(at(82_000)).causes[0].cause_id, cause, "the same work is the same cause");
+    case.run_until(at(10 * MINUTE));
+    assert!(case.log().contains(&"uncommitted told".to_owned()), "{:?}", case.log());
+}
+
+#[test]
+fn work_of_an_agent_that_was_idle_since_before_the_start_is_told_when_it_leaves() {
+    let (mut case, mut session) = Case::new();
+    let root = repository(&case.home);
+    // Idle for an hour when the engine starts.
+    session.prompt(at(-HOUR - 5_000), "go");
+    session.says(at(-HOUR), "Done.", 100);
+    case.read(&session, at(100));
+    let key = case.key.clone();
+    let mut idle = registry(&key, PID, RegistryStatus::Idle, Validity::Valid, at(-2 * HOUR), at(-HOUR));
+    if let Input::Registry(update) = &mut idle {
+        update.read_at = at(100);
+    }
+    case.put(idle, at(100));
+    case.put(dirty(&root, 7, at(500)), at(500));
+    case.put(removed(&key, PID, at(10 * MINUTE)), at(10 * MINUTE));
+    case.run_until(at(11 * MINUTE));
+    case.put(dirty(&root, 7, at(11 * MINUTE)), at(11 * MINUTE));
+    assert!(has_uncommitted(&case.card(at(11 * MINUTE))));
+    case.run_until(at(20 * MINUTE));
+    assert!(case.log().contains(&"uncommitted told".to_owned()), "{:?}", case.log());
+}
+
+#[test]
+fn work_of_a_session_of_which_nobody_knows_whether_it_runs_is_told_in_the_end() {
+    let (mut case, mut session) = Case::new();
+    let root = repository(&case.home);
+    session.version = None;
+    session.prompt(at(0), "go");
+    case.read(&session, at(0));
+    case.put(clean(&root, at(500)), at(500));
+    session.says(at(20_000), "Done.", 100);
+    case.read(&session, at(20_000));
+    case.put(dirty(&root, 7, at(20_100)), at(20_100));
+    assert_eq!(case.card(at(20_100)).liveness.state, LivenessState::Unknown);
+    assert!(!has_uncommitted(&case.card(at(MINUTE))), "it may run");
+    case.run_until(at(10 * MINUTE));
+    assert!(has_uncommitted(&case.card(at(10 * MINUTE))));
+    assert!(case.log().contains(&"uncommitted told".to_owned()), "{:?}", case.log());
+}
+
+#[test]
+fn a_session_with_two_causes_is_one_session_in_the_summary_after_a_night() {
+    let (mut case, mut session) = Case::with(Notify { quiet: Some((0, 24 * 60)), ..Notify::default() });
+    let root = repository(&case.home);
+    session.prompt(at(0), "go");
+    case.read(&session, at(0));
+    case.registry(RegistryStatus::Busy, at(10));
+    case.put(clean(&root, at(500)), at(500));
+    case.put(dirty(&root, 7, at(20_000)), at(20_000));
+    case.put(Input::ProcessExited { pid: PID, at: at(60_000) }, at(60_000));
+    case.run_until(at(10 * MINUTE));
+    assert_eq!(case.log(), ["crashed held_back quiet_hours", "uncommitted held_back quiet_hours"]);
+    let day = case.home.config();
+    case.clocked.reconfigure(&day, at(11 * MINUTE));
+    case.run_until(at(12 * MINUTE));
+    assert_eq!(case.log()[2..], ["crashed grouped", "uncommitted grouped"]);
+    let title = case.clocked.core.take_notices().into_iter().find_map(|notice| match notice {
+        Notice::Show { title, session, .. } => Some((title, session.is_some())),
+        Notice::Withdraw { .. } => None,
+    });
+    assert_eq!(title, Some(("While it was quiet: 1 session needs you".to_owned(), true)));
+}
+
+#[test]
+fn one_dialog_after_another_of_calls_asked_at_once() {
+    let (mut case, mut session) = Case::new();
+    session.prompt(at(0), "go");
+    case.registry(RegistryStatus::Busy, at(10));
+    let first = session.calls(at(1_000), "Bash", json!({"command": "make one"}), 100);
+    session.calls(at(1_010), "Bash", json!({"command": "make two"}), 100);
+    case.read(&session, at(1_100));
+    for command in ["make one", "make two"] {
+        case.hook(
+            "PermissionRequest",
+            at(1_100),
+            json!({"tool_name": "Bash", "tool_input": {"command": command}}),
+        );
+    }
+    case.registry(waits(), at(1_150));
+    let card = case.card(at(1_200));
+    assert_eq!(card.waiting_for.unwrap().detail.as_deref(), Some("make one"));
+    case.run_until(at(30_000));
+    assert_eq!(case.log(), ["permission told"]);
+    // Allowed; it runs a moment, then the other dialog is shown.
+    case.registry(RegistryStatus::Busy, at(30_000));
+    assert_eq!(case.card(at(30_010)).turn_state, TurnState::Working);
+    session.answers(at(30_040), &first, "made");
+    case.read(&session, at(30_050));
+    case.registry(waits(), at(30_060));
+    let card = case.card(at(30_100));
+    assert_eq!(card.waiting_for.unwrap().detail.as_deref(), Some("make two"));
+    case.run_until(at(60_000));
+    assert_eq!(case.log(), ["permission told", "permission withdrawn", "permission told"]);
+}
+
+#[test]
+fn a_session_opened_twice_waits_where_it_waits() {
+    let (mut case, mut session) = Case::new();
+    let (key, other) = (case.key.clone(), 4_194_002);
+    session.prompt(at(0), "go");
+    session.calls(at(1_000), "Bash", json!({"command": "make"}), 100);
+    case.read(&session, at(1_000));
+    case.registry(waits(), at(1_000));
+    case.run_until(at(10_000));
+    let asked = case.card(at(10_000)).attention.unwrap().cause_id;
+    let says = |case: &mut Case, status, ms| {
+        case.put(registry(&key, other, status, Validity::Valid, at(20_000), at(ms)), at(ms));
+        case.card(at(ms)).attention.unwrap().cause_id
+    };
+    assert_eq!(says(&mut case, RegistryStatus::Idle, 20_000), asked);
+    assert_eq!(says(&mut case, RegistryStatus::Busy, 30_000), asked);
+    assert_eq!(says(&mut case, RegistryStatus::Idle, 40_000), asked);
+    case.put(removed(&case.key.clone(), other, at(50_000)), at(50_000));
+    case.run_until(at(60_000));
+    assert_eq!(case.card(at(60_000)).attention.unwrap().cause_id, asked);
+    assert_eq!(case.log(), ["permission told"]);
+}
+
+#[test]
+fn a_dialog_that_is_left_by_clear_asks_no_more_not_even_by_a_late_hook() {
+    let (mut case, mut session) = Case::new();
+    session.prompt(at(0), "go");
+    session.calls(at(1_000), "Bash", json!({"command": "make"}), 100);
+    case.read(&session, at(1_000));
+    case.registry(waits(), at(1_000));
+    case.run_until(at(10_000));
+    let next = case.home.claude(2, "shop").key();
+    case.put(registry(&next, PID, RegistryStatus::Idle, Validity::Valid, T0, at(20_000)), at(20_000));
+    case.run_until(at(21_000));
+    case.hook(
+        "PermissionRequest",
+        at(21_000),
+        json!({"tool_name": "Bash", "tool_input": {"command": "make"}}),
+    );
+    case.run_until(at(60_000));
+    let status = case.clocked.status(at(60_000));
+    assert!(status.sessions.iter().all(|c| c.attention.is_none()), "{status:#?}");
+    assert_eq!(case.log(), ["permission told", "permission withdrawn"]);
+}
+
+#[test]
+fn three_hundred_that_ask_at_once_are_one_notice() {
+    let (mut case, _) = Case::new();
+    let keys: Vec<SessionKey> = (1..=300).map(|n| case.home.claude(n, "shop").key()).collect();
+    for (key, pid) in keys.iter().zip(4_000_000..) {
+        case.put(registry(key, pid, waits(), Validity::Valid, T0, at(1_000)), at(1_000));
+    }
+    case.run_until(at(10_000));
+    assert_eq!(case.log(), vec!["permission grouped"; 300]);
+}
+
+#[test]
+fn a_restart_in_the_middle_of_a_grace_tells_once() {
+    let (mut case, mut session) = Case::new();
+    session.prompt(at(0), "go");
+    session.says(at(5_000), "Done.", 100);
+    case.read(&session, at(5_100));
+    case.run_until(at(8_000));
+    let mut case = case.restarted(at(8_000), at(MINUTE));
+    case.run_until(at(2 * MINUTE));
+    let mut case = case.restarted(at(2 * MINUTE), at(3 * MINUTE));
+    case.run_until(at(4 * MINUTE));
+    assert_eq!(case.log(), ["reply told"]);
+}
+
+#[test]
+fn a_prompt_that_was_queued_lets_nobody_be_called_between_two_turns() {
+    let (mut case, mut session) = Case::new();
+    session.prompt(at(0), "go");
+    case.registry(RegistryStatus::Busy, at(10));
+    case.read(&session, at(100));
+    session.says(at(20_000), "Done.", 100);
+    case.read(&session, at(20_050));
+    assert!(case.card(at(20_051)).attention.is_none());
+    session.prompt(at(20_200), "and this");
+    case.read(&session, at(20_250));
+    case.run_until(at(60_000));
+    assert_eq!(case.card(at(60_000)).turn_state, TurnState::Working);
+    assert!(case.log().is_empty());
+}
+
+#[test]
+fn a_pid_that_is_used_again_leaves_the_crash_of_the_session_before() {
+    let (mut case, mut session) = Case::new();
+    session.prompt(at(0), "go");
+    case.read(&session, at(0));
+    case.registry(RegistryStatus::Busy, at(10));
+    case.put(Input::ProcessExited { pid: PID, at: at(60_000) }, at(60_000));
+    let next = case.home.claude(2, "shop").key();
+    case.put(registry(&next, PID, RegistryStatus::Busy, Validity::Valid, at(60_100), at(60_200)), at(60_200));
+    case.run_until(at(80_000));
+    let card = case.card(at(80_000));
+    assert_eq!((card.turn_state, kind(&card)), (TurnState::Crashed, Some(CauseKind::Crashed)));
+    case.put(Input::ProcessExited { pid: PID, at: at(90_000) }, at(90_000));
+    case.put(removed(&next, PID, at(90_000)), at(90_000));
+    case.run_until(at(100_000));
+    assert_eq!(case.card(at(100_000)).turn_state, TurnState::Crashed);
+}
+
+fn asks(home: &Home, running: &Running, session: &mut Claude) -> Process {
+    let process = Process::sleeping();
+    session.prompt(running.now(), "do it");
+    session.calls(running.now(), "Bash", json!({"command": "make"}), 100);
+    session.registry(home, process.pid(), Some("waiting: permission prompt"), running.now());
+    process
+}
+
+fn outcomes(engine: &Engine) -> Vec<NoticeOutcome> {
+    engine.notice_log(None, 100).unwrap().notices.into_iter().map(|n| n.outcome).rev().collect()
+}
+
+/// Waits for what changes nothing on the cards.
+fn until_logged(running: &Running, what: &str, is_there: impl Fn(&[NoticeOutcome]) -> bool) {
+    let began = std::time::Instant::now();
+    while !is_there(&outcomes(&running.engine)) {
+        assert!(began.elapsed().as_secs() < 15, "{what}: {:?}", outcomes(&running.engine));
+        running.settle();
+    }
+}
+
+#[test]
+fn what_was_put_off_until_it_changes_is_told_when_it_has() {
+    let home = Home::new();
+    let running = Running::start(&home);
+    let mut session = home.claude(1, "shop");
+    let process = asks(&home, &running, &mut session);
+    let cause =
+        running.until_card(&session.name(), "the prompt", |c| c.attention.is_some()).attention.unwrap();
+    running.engine.set_cause(&cause.cause_id, CauseAction::SnoozeUntilChange).unwrap();
+    running.settle();
+    session.registry(&home, process.pid(), Some("waiting: permission prompt"), running.now());
+    session.calls(running.now(), "Read", json!({"file_path": "/x"}), 120);
+    running
+        .until_card(&session.name(), "its call", |c| c.attention.as_ref().is_some_and(|a| !a.until_change));
+    until_logged(&running, "told", |all| all.contains(&NoticeOutcome::Told));
+}
+
+#[test]
+fn a_snooze_that_is_taken_back_is_as_if_it_had_not_been() {
+    let home = Home::new();
+    let running = Running::start(&home);
+    let mut sessions = [home.claude(1, "shop"), home.claude(2, "shop")];
+    let mut processes = Vec::new();
+    for (session, action) in sessions
+        .iter_mut()
+        .zip([CauseAction::SnoozeUntilChange, CauseAction::Snooze { until_ms: running.now().0 + HOUR }])
+    {
+        processes.push(asks(&home, &running, session));
+        let cause =
+            running.until_card(&session.name(), "the prompt", |c| c.attention.is_some()).attention.unwrap();
+        running.engine.set_cause(&cause.cause_id, action).unwrap();
+        running.engine.set_cause(&cause.cause_id, CauseAction::Restore).unwrap();
+    }
+    until_logged(&running, "both told", |all| {
+        all.iter().filter(|o| matches!(o, NoticeOutcome::Told)).count() == 2
+    });
+}
+
+#[test]
+fn a_pause_that_ends_at_night_lets_through_what_the_night_does() {
+    let home = Home::new();
+    let notify = Notify { quiet: Some((0, 24 * 60)), quiet_lets_blocked_through: true, ..Notify::default() };
+    let running = Running::with(Config { notify, ..home.config() });
+    let notices = running.engine.notices();
+    running.engine.pause_notices(true);
+    let mut session = home.claude(1, "shop");
+    let _process = asks(&home, &running, &mut session);
+    until_logged(&running, "paused", |all| all.contains(&NoticeOutcome::HeldBack));
+    running.engine.pause_notices(false);
+    until_logged(&running, "told", |all| all.contains(&NoticeOutcome::Told));
+    running.stop();
+    assert_eq!(notices.iter().filter(|n| matches!(n, Notice::Show { .. })).count(), 1);
+}
