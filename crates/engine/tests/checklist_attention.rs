@@ -313,8 +313,9 @@ fn each_need_has_its_tier_and_is_gone_when_the_person_speaks_b130_b132_b133_b135
             _ => Some(session.calls(since, tool, input, 100)),
         };
         session.registry(&home, process.pid(), Some(status), since);
-        let card =
-            running.until_card(&session.name(), status, |c| c.turn_state == state && c.attention.is_some());
+        let card = running.until_card(&session.name(), status, |c| {
+            c.turn_state == state && c.attention.as_ref().is_some_and(|a| a.cause == kind)
+        });
         let (of, what, from) = calls(&card).unwrap();
         assert_eq!((of, what), (tier, kind), "{status}");
         assert!((from - since.0).abs() < 2_000, "since it began");
