@@ -20,10 +20,12 @@ pub struct Names<'a> {
     pub instance: Option<&'a str>,
 }
 
-/// Trims a label a person typed; `None` when nothing is left of it. Control and bidi characters are dropped.
+/// Trims a label a person typed; `None` when nothing is left of it. Ends of lines and tabs become spaces, other control and
+/// bidi characters are dropped.
 #[must_use]
 pub fn clean_label(text: &str) -> Option<String> {
-    let clean: String = text.chars().filter(|c| !is_unsafe(*c)).collect();
+    let spaced = text.chars().map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c });
+    let clean: String = spaced.filter(|c| !is_unsafe(*c)).collect();
     let clean = crate::fold::cut(clean.trim(), MAX_LABEL);
     let clean = clean.trim_end();
     (!clean.is_empty()).then(|| clean.to_owned())
@@ -170,6 +172,7 @@ mod tests {
     #[test]
     fn labels_are_trimmed_bounded_and_harmless_a59() {
         assert_eq!(clean_label("  \n "), None);
+        assert_eq!(clean_label("a\nb\tc\n"), Some("a b c".into()));
         assert_eq!(clean_label(" a\u{202e}b\u{1b}[31m "), Some("ab[31m".into()));
         assert_eq!(clean_label(&"ü".repeat(200)).unwrap().chars().count(), MAX_LABEL);
     }
