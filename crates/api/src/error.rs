@@ -60,7 +60,7 @@ impl ApiError {
 impl From<SettingsError> for ApiError {
     fn from(error: SettingsError) -> Self {
         let code = match &error {
-            SettingsError::Refused(_) => ErrorCode::BadRequest,
+            SettingsError::Refused(_) | SettingsError::ByHand { .. } => ErrorCode::BadRequest,
             SettingsError::Syntax { .. } | SettingsError::NoFile | SettingsError::Busy(_) => {
                 ErrorCode::Conflict
             }

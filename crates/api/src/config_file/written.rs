@@ -17,6 +17,25 @@ use super::raw::{Parsed, RawConfig};
 /// Tries until a file that others write as well is left alone.
 const MOST_TRIES: u32 = 5;
 
+/// What may be set from outside: what the screen has a switch or a field for. Over HTTP every program with the token may ask,
+/// so nothing is among them that runs a program, lets somebody in, or sends anything away.
+const SETTABLE: &[&str] = &[
+    "git.status",
+    "notify.enabled",
+    "notify.muted",
+    "notify.muted_projects",
+    "notify.previews",
+    "notify.quiet",
+    "notify.quiet_lets_blocked_through",
+    "notify.sound",
+    "roots",
+    "sessions.idle_minutes",
+    "sessions.resume_max_hours",
+    "store.max_bytes",
+    "terminals.find",
+    "window.strip",
+];
+
 /// Why settings cannot be shown or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -41,6 +60,16 @@ pub enum SettingsError {
     /// What is to be set means nothing.
     #[error("{0}. Nothing was written")]
     Refused(String),
+    /// It is not one of those that the screen sets.
+    #[error(
+        "{name:?} is nothing that can be set from here; if it is a setting, change it by hand in {path}. Nothing was written"
+    )]
+    ByHand {
+        /// What was to be set.
+        name: String,
+        /// The settings file.
+        path: PathBuf,
+    },
     /// Others write the file all the time.
     #[error(
         "the settings file {0} was changed by another program at the same moment. Nothing was written; try again"
@@ -71,9 +100,13 @@ pub fn shown(config: &Config) -> Result<Settings, SettingsError> {
 /// Returns what is shown afterwards; a running engine follows its file.
 ///
 /// # Errors
-/// [`SettingsError::Refused`] for what would not be understood, else when the file cannot be read or written.
+/// [`SettingsError::ByHand`] for what the screen does not set, [`SettingsError::Refused`] for what would not be understood,
+/// else when the file cannot be read or written.
 pub fn change(config: &Config, set: &BTreeMap<String, Json>) -> Result<Settings, SettingsError> {
     let path = config.setup.config_file.as_deref().ok_or(SettingsError::NoFile)?;
+    if let Some(name) = set.keys().find(|name| !SETTABLE.contains(&name.as_str())) {
+        return Err(SettingsError::ByHand { name: name.clone(), path: path.to_owned() });
+    }
     for _ in 0..MOST_TRIES {
         let before = read_settings(path)?;
         let after = changed(path, &before, set)?;

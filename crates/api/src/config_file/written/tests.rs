@@ -87,8 +87,8 @@ fn what_would_not_be_understood_is_refused_and_nothing_is_written() {
         ("sessions.idle_minutes", json!(0), "must be a whole number from 1 to 43200"),
         ("notify.quiet", json!({"from": "25:00", "to": "07:00"}), "must be a time of day"),
         ("notify.muted", json!(["nothing"]), "no reason to notify"),
-        ("notify.enabeld", json!(true), "did you mean enabled?"),
-        ("nothing", json!(true), "is not a setting"),
+        ("notify.enabeld", json!(true), "is nothing that can be set from here"),
+        ("nothing", json!(true), "is nothing that can be set from here"),
         ("roots", json!([{"agent": "emacs", "path": "/x"}]), "is no agent"),
         ("roots", json!("everywhere"), "must be a list of folders"),
     ] {
@@ -115,4 +115,57 @@ fn a_file_that_is_no_toml_is_left_alone() {
     assert!(said.contains("line 1") && said.contains("nothing was written"), "{said}");
     assert_eq!(text(&config), before);
     assert_eq!(shown(&config).unwrap().problems.len(), 1);
+}
+
+#[test]
+fn what_runs_lets_in_or_sends_away_is_set_by_hand_only() {
+    let before = "[otlp]\ntoken = \"correct-horse-battery\"\n";
+    let (_home, config) = home(Some(before));
+    let file = config.setup.config_file.clone().unwrap();
+    for (name, value) in [
+        ("notify.command", json!(["/tmp/anything"])),
+        ("forward.endpoint", json!("https://elsewhere.example.org")),
+        ("forward.content", json!(true)),
+        ("forward.headers", json!({"a": "b"})),
+        ("otlp.token", json!("a-token-of-somebody-else")),
+        ("otlp.token", Json::Null),
+        ("otlp", Json::Null),
+        ("agents.codex", json!({"project": "x"})),
+        ("session_labels.x", json!("y")),
+        ("prices.x", json!({"input": 0, "output": 0})),
+        ("store.durable", json!(true)),
+        ("notify.quiet.from", json!("22:00")),
+        ("Notify.enabled", json!(true)),
+        ("roots.path", json!("/")),
+        ("", json!(true)),
+    ] {
+        let said = set(&config, &[("notify.previews", json!(false)), (name, value)]).unwrap_err();
+        assert!(said.contains("by hand") && said.contains(file.to_str().unwrap()), "{name}: {said}");
+        assert_eq!(text(&config), before, "{name}");
+    }
+}
+
+#[test]
+fn what_may_be_set_is_what_the_screen_sets() {
+    let at = |file: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
+    let screen = [
+        "frontend/src/screens/Settings.svelte",
+        "frontend/src/lib/actions.svelte.ts",
+        "src-tauri/src/commands.rs",
+    ]
+    .map(|file| std::fs::read_to_string(at(file)).unwrap())
+    .concat();
+    let sections =
+        ["git", "notify", "sessions", "store", "terminals", "window", "otlp", "forward", "agents", "prices"];
+    let is_name = |word: &&str| {
+        let is_word =
+            |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        word.split_once('.').is_some_and(|(section, key)| sections.contains(&section) && is_word(key))
+    };
+    let mut named: Vec<&str> = screen.split('"').filter(is_name).collect();
+    assert!(screen.contains("{ roots: "));
+    named.push("roots");
+    named.sort_unstable();
+    named.dedup();
+    assert_eq!(named, SETTABLE);
 }
