@@ -61,9 +61,10 @@ impl From<SettingsError> for ApiError {
     fn from(error: SettingsError) -> Self {
         let code = match &error {
             SettingsError::Refused(_) | SettingsError::ByHand { .. } => ErrorCode::BadRequest,
-            SettingsError::Syntax { .. } | SettingsError::NoFile | SettingsError::Busy(_) => {
-                ErrorCode::Conflict
-            }
+            SettingsError::Syntax { .. }
+            | SettingsError::Comment { .. }
+            | SettingsError::NoFile
+            | SettingsError::Busy(_) => ErrorCode::Conflict,
             SettingsError::File(_) => ErrorCode::Internal,
         };
         let mut text = error.to_string();
