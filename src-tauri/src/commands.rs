@@ -348,11 +348,12 @@ fn strip(app: AppHandle) -> bool {
     strip::is_shown(&app)
 }
 
-/// Shows or hides the strip, and keeps the choice in the settings file.
+/// Keeps the choice in the settings file, and shows or hides the strip as it then says.
 #[tauri::command]
 async fn set_strip(app: AppHandle, on: bool) -> Result<(), ApiError> {
+    app.state::<Host>().call("set_settings", json!({ "set": { "window.strip": on } })).await?;
     strip::set(&app, on);
-    app.state::<Host>().call("set_settings", json!({ "set": { "window.strip": on } })).await.map(drop)
+    Ok(())
 }
 
 #[tauri::command]

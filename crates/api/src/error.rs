@@ -60,10 +60,11 @@ impl ApiError {
 impl From<SettingsError> for ApiError {
     fn from(error: SettingsError) -> Self {
         let code = match &error {
-            SettingsError::Refused(_) => ErrorCode::BadRequest,
-            SettingsError::Syntax { .. } | SettingsError::NoFile | SettingsError::Busy(_) => {
-                ErrorCode::Conflict
-            }
+            SettingsError::Refused(_) | SettingsError::ByHand { .. } => ErrorCode::BadRequest,
+            SettingsError::Syntax { .. }
+            | SettingsError::Comment { .. }
+            | SettingsError::NoFile
+            | SettingsError::Busy(_) => ErrorCode::Conflict,
             SettingsError::File(_) => ErrorCode::Internal,
         };
         let mut text = error.to_string();

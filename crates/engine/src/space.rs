@@ -37,6 +37,14 @@ impl Space {
         Self { dir: dir.to_owned(), limits, next_look: None, is_over: false, is_low: Arc::default() }
     }
 
+    /// Takes other limits over; they hold from the next look on, which is due at once.
+    pub(crate) fn reconfigure(&mut self, limits: Limits) {
+        if self.limits != limits {
+            self.limits = limits;
+            self.next_look = None;
+        }
+    }
+
     /// Whether there is too little room; shared with whoever takes in telemetry.
     pub(crate) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_low)

@@ -97,3 +97,41 @@ async fn a_nearly_full_disk_takes_no_telemetry_and_says_so() {
     assert_eq!(engine.traces(TraceFilter::default(), None, 10).unwrap().traces.len(), 1);
     engine.shutdown();
 }
+
+#[test]
+fn another_bound_holds_from_the_moment_it_is_set() {
+    let home = tempfile::tempdir().unwrap();
+    let mut settings = config(home.path());
+    settings.limits = Limits { max_bytes: 1_000_000_000, min_free_bytes: 0 };
+    let now = Timestamp::from_rfc3339("2026-11-20T12:30:00Z").unwrap();
+    let mut core = Core::new(Store::in_memory().unwrap(), settings.clone(), now).unwrap();
+    let batch =
+        decode(Signal::Traces, Encoding::Json, many(now, 0, 400).to_string().as_bytes(), now).unwrap();
+    core.apply_all(vec![Input::Telemetry(Box::new(batch))], now).unwrap();
+    let traces =
+        |core: &mut Core| core.service("billing-bot", Some("harbor"), now).unwrap().unwrap().traces_total;
+    assert_eq!(traces(&mut core), 400, "there is room for all");
+    settings.limits.max_bytes = 1_000_000;
+    core.reconfigure(&settings, now).unwrap();
+    assert!(traces(&mut core) < 400, "the first step is made at once: {}", traces(&mut core));
+    assert!(core.next_due().is_some_and(|due| due.since(now) <= 50), "the others follow");
+}
+
+#[tokio::test]
+async fn room_to_keep_free_holds_from_the_moment_it_is_set() {
+    let home = tempfile::tempdir().unwrap();
+    let engine = Engine::start(config(home.path())).unwrap();
+    engine.barrier().unwrap();
+    let body = many(clock::now(), 0, 1).to_string();
+    let batch = || decode(Signal::Traces, Encoding::Json, body.as_bytes(), clock::now()).unwrap();
+    engine.ingest(batch()).await.unwrap();
+    let mut full = config(home.path());
+    full.limits.min_free_bytes = u64::MAX;
+    engine.reconfigure(full);
+    engine.barrier().unwrap();
+    assert_eq!(engine.ingest(batch()).await, Err(IngestError::NoRoom));
+    engine.reconfigure(config(home.path()));
+    engine.barrier().unwrap();
+    engine.ingest(batch()).await.unwrap();
+    engine.shutdown();
+}

@@ -52,4 +52,5 @@ export type { NoticePage } from "./bindings/NoticePage";
 export type { NoticeView } from "./bindings/NoticeView";
 export type { HeldBack } from "./bindings/HeldBack";
 export type { Settings } from "./bindings/Settings";
+export type { QuietHours } from "./bindings/QuietHours";
 export type { RootView } from "./bindings/RootView";

@@ -139,6 +139,14 @@ pub(crate) fn is_token(text: &str) -> bool {
     (16..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
+/// Agents whose folders can be read.
+const WITH_FOLDERS: [Agent; 4] = [Agent::ClaudeCode, Agent::Codex, Agent::Gemini, Agent::OpenCode];
+
+/// Returns the agent of this word, when its folders can be read.
+pub(super) fn folder_agent(word: &str) -> Option<Agent> {
+    Agent::from_word(word).filter(|agent| WITH_FOLDERS.contains(agent))
+}
+
 struct Reader<'t> {
     text: &'t str,
     parsed: Parsed,
@@ -272,10 +280,9 @@ impl Reader<'_> {
 
     fn agent_word(&mut self, entry: &dyn TableLike, item: &Item) -> Option<Agent> {
         let word = self.text_value(entry, "agent", item)?;
-        let with_folders = [Agent::ClaudeCode, Agent::Codex, Agent::Gemini, Agent::OpenCode];
-        let agent = Agent::from_word(&word).filter(|agent| with_folders.contains(agent));
+        let agent = folder_agent(&word);
         if agent.is_none() {
-            let known = with_folders.map(Agent::as_str).join(", ");
+            let known = WITH_FOLDERS.map(Agent::as_str).join(", ");
             self.warn(entry, "agent", &format!("{word:?} is no agent; it is one of {known}"));
         }
         agent

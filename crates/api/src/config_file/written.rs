@@ -3,6 +3,8 @@
 //! A change is made on the file's own text: comments, order and everything it does not name keep their bytes. It is read
 //! back by the reader of every start before it is written, so that nothing gets into the file that would be ignored.
 
+mod edit;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -10,12 +12,30 @@ use lamplight_engine::config::{Config, Limits, Notify};
 use lamplight_engine::setup::{FileError, ReadSettings, read_settings, write_settings};
 use lamplight_model::view::{NotifySettings, QuietHours, RootView, Settings};
 use serde_json::Value as Json;
-use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
 
 use super::raw::{Parsed, RawConfig};
 
 /// Tries until a file that others write as well is left alone.
 const MOST_TRIES: u32 = 5;
+
+/// What may be set from outside: what the screen has a switch or a field for. Over HTTP every program with the token may ask,
+/// so nothing is among them that runs a program, lets somebody in, or sends anything away.
+const SETTABLE: &[&str] = &[
+    "git.status",
+    "notify.enabled",
+    "notify.muted",
+    "notify.muted_projects",
+    "notify.previews",
+    "notify.quiet",
+    "notify.quiet_lets_blocked_through",
+    "notify.sound",
+    "roots",
+    "sessions.idle_minutes",
+    "sessions.resume_max_hours",
+    "store.max_bytes",
+    "terminals.find",
+    "window.strip",
+];
 
 /// Why settings cannot be shown or changed.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +61,24 @@ pub enum SettingsError {
     /// What is to be set means nothing.
     #[error("{0}. Nothing was written")]
     Refused(String),
+    /// It is not one of those that the screen sets.
+    #[error(
+        "{name:?} is nothing that can be set from here; if it is a setting, change it by hand in {path}. Nothing was written"
+    )]
+    ByHand {
+        /// What was to be set.
+        name: String,
+        /// The settings file.
+        path: PathBuf,
+    },
+    /// Something a person wrote for people would go with what is changed.
+    #[error("the comment {comment:?} would be lost; change this by hand in {path}. Nothing was written")]
+    Comment {
+        /// What it says.
+        comment: String,
+        /// The settings file.
+        path: PathBuf,
+    },
     /// Others write the file all the time.
     #[error(
         "the settings file {0} was changed by another program at the same moment. Nothing was written; try again"
@@ -71,9 +109,13 @@ pub fn shown(config: &Config) -> Result<Settings, SettingsError> {
 /// Returns what is shown afterwards; a running engine follows its file.
 ///
 /// # Errors
-/// [`SettingsError::Refused`] for what would not be understood, else when the file cannot be read or written.
+/// [`SettingsError::ByHand`] for what the screen does not set, [`SettingsError::Refused`] for what would not be understood,
+/// else when the file cannot be read or written.
 pub fn change(config: &Config, set: &BTreeMap<String, Json>) -> Result<Settings, SettingsError> {
     let path = config.setup.config_file.as_deref().ok_or(SettingsError::NoFile)?;
+    if let Some(name) = set.keys().find(|name| !SETTABLE.contains(&name.as_str())) {
+        return Err(SettingsError::ByHand { name: name.clone(), path: path.to_owned() });
+    }
     for _ in 0..MOST_TRIES {
         let before = read_settings(path)?;
         let after = changed(path, &before, set)?;
@@ -98,13 +140,25 @@ fn changed(
         })
     };
     let known = parse(text)?.warnings;
-    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
-        SettingsError::Syntax { path: path.to_owned(), line: 1, message: error.message().to_owned() }
-    })?;
+    // The editor of TOML ends lines in one way only.
+    let is_windows = text.contains("\r\n");
+    let plain = text.replace("\r\n", "\n");
+    let mut after = plain.clone();
     for (name, value) in set {
-        put(&mut document, name, value)?;
+        after = edit::put(&after, name, value)?;
     }
-    let after = document.to_string();
+    let mut kept = edit::comments(&after);
+    for comment in edit::comments(&plain) {
+        match kept.iter().position(|other| *other == comment) {
+            Some(at) => drop(kept.swap_remove(at)),
+            None => {
+                return Err(SettingsError::Comment { comment: comment.to_owned(), path: path.to_owned() });
+            }
+        }
+    }
+    if is_windows {
+        after = after.replace('\n', "\r\n");
+    }
     let said =
         |warning: &String| warning.split_once(": ").map_or(warning.clone(), |(_, what)| what.to_owned());
     let before: Vec<String> = known.iter().map(said).collect();
@@ -113,76 +167,6 @@ fn changed(
         Some(warning) => Err(SettingsError::Refused(warning)),
         None => Ok(after),
     }
-}
-
-fn put(document: &mut DocumentMut, name: &str, value: &Json) -> Result<(), SettingsError> {
-    if name == "roots" {
-        let item = roots(value)?;
-        document.remove("roots");
-        if let Some(item) = item {
-            document.insert("roots", item);
-        }
-        return Ok(());
-    }
-    let unknown = || SettingsError::Refused(format!("{name:?} is not a setting"));
-    let (section, key) = name.split_once('.').ok_or_else(unknown)?;
-    if value.is_null() {
-        if let Some(table) = document.get_mut(section).and_then(Item::as_table_like_mut) {
-            table.remove(key);
-        }
-        return Ok(());
-    }
-    let fresh = || Item::Table(Table::new());
-    let table = document.entry(section).or_insert_with(fresh).as_table_like_mut().ok_or_else(unknown)?;
-    let value = toml(value).ok_or_else(|| SettingsError::Refused(format!("{name} has no such value")))?;
-    match table.get_mut(key).and_then(Item::as_value_mut) {
-        // In its place, with the comment behind it.
-        Some(old) => {
-            let decor = old.decor().clone();
-            *old = value;
-            *old.decor_mut() = decor;
-        }
-        None => {
-            table.insert(key, Item::Value(value));
-        }
-    }
-    Ok(())
-}
-
-/// The folders as `[[roots]]`; `None` for none.
-fn roots(value: &Json) -> Result<Option<Item>, SettingsError> {
-    let refused =
-        || SettingsError::Refused("roots must be a list of folders, each with agent and path".to_owned());
-    if value.is_null() {
-        return Ok(None);
-    }
-    let mut tables = ArrayOfTables::new();
-    for root in value.as_array().ok_or_else(refused)? {
-        let mut table = Table::new();
-        for key in ["agent", "path"] {
-            let text = root.get(key).and_then(Json::as_str).ok_or_else(refused)?;
-            table.insert(key, toml_edit::value(text));
-        }
-        tables.push(table);
-    }
-    Ok((!tables.is_empty()).then_some(Item::ArrayOfTables(tables)))
-}
-
-fn toml(value: &Json) -> Option<Value> {
-    Some(match value {
-        Json::Null => return None,
-        Json::Bool(value) => (*value).into(),
-        Json::Number(value) => match value.as_i64() {
-            Some(whole) => whole.into(),
-            None => value.as_f64()?.into(),
-        },
-        Json::String(text) => text.as_str().into(),
-        Json::Array(items) => items.iter().map(toml).collect::<Option<Array>>()?.into(),
-        Json::Object(items) => {
-            let entries = items.iter().map(|(key, value)| Some((key.as_str(), toml(value)?)));
-            entries.collect::<Option<InlineTable>>()?.into()
-        }
-    })
 }
 
 fn view(config: &Config, file: Option<&Path>, raw: &RawConfig, problems: Vec<String>) -> Settings {

@@ -145,7 +145,7 @@ impl Core {
         Ok(found)
     }
 
-    /// Takes other settings over: names, projects, prices, windows of time, notices. Everything in memory is judged anew.
+    /// Takes other settings over: names, projects, prices, windows of time, notices, room. Everything in memory is judged anew.
     ///
     /// # Errors
     /// When the store refuses.
@@ -153,6 +153,7 @@ impl Core {
         self.prices = PriceTable::builtin().with_overrides(&config.prices);
         self.notifier.reconfigure(config.notify.clone());
         self.reports.settings(config.warnings.clone(), now);
+        self.space.reconfigure(config.limits);
         self.config = config.clone();
         self.touched.extend(self.sessions.keys());
         self.apply_all(Vec::new(), now)

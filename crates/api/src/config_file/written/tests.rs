@@ -87,8 +87,8 @@ fn what_would_not_be_understood_is_refused_and_nothing_is_written() {
         ("sessions.idle_minutes", json!(0), "must be a whole number from 1 to 43200"),
         ("notify.quiet", json!({"from": "25:00", "to": "07:00"}), "must be a time of day"),
         ("notify.muted", json!(["nothing"]), "no reason to notify"),
-        ("notify.enabeld", json!(true), "did you mean enabled?"),
-        ("nothing", json!(true), "is not a setting"),
+        ("notify.enabeld", json!(true), "is nothing that can be set from here"),
+        ("nothing", json!(true), "is nothing that can be set from here"),
         ("roots", json!([{"agent": "emacs", "path": "/x"}]), "is no agent"),
         ("roots", json!("everywhere"), "must be a list of folders"),
     ] {
@@ -115,4 +115,225 @@ fn a_file_that_is_no_toml_is_left_alone() {
     assert!(said.contains("line 1") && said.contains("nothing was written"), "{said}");
     assert_eq!(text(&config), before);
     assert_eq!(shown(&config).unwrap().problems.len(), 1);
+}
+
+#[test]
+fn what_runs_lets_in_or_sends_away_is_set_by_hand_only() {
+    let before = "[otlp]\ntoken = \"correct-horse-battery\"\n";
+    let (_home, config) = home(Some(before));
+    let file = config.setup.config_file.clone().unwrap();
+    for (name, value) in [
+        ("notify.command", json!(["/tmp/anything"])),
+        ("forward.endpoint", json!("https://elsewhere.example.org")),
+        ("forward.content", json!(true)),
+        ("forward.headers", json!({"a": "b"})),
+        ("otlp.token", json!("a-token-of-somebody-else")),
+        ("otlp.token", Json::Null),
+        ("otlp", Json::Null),
+        ("agents.codex", json!({"project": "x"})),
+        ("session_labels.x", json!("y")),
+        ("prices.x", json!({"input": 0, "output": 0})),
+        ("store.durable", json!(true)),
+        ("notify.quiet.from", json!("22:00")),
+        ("Notify.enabled", json!(true)),
+        ("roots.path", json!("/")),
+        ("", json!(true)),
+    ] {
+        let said = set(&config, &[("notify.previews", json!(false)), (name, value)]).unwrap_err();
+        assert!(said.contains("by hand") && said.contains(file.to_str().unwrap()), "{name}: {said}");
+        assert_eq!(text(&config), before, "{name}");
+    }
+}
+
+#[test]
+fn what_may_be_set_is_what_the_screen_sets() {
+    let at = |file: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
+    let screen = [
+        "frontend/src/screens/Settings.svelte",
+        "frontend/src/lib/actions.svelte.ts",
+        "src-tauri/src/commands.rs",
+    ]
+    .map(|file| std::fs::read_to_string(at(file)).unwrap())
+    .concat();
+    let sections =
+        ["git", "notify", "sessions", "store", "terminals", "window", "otlp", "forward", "agents", "prices"];
+    let is_name = |word: &&str| {
+        let is_word =
+            |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        word.split_once('.').is_some_and(|(section, key)| sections.contains(&section) && is_word(key))
+    };
+    let mut named: Vec<&str> = screen.split('"').filter(is_name).collect();
+    assert!(screen.contains("{ roots: "));
+    named.push("roots");
+    named.sort_unstable();
+    named.dedup();
+    assert_eq!(named, SETTABLE);
+}
+
+/// Everything in a file that is said for people: its lines that are comments, and what stands behind values.
+fn comments(text: &str) -> Vec<&str> {
+    let mut found: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.find("# ").or(line.find("#:")).and_then(|at| line.get(at..)))
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+/// Changes a file step by step; no step may lose a comment, and each is read as it was meant.
+fn check(name: &str, before: &str, steps: &[(&str, Json)]) -> String {
+    let (_home, config) = home(Some(before));
+    for (setting, value) in steps {
+        set(&config, &[(setting, value.clone())]).unwrap();
+        let after = text(&config);
+        assert_eq!(comments(&after), comments(before), "{name}, {setting} = {value}:\n{after}");
+        assert_eq!(
+            shown(&config).unwrap().problems,
+            Vec::<String>::new(),
+            "{name}, {setting} = {value}:\n{after}"
+        );
+    }
+    text(&config)
+}
+
+#[test]
+fn no_change_of_the_screen_loses_a_comment() {
+    let example = include_str!("../../../../../config.example.toml");
+    let live = |line: &str, wanted: &dyn Fn(&str) -> bool| match line.strip_prefix("#: ") {
+        Some(setting) if wanted(setting) => format!("{setting}\n"),
+        _ => format!("{line}\n"),
+    };
+    let with =
+        |wanted: &dyn Fn(&str) -> bool| example.lines().map(|line| live(line, wanted)).collect::<String>();
+    let acme = json!({"agent": "claude-code", "path": "~/clients/acme/.claude"});
+    let other = json!({"agent": "codex", "path": "/mnt/other \"home\"/.codex"});
+    let steps = [
+        ("notify.enabled", json!(false)),
+        ("notify.muted", json!(["interrupted", "reply"])),
+        ("notify.muted", json!(["reply"])),
+        ("notify.muted", json!([])),
+        ("notify.muted_projects", json!(["scratch", "harbor"])),
+        ("notify.muted_projects", json!(["harbor"])),
+        ("notify.sound", json!(true)),
+        ("notify.previews", json!(false)),
+        ("notify.quiet", json!({"from": "21:00", "to": "06:30"})),
+        ("notify.quiet_lets_blocked_through", json!(true)),
+        ("notify.quiet", Json::Null),
+        ("notify.quiet", json!({"from": "22:00", "to": "07:30"})),
+        ("roots", json!([acme, other])),
+        ("roots", json!([other])),
+        ("roots", json!([])),
+        ("roots", json!([acme])),
+        ("git.status", json!(false)),
+        ("terminals.find", json!(false)),
+        ("sessions.idle_minutes", json!(60)),
+        ("sessions.resume_max_hours", json!(48)),
+        ("store.max_bytes", json!(3_000_000_000_u64)),
+        ("window.strip", json!(true)),
+    ];
+    check("as it is delivered", example, &steps);
+    check("everything in it", &with(&|_| true), &steps);
+    check(
+        "folders and lists",
+        &with(&|line| {
+            ["[[roots]]", "agent", "path", "quiet", "muted"].iter().any(|word| line.starts_with(word))
+        }),
+        &steps,
+    );
+    check(
+        "comments alone",
+        &example
+            .lines()
+            .filter(|line| line.starts_with('#'))
+            .map(|line| format!("{line}\n"))
+            .collect::<String>(),
+        &steps,
+    );
+}
+
+#[test]
+fn folders_come_and_go_where_they_stand() {
+    let before = "# mine\n[[roots]] # the first\n# whose\nagent = \"codex\"\npath = \"/a #b\" # where\n\n# the second\n[[roots]]\nagent = \"claude-code\"\npath = \"/b\"\n# still of the second\n\n# told\n[notify]\nenabled = true\n# the end\n";
+    let b = json!({"agent": "claude-code", "path": "/b"});
+    let c = json!({"agent": "gemini", "path": "/c"});
+    assert_eq!(
+        check("one goes, one comes", before, &[("roots", json!([b, c]))]),
+        "# mine\n# the first\n# whose\n# where\n\n# the second\n[[roots]]\nagent = \"claude-code\"\npath = \"/b\"\n\n[[roots]]\nagent = \"gemini\"\npath = \"/c\"\n# still of the second\n\n# told\n[notify]\nenabled = true\n# the end\n"
+    );
+    let (_home, config) = home(Some(before));
+    let both = json!([{"agent": "codex", "path": "/a #b"}, b]);
+    set(&config, &[("roots", both)]).unwrap();
+    assert_eq!(text(&config), before, "what is there already is left as it is");
+    check(
+        "in one line each",
+        "roots = [\n  # mine\n  { agent = \"codex\", path = \"/a\" }, # first\n  { agent = \"claude-code\", path = \"/b\" } # second\n] # all\n",
+        &[("roots", json!([b, c])), ("roots", json!([c])), ("roots", json!([]))],
+    );
+    assert_eq!(
+        check("none yet", "# mine\n[window]\nstrip = true\n# the end", &[("roots", json!([c]))]),
+        "# mine\n[window]\nstrip = true\n# the end\n\n[[roots]]\nagent = \"gemini\"\npath = \"/c\"\n"
+    );
+}
+
+#[test]
+fn folders_that_are_not_understood_stay() {
+    let before =
+        "[[roots]]\nagent = \"emacs\"\npath = \"/x\"\n\n[[roots]]\nagent = \"codex\"\npath = \"/a\"\n";
+    let (_home, config) = home(Some(before));
+    set(&config, &[("roots", json!([]))]).unwrap();
+    assert_eq!(text(&config), "[[roots]]\nagent = \"emacs\"\npath = \"/x\"\n");
+    let (_home, config) = home(Some("roots = \"everywhere\"\n"));
+    let said = set(&config, &[("roots", json!([{"agent": "codex", "path": "/a"}]))]).unwrap_err();
+    assert!(said.contains("written as [[roots]]"), "{said}");
+    let (_home, config) = home(Some("[[roots]]\nagent = \"codex\"\npath = \"/a\"\n[roots.more]\nx = 1\n"));
+    let said = set(&config, &[("roots", json!([]))]).unwrap_err();
+    assert!(said.contains("by hand"), "{said}");
+}
+
+#[test]
+fn lists_and_quiet_hours_change_in_the_form_they_are_written_in() {
+    let list =
+        "[notify]\nmuted = [\n  # too loud\n  \"reply\", # really\n  \"crashed\",\n  # the rest\n] # so\n";
+    assert_eq!(
+        check("a list", list, &[("notify.muted", json!(["crashed", "limit"]))]),
+        "[notify]\nmuted = [\n  # too loud\n  # really\n  \"crashed\",\n  # the rest\n  \"limit\",\n] # so\n"
+    );
+    check("to nothing", list, &[("notify.muted", json!([])), ("notify.muted", json!(["plan"]))]);
+    check("taken out", list, &[("notify.muted", Json::Null)]);
+    let open = "[notify]\nmuted_projects = [\n  \"a\",\n  \"b\" # last\n]\n";
+    assert_eq!(
+        check("without a comma at the end", open, &[("notify.muted_projects", json!(["a", "b", "c"]))]),
+        "[notify]\nmuted_projects = [\n  \"a\",\n  \"b\", # last\n  \"c\"\n]\n"
+    );
+    let section = "[notify]\nsound = true\n\n# nights\n[notify.quiet] # local\n# begin\nfrom = \"22:30\" # late\nto = 07:00:00\n\n# git\n[git]\nstatus = true\n";
+    assert_eq!(
+        check("a section", section, &[("notify.quiet", json!({"from": "21:00", "to": "06:00"}))]),
+        section.replace("22:30", "21:00").replace("07:00:00", "\"06:00\"")
+    );
+    assert_eq!(
+        check("a section that goes", section, &[("notify.quiet", Json::Null)]),
+        "[notify]\nsound = true\n\n# nights\n# local\n# begin\n# late\n\n# git\n[git]\nstatus = true\n"
+    );
+    let dotted = "# mine\nnotify.quiet.from = \"22:30\" # late\n# end\nnotify.quiet.to = \"07:00\"\nnotify.sound = true\n# last\n";
+    assert_eq!(
+        check(
+            "dots",
+            dotted,
+            &[("notify.quiet", json!({"from": "21:00", "to": "07:00"})), ("notify.quiet", Json::Null)]
+        ),
+        "# mine\n# late\n# end\nnotify.sound = true\n# last\n"
+    );
+    assert_eq!(
+        check(
+            "one line",
+            "[notify]\n# nights\nquiet = { from = \"22:30\", to = \"07:00\" } # local\nsound = true\n",
+            &[("notify.quiet", Json::Null)]
+        ),
+        "[notify]\n# nights\n# local\nsound = true\n"
+    );
+    let windows = "# mine\r\n[notify]\r\nsound = true\r\n";
+    assert_eq!(
+        check("lines of Windows", windows, &[("notify.sound", json!(false)), ("git.status", json!(false))]),
+        "# mine\r\n[notify]\r\nsound = false\r\n\r\n[git]\r\nstatus = false\r\n"
+    );
 }
