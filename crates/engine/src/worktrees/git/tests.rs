@@ -247,6 +247,30 @@ fn a_repository_of_another_user_is_not_looked_at() {
 }
 
 #[test]
+fn what_stands_in_the_place_of_a_small_file_of_gits_is_not_read() {
+    let world = World::new();
+    world.git("repo", &["worktree", "add", "-q", "-b", "fix", "../fix"]);
+    let link = world.at("repo/.git/worktrees/fix/commondir");
+    let refused = Finding::Unknown(Blind::Refused);
+    // Nobody ever writes to it.
+    fs::remove_file(&link).unwrap();
+    let fifo = Command::new("mkfifo").arg(&link).status().unwrap();
+    assert!(fifo.success());
+    assert_eq!(world.look("fix").finding, refused);
+    // Never ends.
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+    assert_eq!(world.look("fix").finding, Finding::Unknown(Blind::Refused));
+    fs::remove_file(&link).unwrap();
+    fs::write(&link, "x".repeat(100_000)).unwrap();
+    assert_eq!(world.look("fix").finding, refused);
+    fs::write(&link, "../..\n").unwrap();
+    assert_eq!(world.look("fix").finding, Finding::Clean(on("fix")));
+    fs::write(world.at("fix/.git"), format!("gitdir: {}", "x".repeat(100_000))).unwrap();
+    assert_eq!(world.look("fix").finding, refused);
+}
+
+#[test]
 fn the_mark_tells_the_same_work_from_more_work() {
     let world = World::new();
     world.write("repo/kept", "two");
