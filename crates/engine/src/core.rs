@@ -357,10 +357,12 @@ impl Core {
         let class = classify(&loaded.state, &verdict, alive);
         let work = card::working_directory(&loaded.state).unwrap_or("");
         let worktree = self.places.look(work, now).worktree;
+        let presence = presence(&loaded.key, &loaded.state, &verdict);
+        let seen_last = presence.seen_last();
         let is_present = class == Class::Row
             && (alive
                 || loaded.causes.iter().any(|c| c.cause.is_open())
-                || verdict.last_activity.is_some_and(|last| now.since(last) <= idle_window_ms));
+                || seen_last.is_some_and(|last| now.since(last) <= idle_window_ms));
         if is_present
             && let Some(root) = &worktree
             && !self.worktrees.has(root)
@@ -368,7 +370,6 @@ impl Core {
             self.worktrees.open(root, stored_worktrees::before(&self.store.db, root)?);
         }
         let touched = if is_present {
-            let presence = presence(&loaded.key, &loaded.state, &verdict);
             self.worktrees.note(id, worktree.as_deref(), presence, now)
         } else {
             self.worktrees.forget(id, now)
@@ -691,14 +692,29 @@ fn presence(key: &SessionKey, state: &SessionState, verdict: &Assessment) -> Pre
     let transcript = state.transcript();
     let started = state.processes.values().filter(|p| is_open(p)).filter_map(|p| p.entry.started_at).max();
     let is_working = matches!(verdict.turn_state, TurnState::Working | TurnState::Starting);
+    let is_alive = verdict.liveness.state == LivenessState::Alive;
     Presence {
         key: key.to_string(),
-        is_alive: verdict.liveness.state == LivenessState::Alive,
+        is_alive,
         is_unknown: verdict.liveness.state == LivenessState::Unknown,
-        started_at: started.or(transcript.and_then(|t| t.first_at)),
+        started_at: started.or(transcript.and_then(|t| t.first_at)).or(state.hooks.started_at),
         last_activity: verdict.last_activity,
+        left_at: if is_alive { None } else { left_at(state, verdict) },
         step: (state.tool_calls, transcript.map_or(0, |t| t.open_calls.len()), is_working),
     }
+}
+
+/// When the last process of a session left, by what is stored: a restart says the same. Of several signs of one end the
+/// first counts; a close by its person says nothing of when.
+fn left_at(state: &SessionState, verdict: &Assessment) -> Option<Timestamp> {
+    let of_processes = state
+        .processes
+        .values()
+        .filter(|p| p.moved_to.is_none())
+        .filter_map(|p| [p.removed_at, p.exited_at].into_iter().flatten().min());
+    let of_lock = state.lock.filter(|lock| lock.was_held && lock.holder.is_none()).map(|lock| lock.since);
+    let told = verdict.ended_at.filter(|at| state.closed_at != Some(*at));
+    of_processes.chain(of_lock).chain(told).max()
 }
 
 /// A process of which no end is known: it must be looked for after a restart.

@@ -16,7 +16,7 @@ const MAY_RUN_MS: i64 = 5 * 60_000;
 /// What was looked at this lately is not looked at again only because somebody came to see.
 const FRESH_MS: i64 = 30_000;
 
-/// A look this soon after an agent came shows what lay there before it.
+/// A look that is done this soon after an agent was started shows what lay there before it.
 const JUST_CAME_MS: i64 = 30_000;
 
 /// All worktrees of the sessions on the screen.
@@ -37,9 +37,11 @@ struct Tree {
     found: Option<Found>,
     /// Mark of what was uncommitted before the first agent came, where somebody looked in time.
     before: Option<u128>,
-    /// The next look shows what lay there before.
+    /// The next look may show what lay there before an agent that came just now.
     awaits_before: bool,
     members: BTreeMap<i64, Presence>,
+    /// Members that had left when a look showed nothing that can be theirs.
+    left_nothing: BTreeSet<i64>,
     /// What was told of it last.
     risk: Risk,
     owner: Option<i64>,
@@ -62,7 +64,9 @@ pub(super) struct Presence {
     pub is_unknown: bool,
     pub started_at: Option<Timestamp>,
     pub last_activity: Option<Timestamp>,
-    /// Changes when a tool or a turn ends.
+    /// When it ended, where that is known.
+    pub left_at: Option<Timestamp>,
+    /// Tool calls so far, open ones, and whether it works. Changes when a tool or a turn ends.
     pub step: (u32, usize, bool),
 }
 
@@ -106,20 +110,25 @@ impl Worktrees {
         let Some(root) = root else { return touched };
         let tree = self.trees.entry(root.to_owned()).or_default();
         let known = tree.members.get(&id);
-        if known == Some(&presence) {
-            return touched;
+        if known != Some(&presence) {
+            // Of one of which nobody knows whether it runs, only that it is there for the first time.
+            let came = known.is_none_or(|k| presence.is_alive && !k.is_alive)
+                && (presence.is_alive || presence.is_unknown);
+            if came {
+                tree.left_nothing.remove(&id);
+                // Where nobody looks in time an older mark still holds: it is equal only if nothing was touched since.
+                tree.awaits_before |= presence.has_just_come(now);
+            } else if known.is_some_and(|k| k.step.0 < presence.step.0) {
+                // A tool may have written meanwhile.
+                tree.awaits_before = false;
+            }
+            if came || known.is_none_or(|k| k.step != presence.step || k.is_alive != presence.is_alive) {
+                self.wanted.insert(root.to_owned());
+            }
+            self.changed |= known.is_none();
+            tree.members.insert(id, presence);
         }
-        let came = presence.is_alive && known.is_none_or(|k| !k.is_alive);
-        let is_first = tree.members.iter().all(|(other, p)| *other == id || !p.is_alive);
-        if came && is_first {
-            // Where nobody looks in time an older mark still holds: it is equal only if nothing was touched since.
-            tree.awaits_before = presence.started_at.is_some_and(|at| now.since(at) <= JUST_CAME_MS);
-        }
-        if came || known.is_none_or(|k| k.step != presence.step || k.is_alive != presence.is_alive) {
-            self.wanted.insert(root.to_owned());
-        }
-        self.changed |= known.is_none();
-        tree.members.insert(id, presence);
+        // Also where nothing was heard: one that may run does not for ever.
         let weighed = tree.weigh(now);
         self.changed |= !weighed.is_empty();
         touched.extend(weighed);
@@ -132,6 +141,7 @@ impl Worktrees {
         let Some(root) = self.of_session.remove(&id) else { return Vec::new() };
         let Some(tree) = self.trees.get_mut(&root) else { return Vec::new() };
         tree.members.remove(&id);
+        tree.left_nothing.remove(&id);
         self.changed = true;
         if tree.members.is_empty() {
             self.trees.remove(&root);
@@ -148,11 +158,7 @@ impl Worktrees {
         // It may have been let go meanwhile.
         let Some(tree) = self.trees.get_mut(root) else { return (Vec::new(), false) };
         let was_before = tree.before;
-        if std::mem::take(&mut tree.awaits_before)
-            && matches!(look.finding, Finding::Clean(_) | Finding::Dirty(..))
-        {
-            tree.before = Some(look.mark);
-        }
+        tree.learn(&look);
         let is_news = tree.found.as_ref().is_none_or(|known| known.finding != look.finding);
         tree.found = Some(Found { finding: look.finding, mark: look.mark, at: look.at });
         let mut touched = tree.weigh(now);
@@ -236,6 +242,29 @@ impl Worktrees {
 }
 
 impl Tree {
+    /// Learns from a look what lay there before an agent came, and who left nothing.
+    fn learn(&mut self, look: &WorktreeLook) {
+        let is_clean = matches!(look.finding, Finding::Clean(_));
+        if !is_clean && !matches!(look.finding, Finding::Dirty(..)) {
+            return;
+        }
+        let awaits = std::mem::take(&mut self.awaits_before);
+        let has_comer = self.members.values().any(|p| p.has_just_come(look.at));
+        // What lies there may be the work of whoever was there earlier.
+        let has_earlier =
+            self.members.iter().any(|(id, p)| !p.has_just_come(look.at) && !self.left_nothing.contains(id));
+        if awaits && has_comer && (is_clean || !has_earlier) {
+            self.before = Some(look.mark);
+        }
+        if is_clean || self.before == Some(look.mark) {
+            let gone = self
+                .members
+                .iter()
+                .filter(|(_, p)| !p.may_run(look.at) && p.seen_last().is_some_and(|last| last < look.began));
+            self.left_nothing.extend(gone.map(|(id, _)| *id));
+        }
+    }
+
     /// Works out whose work is at risk; returns the sessions for which that changed.
     fn weigh(&mut self, now: Timestamp) -> Vec<i64> {
         let agents = self.members.values().filter(|p| p.may_run(now)).count();
@@ -243,8 +272,8 @@ impl Tree {
         let owner = self
             .members
             .iter()
-            .max_by_key(|(id, p)| (p.last_activity, std::cmp::Reverse(**id)))
-            .map(|(id, p)| (*id, p.last_activity));
+            .map(|(id, p)| (*id, p.seen_last()))
+            .max_by_key(|(id, last)| (*last, std::cmp::Reverse(*id)));
         let (risk, owner) = match (&self.found, owner) {
             (_, None) => (Risk::None, None),
             (_, Some(_)) if agents > 0 => (Risk::None, None),
@@ -270,8 +299,22 @@ impl Tree {
 
 impl Presence {
     fn may_run(&self, now: Timestamp) -> bool {
+        // Whoever was heard after its end has come back.
+        let has_left = self.left_at.is_some() && self.left_at >= self.last_activity;
         self.is_alive
-            || (self.is_unknown && self.last_activity.is_some_and(|last| now.since(last) < MAY_RUN_MS))
+            || (self.is_unknown
+                && !has_left
+                && self.last_activity.is_some_and(|last| now.since(last) < MAY_RUN_MS))
+    }
+
+    /// It runs, and has been started so lately that a look at this moment shows what lay there before it.
+    fn has_just_come(&self, now: Timestamp) -> bool {
+        self.may_run(now) && self.started_at.is_some_and(|at| now.since(at) <= JUST_CAME_MS)
+    }
+
+    /// The last sign of it: something it did, or that it left.
+    pub(super) fn seen_last(&self) -> Option<Timestamp> {
+        self.last_activity.max(self.left_at)
     }
 }
 
@@ -308,3 +351,6 @@ fn view(root: &str, tree: &Tree, found: &Found) -> Worktree {
         sessions: members.iter().map(|p| p.key.clone()).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;
