@@ -13,8 +13,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use checklist_support::agents::{Claude, Home, MINUTE, Process};
-use checklist_support::running::{Running, find};
+use checklist_support::agents::{Claude, HOUR, Home, MINUTE, Process};
+use checklist_support::running::{Running, count, find};
 use lamplight_engine::{CauseAction, Config};
 use lamplight_model::attention::CauseKind;
 use lamplight_model::ids::Timestamp;
@@ -149,6 +149,35 @@ fn a_new_agent_takes_over_what_was_left_and_what_was_waved_away_stays_so_x7() {
     leaves(&mut second, process, &file, running.now());
     let card = running.until_card(&second.name(), "a new cause", |c| uncommitted(c).is_some());
     assert!(card.causes.iter().all(|c| c.notified_at_ms.is_none()), "its person is still near");
+}
+
+#[test]
+fn what_an_agent_that_was_idle_overnight_leaves_in_the_morning_is_told() {
+    let home = Home::new();
+    let root = repository(&home, "shop");
+    fs::write(root.join("new"), "of last night").unwrap();
+    let running = Running::with(config(&home));
+    let mut session = home.claude(1, "shop");
+    let last_night = running.now().plus_ms(-15 * HOUR);
+    session.prompt(last_night, "do it");
+    session.says(last_night.plus_ms(MINUTE), "done", 1_000);
+    let mut process = Process::sleeping();
+    let file = session.registry(&home, process.pid(), Some("idle"), last_night.plus_ms(MINUTE));
+    running.until_card(&session.name(), "the work", |c| {
+        c.liveness.state == LivenessState::Alive && c.git.as_ref().is_some_and(|g| g.dirty_files == Some(1))
+    });
+    let before = running.now();
+    fs::remove_file(&file).unwrap();
+    process.end();
+    let card = running.until_card(&session.name(), "the cause", |c| uncommitted(c).is_some());
+    assert!(uncommitted(&card).unwrap().since_ms >= before.0, "it is at risk since its agent left");
+    running.settle();
+    assert_eq!(count(&home, "SELECT count(*) FROM causes WHERE kind = 'uncommitted' AND NOT baseline"), 1);
+    let cause = uncommitted(&card).unwrap().cause_id.clone();
+    running.stop();
+    let running = Running::with(config(&home));
+    let card = running.until_card(&session.name(), "the look", |c| c.git.is_some());
+    assert_eq!(uncommitted(&card).map(|c| &c.cause_id), Some(&cause));
 }
 
 #[test]

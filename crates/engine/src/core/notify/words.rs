@@ -1,6 +1,7 @@
 //! What a notification says.
 
 use lamplight_model::attention::CauseKind;
+use lamplight_model::session::LivenessState;
 use lamplight_model::view::{Attention, SessionCard};
 
 /// Why, in the words of the notification.
@@ -40,13 +41,18 @@ fn left_uncommitted(card: &SessionCard) -> String {
         Some(n) => format!("{n} files uncommitted"),
         None => "Uncommitted work".to_owned(),
     };
+    // Of some agents nobody can say that they have left.
+    let who = match card.liveness.state {
+        LivenessState::Unknown => "no agent heard there",
+        LivenessState::Alive | LivenessState::Dead => "no agent left",
+    };
     let name = git.and_then(|g| g.root.as_deref()).and_then(|root| root.rsplit('/').next());
     let name: String =
         name.unwrap_or_default().chars().filter(|c| !lamplight_model::label::is_unsafe(*c)).collect();
     if name.is_empty() {
-        return format!("{files}, no agent left");
+        return format!("{files}, {who}");
     }
-    format!("{files} in {}, no agent left", lamplight_model::fold::cut(&name, 60))
+    format!("{files} in {}, {who}", lamplight_model::fold::cut(&name, 60))
 }
 
 /// The command or question, else what was said last; one line.
