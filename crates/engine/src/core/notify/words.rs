@@ -82,3 +82,36 @@ pub(super) fn for_command(card: &SessionCard, cause: &Attention, why: &str, prev
     })
     .to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_agent_of_which_that_is_known_is_said_to_have_left() {
+        for (files, liveness, want) in [
+            (Some(7), "dead", "7 files uncommitted in refund-flow, no agent left"),
+            (Some(1), "unknown", "1 file uncommitted in refund-flow, no agent heard there"),
+            (None, "dead", "Uncommitted work in refund-flow, no agent left"),
+        ] {
+            let card: SessionCard = serde_json::from_value(serde_json::json!({
+                "agent": "opencode", "session_id": "ses_1", "kind": "coding", "entry": "interactive",
+                "project": "shop", "label": "x", "label_source": "first_prompt", "label_default": "x",
+                "cwd": "/home/dev/refund-flow", "branch": "main", "model": null, "turn_state": "awaiting_reply",
+                "turn_state_since_ms": 1_000, "waiting_for": null, "lifecycle": "active",
+                "liveness": {"state": liveness, "source": null, "observed_at_ms": null},
+                "last_speaker": null, "last_speaker_at_ms": null, "started_at_ms": 500,
+                "last_activity_at_ms": 1_000, "ended_at_ms": null, "excerpt": null, "doing": null, "todos": null,
+                "tokens": {"input": 0, "output": 0, "cache_write_5m": 0, "cache_write_1h": 0, "cache_read": 0},
+                "tool_calls": 0, "errors": 0, "cost_usd": null, "cost_source": "table",
+                "context": {"used": null, "window": null, "source": null},
+                "subagents": {"running": 0, "total": 0}, "attention": null, "causes": [],
+                "git": {"state": "dirty", "dirty_files": files, "root": "/home/dev/refund-flow", "reason": null},
+                "resume": {"command": null, "state": "ready", "reason": null}, "pid": null, "run_id": null,
+                "parent_session_id": null, "superseded_by": null, "evidence": []
+            }))
+            .expect("a card");
+            assert_eq!(reason(&card, CauseKind::Uncommitted), want);
+        }
+    }
+}
