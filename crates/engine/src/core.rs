@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use lamplight_model::assess::{Assessment, Circumstances, assess, heard_last};
-use lamplight_model::attention::Cause;
+use lamplight_model::attention::{Cause, CauseKind};
 use lamplight_model::ids::{Agent, FactId, SessionKey, Timestamp};
 use lamplight_model::pricing::PriceTable;
 use lamplight_model::session::{LivenessState, Process, SessionState, TurnState, Validity};
@@ -143,7 +143,7 @@ impl Core {
             services: Services::load(&store.db, now)?,
             forgotten: Ignored::load(&store.db)?,
             places: Places::default(),
-            worktrees: Worktrees::default(),
+            worktrees: Worktrees::new(causes::waved(&store.db)?),
             terminals: Terminals::default(),
             space: Space::new(&config.data_dir, config.limits),
             next_story: None,
@@ -358,11 +358,23 @@ impl Core {
         let work = card::working_directory(&loaded.state).unwrap_or("");
         let worktree = self.places.look(work, now).worktree;
         let presence = presence(&loaded.key, &loaded.state, &verdict);
-        let seen_last = presence.seen_last();
-        let is_present = class == Class::Row
-            && (alive
-                || loaded.causes.iter().any(|c| c.cause.is_open())
-                || seen_last.is_some_and(|last| now.since(last) <= idle_window_ms));
+        let is_archived = verdict.archived_at.is_some();
+        let asks = loaded.causes.iter().any(|c| c.cause.is_open());
+        // It leaves its worktree when nothing was seen of it for so long.
+        let until = presence.seen_last().map(|last| last.plus_ms(idle_window_ms));
+        let is_present =
+            class == Class::Row && !is_archived && (alive || asks || until.is_some_and(|until| now <= until));
+        if is_archived && let Some(mark) = self.worktrees.mark_of(id) {
+            // What is put away with it is seen to, whoever else was there.
+            let standing = loaded
+                .causes
+                .iter_mut()
+                .find(|s| s.cause.kind == CauseKind::Uncommitted && s.cause.cleared_at.is_none());
+            if let Some(stored) = standing {
+                stored.cause.snoozed_over = Some(mark);
+                self.worktrees.wave(mark);
+            }
+        }
         if is_present
             && let Some(root) = &worktree
             && !self.worktrees.has(root)
@@ -382,7 +394,6 @@ impl Core {
                 causes::put(&self.store.db, id, stored)?;
             }
         }
-        let is_archived = verdict.archived_at.is_some();
         for cause in self.notifier.weigh_worktree(
             &loaded.key,
             risk,
@@ -468,9 +479,11 @@ impl Core {
         if let Some(before) = loaded.recheck_at.take() {
             self.rechecks.remove(&(before, id));
         }
-        if (shown || alive)
-            && let Some(at) = verdict.recheck_at
-        {
+        let in_worktree = self.worktrees.has_session(id);
+        let judged_again = verdict.recheck_at.filter(|_| shown || alive || in_worktree);
+        // Also one that is not on the screen does not stay in its worktree for ever.
+        let leaves = until.map(|until| until.plus_ms(1)).filter(|at| in_worktree && !alive && *at > now);
+        if let Some(at) = [judged_again, leaves].into_iter().flatten().min() {
             loaded.recheck_at = Some(at);
             self.rechecks.insert((at, id));
         }
@@ -621,7 +634,11 @@ impl Core {
             .sessions
             .iter()
             .filter(|(id, s)| {
-                !s.on_screen && s.recheck_at.is_none() && s.story_due.is_none() && !self.touched.contains(id)
+                !s.on_screen
+                    && s.recheck_at.is_none()
+                    && s.story_due.is_none()
+                    && !self.touched.contains(id)
+                    && !self.worktrees.has_session(**id)
             })
             .map(|(id, _)| *id)
             .collect();

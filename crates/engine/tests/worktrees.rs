@@ -152,6 +152,71 @@ fn a_new_agent_takes_over_what_was_left_and_what_was_waved_away_stays_so_x7() {
 }
 
 #[test]
+fn what_was_waved_away_does_not_call_again_on_another_session() {
+    let home = Home::new();
+    let root = repository(&home, "shop");
+    let running = Running::with(config(&home));
+    let mut first = home.claude(1, "shop");
+    let (process, file) = at_work(&home, &mut first, running.now());
+    running.until_card(&first.name(), "a clean worktree", |c| c.git.is_some());
+    fs::write(root.join("kept"), "changed").unwrap();
+    leaves(&mut first, process, &file, running.now());
+    let card = running.until_card(&first.name(), "the cause", |c| uncommitted(c).is_some());
+    let cause = uncommitted(&card).unwrap().cause_id.clone();
+    running.engine.set_cause(&cause, CauseAction::Dismiss).unwrap();
+    running.until_card(&first.name(), "it waved away", |c| uncommitted(c).is_none());
+
+    // Another one is opened, asks one thing, and is left: the same lies there.
+    let mut second = home.claude(2, "shop");
+    let (process, file) = at_work(&home, &mut second, running.now());
+    running.until("an agent there", |s| worktree(s, &root).is_some_and(|w| !w.is_at_risk));
+    leaves(&mut second, process, &file, running.now());
+    let status = running.until("nobody there", |s| worktree(s, &root).is_some_and(|w| w.is_at_risk));
+    assert!(status.sessions.iter().all(|c| uncommitted(c).is_none()));
+    running.settle();
+    assert_eq!(uncommitted(&running.card(&second.name())), None);
+    running.stop();
+    let running = Running::with(config(&home));
+    running.until("the look", |s| worktree(s, &root).is_some_and(|w| w.is_at_risk));
+    running.settle();
+    assert!(running.status().sessions.iter().all(|c| uncommitted(c).is_none()));
+
+    // Other work calls.
+    fs::write(root.join("kept"), "changed again").unwrap();
+    running.engine.attend(Some(second.name()));
+    let card = running.until_card(&second.name(), "the cause of its own", |c| uncommitted(c).is_some());
+    assert!(!uncommitted(&card).unwrap().until_change, "it is not put off");
+}
+
+#[test]
+fn a_session_that_was_put_away_leaves_its_worktree_and_nobody_else_is_told_of_its_work() {
+    let home = Home::new();
+    let root = repository(&home, "shop");
+    let running = Running::with(config(&home));
+    let (mut first, mut second) = (home.claude(1, "shop"), home.claude(2, "shop"));
+    let (process_1, file_1) = at_work(&home, &mut first, running.now());
+    let (process_2, file_2) = at_work(&home, &mut second, running.now());
+    running.until_card(&first.name(), "a clean worktree", |c| c.git.is_some());
+    running.until_card(&second.name(), "the second agent", |c| c.git.is_some());
+    fs::write(root.join("kept"), "changed").unwrap();
+    leaves(&mut second, process_2, &file_2, running.now());
+    running.until_card(&second.name(), "its end", |c| c.liveness.state == LivenessState::Dead);
+    leaves(&mut first, process_1, &file_1, running.now());
+    running.until_card(&first.name(), "the cause", |c| uncommitted(c).is_some());
+    let members = |status: &Status| worktree(status, &root).map_or(0, |w| w.sessions.len());
+    assert_eq!(members(&running.status()), 2);
+    running.engine.set_archived(&first.key(), true).unwrap();
+    running.until("one left", |s| members(s) == 1);
+    running.settle();
+    assert_eq!(uncommitted(&running.card(&second.name())), None);
+    running.engine.set_archived(&second.key(), true).unwrap();
+    running.until("nobody left", |s| s.worktrees.is_empty());
+    // Back, each has what it had.
+    running.engine.set_archived(&first.key(), false).unwrap();
+    running.until_card(&first.name(), "the cause again", |c| uncommitted(c).is_some());
+}
+
+#[test]
 fn what_an_agent_that_was_idle_overnight_leaves_in_the_morning_is_told() {
     let home = Home::new();
     let root = repository(&home, "shop");

@@ -194,9 +194,20 @@ impl Core {
         match action {
             CauseAction::Dismiss => {
                 stored.cause.dismissed_at = Some(now);
+                if stored.cause.kind == CauseKind::Uncommitted {
+                    // Whichever of its sessions would be told next.
+                    let mark = self.worktrees.mark_of(session);
+                    stored.cause.snoozed_over = mark;
+                    mark.into_iter().for_each(|mark| self.worktrees.wave(mark));
+                }
                 self.notifier.withdraw(id, now);
             }
             CauseAction::Restore => {
+                if stored.cause.kind == CauseKind::Uncommitted
+                    && let Some(mark) = stored.cause.snoozed_over
+                {
+                    self.worktrees.call_back(mark);
+                }
                 stored.cause.dismissed_at = None;
                 stored.cause.snoozed_until = None;
                 stored.cause.snoozed_over = None;

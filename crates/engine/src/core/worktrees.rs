@@ -1,6 +1,6 @@
 //! Which worktree each session works in, what was found there, and whose work is at risk.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 
 use lamplight_model::ids::Timestamp;
@@ -24,6 +24,8 @@ const JUST_CAME_MS: i64 = 30_000;
 pub(super) struct Worktrees {
     trees: BTreeMap<String, Tree>,
     of_session: HashMap<i64, String>,
+    /// Marks of what the person has seen to, as [`Worktrees::mark_of`] says them.
+    waved: HashSet<i64>,
     /// Looks that are wanted and not ordered yet.
     wanted: BTreeSet<String>,
     /// The set of worktrees differs from what the tender follows.
@@ -78,9 +80,26 @@ pub(super) enum Risk {
     NotKnown,
     None,
     Since(Timestamp),
+    /// The person has waved away, or put away with another session, exactly what lies there.
+    Waved(Timestamp),
 }
 
 impl Worktrees {
+    /// Begins with what the person has seen to.
+    pub(super) fn new(waved: HashSet<i64>) -> Self {
+        Self { waved, ..Self::default() }
+    }
+
+    /// The person has seen to what lies there: of this nobody is told again.
+    pub(super) fn wave(&mut self, mark: i64) {
+        self.waved.insert(mark);
+    }
+
+    /// The person takes that back.
+    pub(super) fn call_back(&mut self, mark: i64) {
+        self.waved.remove(&mark);
+    }
+
     /// Whether somebody is known to work there.
     pub(super) fn has(&self, root: &str) -> bool {
         self.trees.contains_key(root)
@@ -152,6 +171,11 @@ impl Worktrees {
         tree.weigh(now)
     }
 
+    /// Whether a session is in a worktree that is followed.
+    pub(super) fn has_session(&self, id: i64) -> bool {
+        self.of_session.contains_key(&id)
+    }
+
     /// Takes what a look found; returns the sessions to be judged again, and whether what was found is to be kept as what
     /// lay there before.
     pub(super) fn found(&mut self, root: &str, look: WorktreeLook, now: Timestamp) -> (Vec<i64>, bool) {
@@ -160,10 +184,11 @@ impl Worktrees {
         let was_before = tree.before;
         tree.learn(&look);
         let is_news = tree.found.as_ref().is_none_or(|known| known.finding != look.finding);
+        let is_other = tree.found.as_ref().is_none_or(|known| known.mark != look.mark);
         tree.found = Some(Found { finding: look.finding, mark: look.mark, at: look.at });
         let mut touched = tree.weigh(now);
         self.changed |= is_news || !touched.is_empty();
-        if is_news {
+        if is_news || is_other {
             touched.extend(tree.members.keys());
         }
         (touched, tree.before != was_before)
@@ -181,12 +206,16 @@ impl Worktrees {
         self.wanted.extend(self.trees.iter().filter(|(_, tree)| is_old(tree)).map(|(root, _)| root.clone()));
     }
 
-    /// A number that stands for what lies in the worktree of a session, when somebody could look.
+    /// A number that stands for this worktree and what lies in it, when somebody could look.
     pub(super) fn mark_of(&self, id: i64) -> Option<i64> {
-        let found = self.tree_of(id)?.found.as_ref()?;
-        // 63 of its bits: two states of one worktree do not meet by accident.
-        matches!(found.finding, Finding::Clean(_) | Finding::Dirty(..))
-            .then(|| i64::try_from(found.mark & 0x7fff_ffff_ffff_ffff).unwrap_or(i64::MAX))
+        let root = self.of_session.get(&id)?;
+        let found = self.trees.get(root)?.found.as_ref()?;
+        if !matches!(found.finding, Finding::Clean(_) | Finding::Dirty(..)) {
+            return None;
+        }
+        let text = [root.as_bytes(), &found.mark.to_be_bytes()].concat();
+        // 63 of its bits: two states do not meet by accident.
+        i64::try_from(xxhash_rust::xxh3::xxh3_64(&text) >> 1).ok()
     }
 
     /// Whether this session is the one that is told about its worktree, and what.
@@ -194,6 +223,9 @@ impl Worktrees {
         let Some(tree) = self.tree_of(id) else { return Risk::None };
         match tree.risk {
             Risk::Since(_) if tree.owner != Some(id) => Risk::None,
+            Risk::Since(since) if self.mark_of(id).is_some_and(|mark| self.waved.contains(&mark)) => {
+                Risk::Waved(since)
+            }
             risk => risk,
         }
     }
