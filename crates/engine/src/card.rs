@@ -197,7 +197,7 @@ pub(crate) fn attention(cause: &Cause) -> Attention {
         cause_id: cause.id.to_string(),
         since_ms: cause.since.0,
         snoozed_until_ms: cause.snoozed_until.map(|t| t.0),
-        until_change: cause.snoozed_over.is_some(),
+        until_change: cause.is_put_off_until_change(),
         notified_at_ms: cause.notified_at.map(|t| t.0),
     }
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use lamplight_model::assess::{Assessment, Circumstances, assess, heard_last};
-use lamplight_model::attention::Cause;
+use lamplight_model::attention::{Cause, CauseKind};
 use lamplight_model::ids::{Agent, FactId, SessionKey, Timestamp};
 use lamplight_model::pricing::PriceTable;
 use lamplight_model::session::{LivenessState, Process, SessionState, TurnState, Validity};
@@ -147,7 +147,7 @@ impl Core {
             services: Services::load(&store.db, now)?,
             forgotten: Ignored::load(&store.db)?,
             places: Places::default(),
-            worktrees: Worktrees::default(),
+            worktrees: Worktrees::new(causes::waved(&store.db)?),
             terminals: Terminals::default(),
             space: Space::new(&config.data_dir, config.limits),
             next_story: None,
@@ -285,7 +285,6 @@ impl Core {
             }
             self.touched.insert(id);
         }
-        self.touched.extend(self.worktrees.weigh_due(now));
     }
 
     /// Looks after the room for raw telemetry, when it is time.
@@ -306,8 +305,7 @@ impl Core {
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
         let recheck = self.rechecks.first().map(|(at, _)| *at);
-        let worktree = self.worktrees.next_due();
-        [recheck, worktree, self.notifier.next_due(), self.services.next_due(), self.space.next_due()]
+        [recheck, self.notifier.next_due(), self.services.next_due(), self.space.next_due()]
             .into_iter()
             .flatten()
             .min()
@@ -364,10 +362,24 @@ impl Core {
         let class = classify(&loaded.state, &verdict, alive);
         let work = card::working_directory(&loaded.state).unwrap_or("");
         let worktree = self.places.look(work, now).worktree;
-        let is_present = class == Class::Row
-            && (alive
-                || loaded.causes.iter().any(|c| c.cause.is_open())
-                || verdict.last_activity.is_some_and(|last| now.since(last) <= idle_window_ms));
+        let presence = presence(&loaded.key, &loaded.state, &verdict);
+        let is_archived = verdict.archived_at.is_some();
+        let asks = loaded.causes.iter().any(|c| c.cause.is_open());
+        // It leaves its worktree when nothing was seen of it for so long.
+        let until = presence.seen_last().map(|last| last.plus_ms(idle_window_ms));
+        let is_present =
+            class == Class::Row && !is_archived && (alive || asks || until.is_some_and(|until| now <= until));
+        if is_archived && let Some(mark) = self.worktrees.mark_of(id) {
+            // What is put away with it is seen to, whoever else was there.
+            let standing = loaded
+                .causes
+                .iter_mut()
+                .find(|s| s.cause.kind == CauseKind::Uncommitted && s.cause.cleared_at.is_none());
+            if let Some(stored) = standing {
+                stored.cause.snoozed_over = Some(mark);
+                self.worktrees.wave(mark);
+            }
+        }
         if is_present
             && let Some(root) = &worktree
             && !self.worktrees.has(root)
@@ -375,7 +387,6 @@ impl Core {
             self.worktrees.open(root, stored_worktrees::before(&self.store.db, root)?);
         }
         let touched = if is_present {
-            let presence = presence(&loaded.key, &loaded.state, &verdict);
             self.worktrees.note(id, worktree.as_deref(), presence, now)
         } else {
             self.worktrees.forget(id, now)
@@ -388,7 +399,6 @@ impl Core {
                 causes::put(&self.store.db, id, stored)?;
             }
         }
-        let is_archived = verdict.archived_at.is_some();
         for cause in self.notifier.weigh_worktree(
             &loaded.key,
             risk,
@@ -474,9 +484,11 @@ impl Core {
         if let Some(before) = loaded.recheck_at.take() {
             self.rechecks.remove(&(before, id));
         }
-        if (shown || alive)
-            && let Some(at) = verdict.recheck_at
-        {
+        let in_worktree = self.worktrees.has_session(id);
+        let judged_again = verdict.recheck_at.filter(|_| shown || alive || in_worktree);
+        // Also one that is not on the screen does not stay in its worktree for ever.
+        let leaves = until.map(|until| until.plus_ms(1)).filter(|at| in_worktree && !alive && *at > now);
+        if let Some(at) = [judged_again, leaves].into_iter().flatten().min() {
             loaded.recheck_at = Some(at);
             self.rechecks.insert((at, id));
         }
@@ -627,7 +639,11 @@ impl Core {
             .sessions
             .iter()
             .filter(|(id, s)| {
-                !s.on_screen && s.recheck_at.is_none() && s.story_due.is_none() && !self.touched.contains(id)
+                !s.on_screen
+                    && s.recheck_at.is_none()
+                    && s.story_due.is_none()
+                    && !self.touched.contains(id)
+                    && !self.worktrees.has_session(**id)
             })
             .map(|(id, _)| *id)
             .collect();
@@ -698,17 +714,29 @@ fn presence(key: &SessionKey, state: &SessionState, verdict: &Assessment) -> Pre
     let transcript = state.transcript();
     let started = state.processes.values().filter(|p| is_open(p)).filter_map(|p| p.entry.started_at).max();
     let is_working = matches!(verdict.turn_state, TurnState::Working | TurnState::Starting);
-    let is_gone = verdict.liveness.state == LivenessState::Dead;
-    let ended = verdict.ended_at.or(verdict.since).filter(|_| is_gone);
+    let is_alive = verdict.liveness.state == LivenessState::Alive;
     Presence {
         key: key.to_string(),
-        is_alive: verdict.liveness.state == LivenessState::Alive,
+        is_alive,
         is_unknown: verdict.liveness.state == LivenessState::Unknown,
-        started_at: started.or(transcript.and_then(|t| t.first_at)),
+        started_at: started.or(transcript.and_then(|t| t.first_at)).or(state.hooks.started_at),
         last_activity: verdict.last_activity,
-        left_at: verdict.last_activity.max(ended),
+        left_at: if is_alive { None } else { left_at(state, verdict) },
         step: (state.tool_calls, transcript.map_or(0, |t| t.open_calls.len()), is_working),
     }
+}
+
+/// When the last process of a session left, by what is stored: a restart says the same. Of several signs of one end the
+/// first counts; a close by its person says nothing of when.
+fn left_at(state: &SessionState, verdict: &Assessment) -> Option<Timestamp> {
+    let of_processes = state
+        .processes
+        .values()
+        .filter(|p| p.moved_to.is_none())
+        .filter_map(|p| [p.removed_at, p.exited_at].into_iter().flatten().min());
+    let of_lock = state.lock.filter(|lock| lock.was_held && lock.holder.is_none()).map(|lock| lock.since);
+    let told = verdict.ended_at.filter(|at| state.closed_at != Some(*at));
+    of_processes.chain(of_lock).chain(told).max()
 }
 
 /// A process of which no end is known: it must be looked for after a restart.

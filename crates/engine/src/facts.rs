@@ -140,7 +140,9 @@ pub struct WorktreeLook {
     pub finding: lamplight_model::worktree::Finding,
     /// Equal for two looks at the same uncommitted work.
     pub mark: u128,
-    /// When.
+    /// When it began: what was done before that, it shows.
+    pub began: Timestamp,
+    /// When it was done.
     pub at: Timestamp,
 }
 

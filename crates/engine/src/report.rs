@@ -366,7 +366,7 @@ fn cause_line(out: &mut Writer, cause: &Cause) {
     if let Some(by) = cause.cleared_by.map(ClearedBy::as_str) {
         line.push_str(&format!(" by {by}"));
     }
-    if cause.snoozed_over.is_some() {
+    if cause.is_put_off_until_change() {
         line.push_str("; put off until something changes");
     } else if let Some(until) = cause.snoozed_until {
         let age = out.age(until);

@@ -300,6 +300,7 @@ fn dirty(root: &std::path::Path, mark: u128, at: Timestamp) -> Input {
         root: root.to_owned(),
         finding: Finding::Dirty(counts, Branch::default()),
         mark,
+        began: at,
         at,
     }))
 }
@@ -309,6 +310,7 @@ fn clean(root: &std::path::Path, at: Timestamp) -> Input {
         root: root.to_owned(),
         finding: Finding::Clean(Branch::default()),
         mark: 0,
+        began: at,
         at,
     }))
 }

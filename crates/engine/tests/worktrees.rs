@@ -13,8 +13,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use checklist_support::agents::{Claude, Home, MINUTE, Process};
-use checklist_support::running::{Running, find};
+use checklist_support::agents::{Claude, HOUR, Home, MINUTE, Process};
+use checklist_support::running::{Running, count, find};
 use lamplight_engine::{CauseAction, Config};
 use lamplight_model::attention::CauseKind;
 use lamplight_model::ids::Timestamp;
@@ -152,18 +152,113 @@ fn a_new_agent_takes_over_what_was_left_and_what_was_waved_away_stays_so_x7() {
 }
 
 #[test]
+fn what_was_waved_away_does_not_call_again_on_another_session() {
+    let home = Home::new();
+    let root = repository(&home, "shop");
+    let running = Running::with(config(&home));
+    let mut first = home.claude(1, "shop");
+    let (process, file) = at_work(&home, &mut first, running.now());
+    running.until_card(&first.name(), "a clean worktree", |c| c.git.is_some());
+    fs::write(root.join("kept"), "changed").unwrap();
+    leaves(&mut first, process, &file, running.now());
+    let card = running.until_card(&first.name(), "the cause", |c| uncommitted(c).is_some());
+    let cause = uncommitted(&card).unwrap().cause_id.clone();
+    running.engine.set_cause(&cause, CauseAction::Dismiss).unwrap();
+    running.until_card(&first.name(), "it waved away", |c| uncommitted(c).is_none());
+
+    // Another one is opened, asks one thing, and is left: the same lies there.
+    let mut second = home.claude(2, "shop");
+    let (process, file) = at_work(&home, &mut second, running.now());
+    running.until("an agent there", |s| worktree(s, &root).is_some_and(|w| !w.is_at_risk));
+    leaves(&mut second, process, &file, running.now());
+    let status = running.until("nobody there", |s| worktree(s, &root).is_some_and(|w| w.is_at_risk));
+    assert!(status.sessions.iter().all(|c| uncommitted(c).is_none()));
+    running.settle();
+    assert_eq!(uncommitted(&running.card(&second.name())), None);
+    running.stop();
+    let running = Running::with(config(&home));
+    running.until("the look", |s| worktree(s, &root).is_some_and(|w| w.is_at_risk));
+    running.settle();
+    assert!(running.status().sessions.iter().all(|c| uncommitted(c).is_none()));
+
+    // Other work calls.
+    fs::write(root.join("kept"), "changed again").unwrap();
+    running.engine.attend(Some(second.name()));
+    let card = running.until_card(&second.name(), "the cause of its own", |c| uncommitted(c).is_some());
+    assert!(!uncommitted(&card).unwrap().until_change, "it is not put off");
+}
+
+#[test]
+fn a_session_that_was_put_away_leaves_its_worktree_and_nobody_else_is_told_of_its_work() {
+    let home = Home::new();
+    let root = repository(&home, "shop");
+    let running = Running::with(config(&home));
+    let (mut first, mut second) = (home.claude(1, "shop"), home.claude(2, "shop"));
+    let (process_1, file_1) = at_work(&home, &mut first, running.now());
+    let (process_2, file_2) = at_work(&home, &mut second, running.now());
+    running.until_card(&first.name(), "a clean worktree", |c| c.git.is_some());
+    running.until_card(&second.name(), "the second agent", |c| c.git.is_some());
+    fs::write(root.join("kept"), "changed").unwrap();
+    leaves(&mut second, process_2, &file_2, running.now());
+    running.until_card(&second.name(), "its end", |c| c.liveness.state == LivenessState::Dead);
+    leaves(&mut first, process_1, &file_1, running.now());
+    running.until_card(&first.name(), "the cause", |c| uncommitted(c).is_some());
+    let members = |status: &Status| worktree(status, &root).map_or(0, |w| w.sessions.len());
+    assert_eq!(members(&running.status()), 2);
+    running.engine.set_archived(&first.key(), true).unwrap();
+    running.until("one left", |s| members(s) == 1);
+    running.settle();
+    assert_eq!(uncommitted(&running.card(&second.name())), None);
+    running.engine.set_archived(&second.key(), true).unwrap();
+    running.until("nobody left", |s| s.worktrees.is_empty());
+    // Back, each has what it had.
+    running.engine.set_archived(&first.key(), false).unwrap();
+    running.until_card(&first.name(), "the cause again", |c| uncommitted(c).is_some());
+}
+
+#[test]
+fn what_an_agent_that_was_idle_overnight_leaves_in_the_morning_is_told() {
+    let home = Home::new();
+    let root = repository(&home, "shop");
+    fs::write(root.join("new"), "of last night").unwrap();
+    let running = Running::with(config(&home));
+    let mut session = home.claude(1, "shop");
+    let last_night = running.now().plus_ms(-15 * HOUR);
+    session.prompt(last_night, "do it");
+    session.says(last_night.plus_ms(MINUTE), "done", 1_000);
+    let mut process = Process::sleeping();
+    let file = session.registry(&home, process.pid(), Some("idle"), last_night.plus_ms(MINUTE));
+    running.until_card(&session.name(), "the work", |c| {
+        c.liveness.state == LivenessState::Alive && c.git.as_ref().is_some_and(|g| g.dirty_files == Some(1))
+    });
+    let before = running.now();
+    fs::remove_file(&file).unwrap();
+    process.end();
+    let card = running.until_card(&session.name(), "the cause", |c| uncommitted(c).is_some());
+    assert!(uncommitted(&card).unwrap().since_ms >= before.0, "it is at risk since its agent left");
+    running.settle();
+    assert_eq!(count(&home, "SELECT count(*) FROM causes WHERE kind = 'uncommitted' AND NOT baseline"), 1);
+    let cause = uncommitted(&card).unwrap().cause_id.clone();
+    running.stop();
+    let running = Running::with(config(&home));
+    let card = running.until_card(&session.name(), "the look", |c| c.git.is_some());
+    assert_eq!(uncommitted(&card).map(|c| &c.cause_id), Some(&cause));
+}
+
+#[test]
 fn what_lay_there_before_the_agent_came_is_not_its_work() {
     let home = Home::new();
     let root = repository(&home, "shop");
     fs::write(root.join("mine"), "my own").unwrap();
-    let running = Running::with(config(&home));
     let mut session = home.claude(1, "shop");
     let process = Process::sleeping();
-    let file = session.registry(&home, process.pid(), Some("idle"), running.now());
+    let now = lamplight_engine::clock::now();
+    let file = session.registry(&home, process.pid(), Some("idle"), now);
     let text = fs::read_to_string(&file).unwrap();
     // It has just been started.
-    fs::write(&file, text.replace("1795176118139", &running.now().0.to_string())).unwrap();
-    session.prompt(running.now(), "only look");
+    fs::write(&file, text.replace("1795176118139", &now.0.to_string())).unwrap();
+    session.prompt(now, "only look");
+    let running = Running::with(config(&home));
     let status = running.until("what lies there", |s| worktree(s, &root).is_some_and(|w| w.was_so_before));
     assert_eq!(worktree(&status, &root).unwrap().untracked, Some(1));
     leaves(&mut session, process, &file, running.now());

@@ -103,7 +103,8 @@ pub struct Cause {
     /// Until when it is put off.
     pub snoozed_until: Option<Timestamp>,
     /// It is put off until this is another one: the session's last activity in milliseconds, or a number that stands for
-    /// what lies in the worktree.
+    /// what lies in the worktree. Of uncommitted work that was seen to (waved away, or put away with its session) what lay
+    /// there then, so that nobody is told of just that again.
     #[serde(default)]
     pub snoozed_over: Option<i64>,
     /// When the person was told.
@@ -115,6 +116,12 @@ impl Cause {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.cleared_at.is_none() && self.dismissed_at.is_none()
+    }
+
+    /// Whether it was put off until something changes.
+    #[must_use]
+    pub fn is_put_off_until_change(&self) -> bool {
+        self.snoozed_until.is_some() && self.snoozed_over.is_some()
     }
 
     /// Whether it stands and is not put off.

@@ -194,6 +194,12 @@ impl Core {
         match action {
             CauseAction::Dismiss => {
                 stored.cause.dismissed_at = Some(now);
+                if stored.cause.kind == CauseKind::Uncommitted {
+                    // Whichever of its sessions would be told next.
+                    let mark = self.worktrees.mark_of(session);
+                    stored.cause.snoozed_over = mark;
+                    mark.into_iter().for_each(|mark| self.worktrees.wave(mark));
+                }
                 self.notifier.withdraw(id, now);
             }
             CauseAction::Restore => {
@@ -205,6 +211,11 @@ impl Core {
                         Some((NoticeOutcome::HeldBack, Some(why))) if !why.is_put_off()
                     );
                     self.notifier.unschedule(id);
+                }
+                if stored.cause.kind == CauseKind::Uncommitted
+                    && let Some(mark) = stored.cause.snoozed_over
+                {
+                    self.worktrees.call_back(mark);
                 }
                 stored.cause.dismissed_at = None;
                 stored.cause.snoozed_until = None;

@@ -216,7 +216,8 @@ impl Notifier {
         stands: (Option<i64>, Option<i64>),
         now: Timestamp,
     ) -> bool {
-        let Some(over) = stored.cause.snoozed_over.filter(|_| stored.cause.is_open()) else { return false };
+        let is_put_off = stored.cause.is_open() && stored.cause.is_put_off_until_change();
+        let Some(over) = stored.cause.snoozed_over.filter(|_| is_put_off) else { return false };
         let is_other = match stored.cause.kind {
             CauseKind::Uncommitted => stands.1.is_some_and(|mark| mark != over),
             _ => stands.0.is_some_and(|last| last > over),

@@ -1,6 +1,6 @@
 //! Which worktree each session works in, what was found there, and whose work is at risk.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 
 use lamplight_model::ids::Timestamp;
@@ -16,7 +16,7 @@ const MAY_RUN_MS: i64 = 5 * 60_000;
 /// What was looked at this lately is not looked at again only because somebody came to see.
 const FRESH_MS: i64 = 30_000;
 
-/// A look this soon after an agent came shows what lay there before it.
+/// A look that is done this soon after an agent was started shows what lay there before it.
 const JUST_CAME_MS: i64 = 30_000;
 
 /// All worktrees of the sessions on the screen.
@@ -24,6 +24,8 @@ const JUST_CAME_MS: i64 = 30_000;
 pub(super) struct Worktrees {
     trees: BTreeMap<String, Tree>,
     of_session: HashMap<i64, String>,
+    /// Marks of what the person has seen to, as [`Worktrees::mark_of`] says them.
+    waved: HashSet<i64>,
     /// Looks that are wanted and not ordered yet.
     wanted: BTreeSet<String>,
     /// The set of worktrees differs from what the tender follows.
@@ -37,24 +39,16 @@ struct Tree {
     found: Option<Found>,
     /// Mark of what was uncommitted before the first agent came, where somebody looked in time.
     before: Option<u128>,
-    /// The next look shows what lay there before.
+    /// The next look may show what lay there before an agent that came just now.
     awaits_before: bool,
     members: BTreeMap<i64, Presence>,
+    /// Members that had left when a look showed nothing that can be theirs.
+    left_nothing: BTreeSet<i64>,
+    /// What was left last: its mark, by whom, and since when.
+    left: Option<(u128, i64, Timestamp)>,
     /// What was told of it last.
     risk: Risk,
     owner: Option<i64>,
-    /// The work that was at risk last.
-    left: Option<Left>,
-    /// When nobody is taken to run there any more, if nothing is heard until then.
-    empty_at: Option<Timestamp>,
-}
-
-/// Work that was left behind. It is that as long as it looks the same, whoever came and went without touching it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Left {
-    owner: i64,
-    since: Timestamp,
-    mark: u128,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,9 +68,9 @@ pub(super) struct Presence {
     pub is_unknown: bool,
     pub started_at: Option<Timestamp>,
     pub last_activity: Option<Timestamp>,
-    /// Its last activity, or its end where that is known and later.
+    /// When it ended, where that is known.
     pub left_at: Option<Timestamp>,
-    /// Changes when a tool or a turn ends.
+    /// Tool calls so far, open ones, and whether it works. Changes when a tool or a turn ends.
     pub step: (u32, usize, bool),
 }
 
@@ -88,9 +82,26 @@ pub(super) enum Risk {
     NotKnown,
     None,
     Since(Timestamp),
+    /// The person has waved away, or put away with another session, exactly what lies there.
+    Waved(Timestamp),
 }
 
 impl Worktrees {
+    /// Begins with what the person has seen to.
+    pub(super) fn new(waved: HashSet<i64>) -> Self {
+        Self { waved, ..Self::default() }
+    }
+
+    /// The person has seen to what lies there: of this nobody is told again.
+    pub(super) fn wave(&mut self, mark: i64) {
+        self.waved.insert(mark);
+    }
+
+    /// The person takes that back.
+    pub(super) fn call_back(&mut self, mark: i64) {
+        self.waved.remove(&mark);
+    }
+
     /// Whether somebody is known to work there.
     pub(super) fn has(&self, root: &str) -> bool {
         self.trees.contains_key(root)
@@ -120,22 +131,26 @@ impl Worktrees {
         let Some(root) = root else { return touched };
         let tree = self.trees.entry(root.to_owned()).or_default();
         let known = tree.members.get(&id);
-        if known == Some(&presence) {
-            return touched;
+        if known != Some(&presence) {
+            // Of one of which nobody knows whether it runs, only that it is there for the first time.
+            let came = known.is_none_or(|k| presence.is_alive && !k.is_alive)
+                && (presence.is_alive || presence.is_unknown);
+            if came {
+                tree.left_nothing.remove(&id);
+                // Where nobody looks in time an older mark still holds: it is equal only if nothing was touched since.
+                // Work that was left is whoever's left it, also when that one comes back.
+                tree.awaits_before |= presence.has_just_come(now) && !matches!(tree.risk, Risk::Since(_));
+            } else if known.is_some_and(|k| k.step.0 < presence.step.0) {
+                // A tool may have written meanwhile.
+                tree.awaits_before = false;
+            }
+            if came || known.is_none_or(|k| k.step != presence.step || k.is_alive != presence.is_alive) {
+                self.wanted.insert(root.to_owned());
+            }
+            self.changed |= known.is_none();
+            tree.members.insert(id, presence);
         }
-        let came = presence.is_alive && known.is_none_or(|k| !k.is_alive);
-        let is_first = tree.members.iter().all(|(other, p)| *other == id || !p.is_alive);
-        if came && is_first {
-            // Where nobody looks in time an older mark still holds: it is equal only if nothing was touched since.
-            // Work that a session left is that session's, also when it is the one that came back.
-            tree.awaits_before = !tree.shows_what_was_left()
-                && presence.started_at.is_some_and(|at| now.since(at) <= JUST_CAME_MS);
-        }
-        if came || known.is_none_or(|k| k.step != presence.step || k.is_alive != presence.is_alive) {
-            self.wanted.insert(root.to_owned());
-        }
-        self.changed |= known.is_none();
-        tree.members.insert(id, presence);
+        // Also where nothing was heard: one that may run does not for ever.
         let weighed = tree.weigh(now);
         self.changed |= !weighed.is_empty();
         touched.extend(weighed);
@@ -148,6 +163,7 @@ impl Worktrees {
         let Some(root) = self.of_session.remove(&id) else { return Vec::new() };
         let Some(tree) = self.trees.get_mut(&root) else { return Vec::new() };
         tree.members.remove(&id);
+        tree.left_nothing.remove(&id);
         self.changed = true;
         if tree.members.is_empty() {
             self.trees.remove(&root);
@@ -158,22 +174,24 @@ impl Worktrees {
         tree.weigh(now)
     }
 
+    /// Whether a session is in a worktree that is followed.
+    pub(super) fn has_session(&self, id: i64) -> bool {
+        self.of_session.contains_key(&id)
+    }
+
     /// Takes what a look found; returns the sessions to be judged again, and whether what was found is to be kept as what
     /// lay there before.
     pub(super) fn found(&mut self, root: &str, look: WorktreeLook, now: Timestamp) -> (Vec<i64>, bool) {
         // It may have been let go meanwhile.
         let Some(tree) = self.trees.get_mut(root) else { return (Vec::new(), false) };
         let was_before = tree.before;
-        if std::mem::take(&mut tree.awaits_before)
-            && matches!(look.finding, Finding::Clean(_) | Finding::Dirty(..))
-        {
-            tree.before = Some(look.mark);
-        }
+        tree.learn(&look);
         let is_news = tree.found.as_ref().is_none_or(|known| known.finding != look.finding);
+        let is_other = tree.found.as_ref().is_none_or(|known| known.mark != look.mark);
         tree.found = Some(Found { finding: look.finding, mark: look.mark, at: look.at });
         let mut touched = tree.weigh(now);
         self.changed |= is_news || !touched.is_empty();
-        if is_news {
+        if is_news || is_other {
             touched.extend(tree.members.keys());
         }
         (touched, tree.before != was_before)
@@ -191,25 +209,16 @@ impl Worktrees {
         self.wanted.extend(self.trees.iter().filter(|(_, tree)| is_old(tree)).map(|(root, _)| root.clone()));
     }
 
-    /// When somebody who may run somewhere is not taken to any more.
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
-        self.trees.values().filter_map(|tree| tree.empty_at).min()
-    }
-
-    /// Weighs the worktrees of which that time has come; returns the sessions whose part in them changed.
-    pub(super) fn weigh_due(&mut self, now: Timestamp) -> Vec<i64> {
-        let due = self.trees.values_mut().filter(|tree| tree.empty_at.is_some_and(|at| at <= now));
-        let touched: Vec<i64> = due.flat_map(|tree| tree.weigh(now)).collect();
-        self.changed |= !touched.is_empty();
-        touched
-    }
-
-    /// A number that stands for what lies in the worktree of a session, when somebody could look.
+    /// A number that stands for this worktree and what lies in it, when somebody could look.
     pub(super) fn mark_of(&self, id: i64) -> Option<i64> {
-        let found = self.tree_of(id)?.found.as_ref()?;
-        // 63 of its bits: two states of one worktree do not meet by accident.
-        matches!(found.finding, Finding::Clean(_) | Finding::Dirty(..))
-            .then(|| i64::try_from(found.mark & 0x7fff_ffff_ffff_ffff).unwrap_or(i64::MAX))
+        let root = self.of_session.get(&id)?;
+        let found = self.trees.get(root)?.found.as_ref()?;
+        if !matches!(found.finding, Finding::Clean(_) | Finding::Dirty(..)) {
+            return None;
+        }
+        let text = [root.as_bytes(), &found.mark.to_be_bytes()].concat();
+        // 63 of its bits: two states do not meet by accident.
+        i64::try_from(xxhash_rust::xxh3::xxh3_64(&text) >> 1).ok()
     }
 
     /// Whether this session is the one that is told about its worktree, and what.
@@ -217,6 +226,9 @@ impl Worktrees {
         let Some(tree) = self.tree_of(id) else { return Risk::None };
         match tree.risk {
             Risk::Since(_) if tree.owner != Some(id) => Risk::None,
+            Risk::Since(since) if self.mark_of(id).is_some_and(|mark| self.waved.contains(&mark)) => {
+                Risk::Waved(since)
+            }
             risk => risk,
         }
     }
@@ -265,40 +277,56 @@ impl Worktrees {
 }
 
 impl Tree {
-    /// Whether what lies there is what a session left behind.
-    fn shows_what_was_left(&self) -> bool {
-        self.found.as_ref().zip(self.left).is_some_and(|(found, left)| found.mark == left.mark)
+    /// Learns from a look what lay there before an agent came, and who left nothing.
+    fn learn(&mut self, look: &WorktreeLook) {
+        let is_clean = matches!(look.finding, Finding::Clean(_));
+        if !is_clean && !matches!(look.finding, Finding::Dirty(..)) {
+            return;
+        }
+        let awaits = std::mem::take(&mut self.awaits_before);
+        let has_comer = self.members.values().any(|p| p.has_just_come(look.at));
+        // What lies there may be the work of whoever was there earlier.
+        let has_earlier =
+            self.members.iter().any(|(id, p)| !p.has_just_come(look.at) && !self.left_nothing.contains(id));
+        if awaits && has_comer && (is_clean || !has_earlier) {
+            self.before = Some(look.mark);
+        }
+        if is_clean || self.before == Some(look.mark) {
+            let gone = self
+                .members
+                .iter()
+                .filter(|(_, p)| !p.may_run(look.at) && p.seen_last().is_some_and(|last| last < look.began));
+            self.left_nothing.extend(gone.map(|(id, _)| *id));
+        }
     }
 
     /// Works out whose work is at risk; returns the sessions for which that changed.
     fn weigh(&mut self, now: Timestamp) -> Vec<i64> {
         let agents = self.members.values().filter(|p| p.may_run(now)).count();
-        let may_run_until = self.members.values().filter_map(|p| p.may_run_until(now)).max();
-        self.empty_at = may_run_until.filter(|_| self.members.values().all(|p| !p.is_alive));
         // Whoever was there last is told; of several at once the one that is known longest.
         let owner = self
             .members
             .iter()
-            .max_by_key(|(id, p)| (p.last_activity, std::cmp::Reverse(**id)))
-            .map(|(id, p)| (*id, p.left_at));
+            .map(|(id, p)| (*id, p.seen_last()))
+            .max_by_key(|(id, last)| (*last, std::cmp::Reverse(*id)));
         let (risk, owner) = match (&self.found, owner) {
             (_, None) => (Risk::None, None),
             (_, Some(_)) if agents > 0 => (Risk::None, None),
             (None, Some((id, _))) => (Risk::NotKnown, Some(id)),
             (Some(found), Some((id, left_at))) => {
                 let around = Around { agents: 0, left_at, was_so_before: self.before == Some(found.mark) };
-                match (&found.finding, at_risk(&found.finding, &around)) {
-                    (Finding::Unknown(_), _) => (Risk::NotKnown, Some(id)),
-                    (_, None) => (Risk::None, Some(id)),
+                let risk = match (&found.finding, at_risk(&found.finding, &around)) {
+                    (Finding::Unknown(_), _) => Risk::NotKnown,
                     (_, Some(since)) => {
-                        let is_same =
-                            |left: &Left| left.mark == found.mark && self.members.contains_key(&left.owner);
-                        let before = self.left.filter(is_same);
-                        let left = before.unwrap_or(Left { owner: id, since, mark: found.mark });
-                        self.left = Some(left);
-                        (Risk::Since(left.since), Some(left.owner))
+                        // The same work that the same one leaves once more is the same.
+                        let known = self.left.filter(|left| (left.0, left.1) == (found.mark, id));
+                        let since = known.map_or(since, |(_, _, since)| since);
+                        self.left = Some((found.mark, id, since));
+                        Risk::Since(since)
                     }
-                }
+                    (_, None) => Risk::None,
+                };
+                (risk, Some(id))
             }
         };
         if (risk, owner) == (self.risk, self.owner) {
@@ -312,13 +340,22 @@ impl Tree {
 
 impl Presence {
     fn may_run(&self, now: Timestamp) -> bool {
-        self.is_alive || self.may_run_until(now).is_some()
+        // Whoever was heard after its end has come back.
+        let has_left = self.left_at.is_some() && self.left_at >= self.last_activity;
+        self.is_alive
+            || (self.is_unknown
+                && !has_left
+                && self.last_activity.is_some_and(|last| now.since(last) < MAY_RUN_MS))
     }
 
-    /// Until when it is taken to run, of one of which nobody knows.
-    fn may_run_until(&self, now: Timestamp) -> Option<Timestamp> {
-        let until = self.last_activity.filter(|_| self.is_unknown)?.plus_ms(MAY_RUN_MS);
-        (now < until).then_some(until)
+    /// It runs, and has been started so lately that a look at this moment shows what lay there before it.
+    fn has_just_come(&self, now: Timestamp) -> bool {
+        self.may_run(now) && self.started_at.is_some_and(|at| now.since(at) <= JUST_CAME_MS)
+    }
+
+    /// The last sign of it: something it did, or that it left.
+    pub(super) fn seen_last(&self) -> Option<Timestamp> {
+        self.last_activity.max(self.left_at)
     }
 }
 
@@ -355,3 +392,6 @@ fn view(root: &str, tree: &Tree, found: &Found) -> Worktree {
         sessions: members.iter().map(|p| p.key.clone()).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! Causes, with what became of them.
 
+use std::collections::HashSet;
+
 use lamplight_model::attention::{Cause, CauseKind, ClearedBy};
 use lamplight_model::ids::{FactId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -85,6 +87,16 @@ pub(crate) fn put(db: &Connection, session: i64, stored: &StoredCause) -> Result
 pub(crate) fn open_sessions(db: &Connection) -> Result<Vec<i64>, StoreError> {
     let mut select = db.prepare(
         "SELECT DISTINCT session FROM causes WHERE cleared_at_ms IS NULL AND dismissed_at_ms IS NULL",
+    )?;
+    let rows = select.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// What lay in worktrees when the person had seen to it: waved away, or put away with its session.
+pub(crate) fn waved(db: &Connection) -> Result<HashSet<i64>, StoreError> {
+    let mut select = db.prepare(
+        "SELECT snoozed_over FROM causes WHERE kind = 'uncommitted' AND snoozed_over IS NOT NULL
+         AND (dismissed_at_ms IS NOT NULL OR cleared_by = 'archived')",
     )?;
     let rows = select.query_map([], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)

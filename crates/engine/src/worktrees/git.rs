@@ -22,7 +22,7 @@ use super::site;
 #[derive(Debug, Clone)]
 pub(crate) struct Git {
     pub program: PathBuf,
-    /// For one look, both runs together.
+    /// For one look, all runs together.
     pub patience: Duration,
 }
 
@@ -37,6 +37,15 @@ const MOST_OUTPUT: u64 = 8 * 1024 * 1024;
 
 /// Paths whose time and size go into the mark of a state.
 const MOST_MARKED: usize = 2_000;
+
+/// Most folders without version control that are looked into.
+const MOST_FOLDERS: usize = 100;
+
+/// Most bytes that are read of what lies in them.
+const MOST_INSIDE: u64 = 256 * 1024;
+
+/// Entries of a folder that are read to see whether an agent alone wrote there.
+const MOST_ENTRIES: usize = 64;
 
 /// A setting of ours, which shows that git takes settings from its environment (versions from 2.31 on).
 const PROBE: &str = "lamplight.probe";
@@ -80,35 +89,54 @@ impl Git {
     }
 
     fn status(&self, root: &Path, deadline: Instant) -> Result<(Listing, u128), Finding> {
-        let names = self.run(root, deadline, &[], &["config", "--null", "--name-only", "--list"])?;
+        let names =
+            self.run(root, deadline, MOST_OUTPUT, &[], &["config", "--null", "--name-only", "--list"])?;
         // A git that takes no configuration from its environment could not be told to run nothing.
         if !names.split(|byte| *byte == 0).any(|name| name == PROBE.as_bytes()) {
             return Err(Finding::Unknown(Blind::Refused));
         }
-        let output = self.run(
-            root,
-            deadline,
-            &filters(&names),
-            &[
-                "status",
-                "--porcelain=v2",
-                "--branch",
-                "-z",
-                "--untracked-files=normal",
-                // A submodule's own changes would have git run in it, with its configuration.
-                "--ignore-submodules=dirty",
-                "--no-renames",
-            ],
-        )?;
-        let listing = porcelain::parse(&output);
-        let mark = mark(root, &output, &listing);
+        let filters = filters(&names);
+        let args = [
+            "status",
+            "--porcelain=v2",
+            "--branch",
+            "-z",
+            "--untracked-files=normal",
+            // A submodule's own changes would have git run in it, with its configuration.
+            "--ignore-submodules=dirty",
+            "--no-renames",
+        ];
+        let output = self.run(root, deadline, MOST_OUTPUT, &filters, &args)?;
+        let listing = porcelain::parse(&output, |folder| has_markers_alone(root, folder));
+        let inside = self.inside(root, deadline, &filters, &listing.folders);
+        let mark = mark(root, &listing, &inside);
         Ok((listing, mark))
+    }
+
+    /// What lies in folders of which nothing is under version control, without what is ignored: a status names the folder
+    /// alone. Where that takes too long, nothing.
+    fn inside(
+        &self,
+        root: &Path,
+        deadline: Instant,
+        filters: &[Vec<u8>],
+        folders: &[PathBuf],
+    ) -> Vec<PathBuf> {
+        let named: Vec<&str> = folders.iter().take(MOST_FOLDERS).filter_map(|path| path.to_str()).collect();
+        if named.is_empty() {
+            return Vec::new();
+        }
+        let mut args = vec!["--literal-pathspecs", "ls-files", "--others", "--exclude-standard", "-z", "--"];
+        args.extend(named);
+        let output = self.run(root, deadline, MOST_INSIDE, filters, &args).unwrap_or_default();
+        porcelain::paths(&output).filter(|path| !porcelain::is_marker(path)).take(MOST_MARKED).collect()
     }
 
     fn run(
         &self,
         root: &Path,
         deadline: Instant,
+        most: u64,
         filters: &[Vec<u8>],
         args: &[&str],
     ) -> Result<Vec<u8>, Finding> {
@@ -124,7 +152,7 @@ impl Git {
         let (done, read) = channel();
         let reader = std::thread::Builder::new().name("git-output".to_owned()).spawn(move || {
             let mut bytes = Vec::new();
-            let outcome = stdout.take(MOST_OUTPUT).read_to_end(&mut bytes).map(|_| bytes);
+            let outcome = stdout.take(most).read_to_end(&mut bytes).map(|_| bytes);
             // Nobody waits any more once it has taken too long.
             let _ = done.send(outcome);
         });
@@ -135,7 +163,7 @@ impl Git {
         match read.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(Ok(bytes)) => {
                 // With the output closed it ends by itself, unless its output was cut.
-                let is_cut = bytes.len() as u64 >= MOST_OUTPUT;
+                let is_cut = bytes.len() as u64 >= most;
                 if is_cut {
                     end(child);
                     return Ok(bytes);
@@ -227,20 +255,43 @@ fn to_os(bytes: Vec<u8>) -> std::ffi::OsString {
     String::from_utf8_lossy(&bytes).into_owned().into()
 }
 
-fn mark(root: &Path, output: &[u8], listing: &Listing) -> u128 {
-    let mut text = Vec::new();
-    for entry in output.split(|byte| *byte == 0).filter(|entry| !entry.starts_with(b"#")) {
-        text.extend_from_slice(entry);
-        text.push(0);
-    }
+/// Whether nothing lies in a folder but what an agent wrote for itself. No link is followed.
+fn has_markers_alone(root: &Path, folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(root.join(folder)) else { return false };
+    entries.zip(0..).all(|(entry, n)| {
+        let Ok(entry) = entry else { return false };
+        let path = folder.join(entry.file_name());
+        n < MOST_ENTRIES
+            && (porcelain::is_marker(&path)
+                || (porcelain::leads_to_marker(&path)
+                    && entry.file_type().is_ok_and(|kind| kind.is_dir())
+                    && has_markers_alone(root, &path)))
+    })
+}
+
+fn mark(root: &Path, listing: &Listing, inside: &[PathBuf]) -> u128 {
+    let mut text = listing.entries.clone();
     for path in listing.paths.iter().take(MOST_MARKED) {
-        if let Ok(meta) = root.join(path).symlink_metadata() {
-            text.extend_from_slice(&meta.len().to_be_bytes());
-            let modified = meta.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-            text.extend_from_slice(&modified.map_or(0, |t| t.as_nanos()).to_be_bytes());
-        }
+        add_stamp(root, path, &mut text);
+    }
+    for path in inside {
+        text.extend_from_slice(path.as_os_str().as_encoded_bytes());
+        text.push(0);
+        add_stamp(root, path, &mut text);
     }
     xxhash_rust::xxh3::xxh3_128(&text)
+}
+
+/// Adds size and time of what lies at a path.
+fn add_stamp(root: &Path, path: &Path, text: &mut Vec<u8>) {
+    let Ok(meta) = root.join(path).symlink_metadata() else { return };
+    // A folder's own change with every marker that an agent writes into it, and say nothing of a file.
+    if meta.is_dir() {
+        return;
+    }
+    text.extend_from_slice(&meta.len().to_be_bytes());
+    let modified = meta.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+    text.extend_from_slice(&modified.map_or(0, |t| t.as_nanos()).to_be_bytes());
 }
 
 #[cfg(all(test, unix))]

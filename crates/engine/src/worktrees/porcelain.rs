@@ -1,6 +1,6 @@
 //! Reads `git status --porcelain=v2 --branch -z`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lamplight_model::worktree::{Branch, Counts};
 
@@ -11,33 +11,51 @@ pub(super) struct Listing {
     pub counts: Counts,
     /// Paths it names, relative to the root.
     pub paths: Vec<PathBuf>,
+    /// Folders of which nothing is under version control; they end in `/`.
+    pub folders: Vec<PathBuf>,
+    /// What it says that is work of somebody's, entry by entry, each with its end.
+    pub entries: Vec<u8>,
 }
 
 /// Entries that agents write into a worktree for themselves: they are no work of anybody's.
-const MARKERS: &[&str] = &[".claude/settings.local.json", ".claude/worktrees/"];
+const MARKERS: &[&str] = &[".claude/settings.local.json", ".claude/worktrees"];
 
-/// Reads a status. Unknown lines are passed over: newer versions of git may add headers.
-pub(super) fn parse(output: &[u8]) -> Listing {
+/// Reads a status. Unknown lines are passed over: newer versions of git may add headers. `is_agents_own` says of a folder that
+/// nothing but [markers](is_marker) is in it.
+pub(super) fn parse(output: &[u8], is_agents_own: impl Fn(&Path) -> bool) -> Listing {
     let mut listing = Listing::default();
     let mut fields = output.split(|byte| *byte == 0);
     while let Some(entry) = fields.next() {
         match entry {
             [b'#', b' ', header @ ..] => read_header(header, &mut listing.branch),
             // "1 XY sub mH mI mW hH hI path"
-            [b'1', b' ', x, y, b' ', ..] => listing.changed(*x, *y, path_after(entry, 8)),
+            [b'1', b' ', x, y, b' ', ..] => {
+                listing.changed(*x, *y, path_after(entry, 8));
+                listing.keep(entry);
+            }
             // "2 XY sub mH mI mW hH hI Xscore path", then the path it came from as a field of its own.
             [b'2', b' ', x, y, b' ', ..] => {
                 listing.changed(*x, *y, path_after(entry, 9));
-                fields.next();
+                listing.keep(entry);
+                listing.keep(fields.next().unwrap_or_default());
             }
             // "u XY sub m1 m2 m3 mW h1 h2 h3 path"
             [b'u', b' ', ..] => {
                 listing.counts.conflicted += 1;
                 listing.add(path_after(entry, 10));
+                listing.keep(entry);
             }
-            [b'?', b' ', path @ ..] if !is_marker(path) => {
+            [b'?', b' ', bytes @ ..] => {
+                let path = to_path(bytes);
+                let is_folder = bytes.ends_with(b"/");
+                if is_marker(&path) || (is_folder && leads_to_marker(&path) && is_agents_own(&path)) {
+                    continue;
+                }
                 listing.counts.untracked += 1;
-                listing.add(Some(path));
+                listing.counts.paths += 1;
+                listing.folders.extend(is_folder.then(|| path.clone()));
+                listing.paths.push(path);
+                listing.keep(entry);
             }
             _ => {}
         }
@@ -50,6 +68,11 @@ impl Listing {
         self.counts.staged += u32::from(index != b'.');
         self.counts.unstaged += u32::from(worktree != b'.');
         self.add(path);
+    }
+
+    fn keep(&mut self, entry: &[u8]) {
+        self.entries.extend_from_slice(entry);
+        self.entries.push(0);
     }
 
     fn add(&mut self, path: Option<&[u8]>) {
@@ -75,8 +98,19 @@ fn path_after(entry: &[u8], spaces: usize) -> Option<&[u8]> {
     entry.splitn(spaces + 1, |byte| *byte == b' ').nth(spaces)
 }
 
-fn is_marker(path: &[u8]) -> bool {
-    MARKERS.iter().any(|marker| path == marker.as_bytes())
+/// Whether a path relative to the root is an agent's own, or lies in a folder that is.
+pub(super) fn is_marker(path: &Path) -> bool {
+    MARKERS.iter().any(|marker| path.starts_with(marker))
+}
+
+/// Whether an agent's own may lie in a folder.
+pub(super) fn leads_to_marker(folder: &Path) -> bool {
+    MARKERS.iter().any(|marker| Path::new(marker).starts_with(folder))
+}
+
+/// Paths that are separated by zeros.
+pub(super) fn paths(output: &[u8]) -> impl Iterator<Item = PathBuf> {
+    output.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(to_path)
 }
 
 #[cfg(unix)]
@@ -104,18 +138,21 @@ mod tests {
             2 R. N... 100644 100644 100644 a b R100 new name\0? old name\0\
             u UU N... 100644 100644 100644 100644 a b c torn\0\
             ? new/\0? .claude/settings.local.json\0? .claude/worktrees/\0";
-        let listing = parse(output);
+        let listing = parse(output, |_| false);
         let branch = Branch { name: Some("main".to_owned()), ahead: Some(3), behind: Some(2) };
         assert_eq!(listing.branch, branch);
         let counts = Counts { staged: 3, unstaged: 2, untracked: 1, conflicted: 1, paths: 6 };
         assert_eq!(listing.counts, counts);
         let paths = ["staged file", "changed", "both", "new name", "torn", "new/"].map(PathBuf::from);
         assert_eq!(listing.paths, paths);
+        assert_eq!(listing.folders, [PathBuf::from("new/")]);
+        let kept: Vec<&[u8]> = listing.entries.split(|byte| *byte == 0).collect();
+        assert_eq!(kept.len(), 8, "six, the former name of one, and the end: {kept:?}");
     }
 
     #[test]
     fn a_fresh_repository_and_nonsense_are_clean() {
-        let listing = parse(b"# branch.oid (initial)\0# branch.head (detached)\0nonsense\0\0");
+        let listing = parse(b"# branch.oid (initial)\0# branch.head (detached)\0nonsense\0\0", |_| false);
         assert_eq!(listing, Listing::default());
     }
 }

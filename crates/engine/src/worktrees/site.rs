@@ -1,8 +1,11 @@
 //! Where the worktree around a directory is, and whose.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use lamplight_model::worktree::{Blind, Finding};
+
+use crate::sources::open::{OpenError, open_regular};
 
 /// A worktree and the folder git keeps its index in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,23 +32,53 @@ pub(super) fn find(root: &Path) -> Result<Site, Finding> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(Finding::NotRepo),
         Err(_) => return Err(Finding::Unknown(Blind::Unreadable)),
     };
-    let git_dir = if meta.is_file() && meta.len() <= MOST_LINK_BYTES {
-        let text = std::fs::read_to_string(&dot_git).map_err(|_| Finding::Unknown(Blind::Unreadable))?;
+    // Nothing of another user is read.
+    all_own(&[root, &dot_git])?;
+    let git_dir = if meta.is_file() {
+        let text = one_line(&dot_git)?.ok_or(Finding::NotRepo)?;
         root.join(text.strip_prefix("gitdir:").ok_or(Finding::NotRepo)?.trim())
     } else {
-        dot_git.clone()
+        dot_git
     };
     if !git_dir.is_dir() {
         return Err(Finding::NotRepo);
     }
-    let common_dir = std::fs::read_to_string(git_dir.join("commondir"))
-        .map_or_else(|_| git_dir.clone(), |text| git_dir.join(text.trim()));
-    for path in [root, &dot_git, &git_dir, &common_dir] {
+    let link = git_dir.join("commondir");
+    all_own(&[&git_dir])?;
+    if link.symlink_metadata().is_ok() {
+        all_own(&[&link])?;
+    }
+    let common_dir = one_line(&link)?.map_or_else(|| git_dir.clone(), |text| git_dir.join(text.trim()));
+    all_own(&[&common_dir])?;
+    Ok(Site { root: root.to_owned(), git_dir })
+}
+
+/// Reads a file that holds one path; `None` where nothing is there. Anything but a small regular file is refused: a FIFO
+/// has no end, and neither has what a link may lead to.
+fn one_line(path: &Path) -> Result<Option<String>, Finding> {
+    let (file, meta) = match open_regular(path) {
+        Ok(opened) => opened,
+        Err(OpenError::Gone) => return Ok(None),
+        Err(OpenError::NotAFile | OpenError::Link) => return Err(Finding::Unknown(Blind::Refused)),
+        Err(OpenError::Io(_)) => return Err(Finding::Unknown(Blind::Unreadable)),
+    };
+    if meta.len() > MOST_LINK_BYTES {
+        return Err(Finding::Unknown(Blind::Refused));
+    }
+    let mut text = String::new();
+    // It may have grown since.
+    file.take(MOST_LINK_BYTES).read_to_string(&mut text).map_err(|_| Finding::Unknown(Blind::Unreadable))?;
+    Ok(Some(text))
+}
+
+/// Says whose a worktree is, where one of its paths belongs to somebody else.
+fn all_own(paths: &[&Path]) -> Result<(), Finding> {
+    for path in paths {
         if !is_own(path).ok_or(Finding::Unknown(Blind::Unreadable))? {
             return Err(Finding::Unknown(Blind::Foreign));
         }
     }
-    Ok(Site { root: root.to_owned(), git_dir })
+    Ok(())
 }
 
 /// Whether a path belongs to the user this runs as; `None` when it cannot be read.

@@ -279,7 +279,9 @@ impl Run {
         if std::mem::take(&mut tree.again) {
             self.ask(&root, Duration::ZERO);
         }
-        let found = WorktreeLook { root, finding: look.finding, mark: look.mark, at: clock::now() };
+        let at = clock::now();
+        let began = at.plus_ms(-i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
+        let found = WorktreeLook { root, finding: look.finding, mark: look.mark, began, at };
         (self.tell)(Input::Worktree(Box::new(found)))
     }
 }

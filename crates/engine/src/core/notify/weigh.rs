@@ -158,13 +158,13 @@ impl Notifier {
                 self.withdraw(stored.cause.id, now);
                 vec![stored]
             }
-            (Risk::Since(_), Some(stored)) => {
+            (Risk::Since(_) | Risk::Waved(_), Some(stored)) => {
                 if stored.cause.notified_at.is_none() && !stored.baseline && stored.cause.is_open() {
                     self.schedule(&stored.cause, key, now);
                 }
                 Vec::new()
             }
-            (Risk::Since(since), None) => {
+            (Risk::Since(since) | Risk::Waved(since), None) => {
                 let id = cause_id(key, &format!("worktree:{}", since.0));
                 // The same work of the same session, which was seen to: a look that failed in between raises nothing.
                 if let Some(stored) = causes.iter_mut().find(|s| s.cause.id == id) {
@@ -174,6 +174,9 @@ impl Notifier {
                         self.schedule(&stored.cause, key, now);
                     }
                     return vec![stored.clone()];
+                }
+                if matches!(risk, Risk::Waved(_)) {
+                    return Vec::new();
                 }
                 // What was left longer ago is history, unless somebody looks for the first time after it.
                 if now.since(since) > NEWS_MS {

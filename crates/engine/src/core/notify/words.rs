@@ -1,6 +1,7 @@
 //! What a notification says.
 
 use lamplight_model::attention::CauseKind;
+use lamplight_model::session::LivenessState;
 use lamplight_model::view::{Attention, SessionCard};
 
 /// Why, in the words of the notification.
@@ -40,13 +41,18 @@ fn left_uncommitted(card: &SessionCard) -> String {
         Some(n) => format!("{n} files uncommitted"),
         None => "Uncommitted work".to_owned(),
     };
+    // Of some agents nobody can say that they have left.
+    let who = match card.liveness.state {
+        LivenessState::Unknown => "no agent heard there",
+        LivenessState::Alive | LivenessState::Dead => "no agent left",
+    };
     let name = git.and_then(|g| g.root.as_deref()).and_then(|root| root.rsplit('/').next());
     let name: String =
         name.unwrap_or_default().chars().filter(|c| !lamplight_model::label::is_unsafe(*c)).collect();
     if name.is_empty() {
-        return format!("{files}, no agent left");
+        return format!("{files}, {who}");
     }
-    format!("{files} in {}, no agent left", lamplight_model::fold::cut(&name, 60))
+    format!("{files} in {}, {who}", lamplight_model::fold::cut(&name, 60))
 }
 
 /// The command or question, else what was said last; one line.
@@ -75,4 +81,37 @@ pub(super) fn for_command(card: &SessionCard, cause: &Attention, why: &str, prev
         "resume": card.resume.command,
     })
     .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_agent_of_which_that_is_known_is_said_to_have_left() {
+        for (files, liveness, want) in [
+            (Some(7), "dead", "7 files uncommitted in refund-flow, no agent left"),
+            (Some(1), "unknown", "1 file uncommitted in refund-flow, no agent heard there"),
+            (None, "dead", "Uncommitted work in refund-flow, no agent left"),
+        ] {
+            let card: SessionCard = serde_json::from_value(serde_json::json!({
+                "agent": "opencode", "session_id": "ses_1", "kind": "coding", "entry": "interactive",
+                "project": "shop", "label": "x", "label_source": "first_prompt", "label_default": "x",
+                "cwd": "/home/dev/refund-flow", "branch": "main", "model": null, "turn_state": "awaiting_reply",
+                "turn_state_since_ms": 1_000, "waiting_for": null, "lifecycle": "active",
+                "liveness": {"state": liveness, "source": null, "observed_at_ms": null},
+                "last_speaker": null, "last_speaker_at_ms": null, "started_at_ms": 500,
+                "last_activity_at_ms": 1_000, "ended_at_ms": null, "excerpt": null, "doing": null, "todos": null,
+                "tokens": {"input": 0, "output": 0, "cache_write_5m": 0, "cache_write_1h": 0, "cache_read": 0},
+                "tool_calls": 0, "errors": 0, "cost_usd": null, "cost_source": "table",
+                "context": {"used": null, "window": null, "source": null},
+                "subagents": {"running": 0, "total": 0}, "attention": null, "causes": [],
+                "git": {"state": "dirty", "dirty_files": files, "root": "/home/dev/refund-flow", "reason": null},
+                "resume": {"command": null, "state": "ready", "reason": null}, "pid": null, "run_id": null,
+                "parent_session_id": null, "superseded_by": null, "evidence": []
+            }))
+            .expect("a card");
+            assert_eq!(reason(&card, CauseKind::Uncommitted), want);
+        }
+    }
 }

@@ -81,6 +81,7 @@ fn every_result_has_its_type_x22() {
     assert_eq!(world.look("repo").finding, Finding::Clean(on("main")));
     world.write("repo/kept", "two");
     world.write("repo/new", "three");
+    world.write("repo/loose", "four");
     world.write("repo/.claude/settings.local.json", "{}");
     world.git("repo", &["add", "new"]);
     let counts = Counts { staged: 1, unstaged: 1, untracked: 1, conflicted: 0, paths: 3 };
@@ -171,6 +172,59 @@ fn agents_own_files_are_no_work_x23() {
 }
 
 #[test]
+fn a_folder_that_holds_agents_own_files_alone_is_no_work_x23() {
+    let world = World::new();
+    let clean = world.look("repo");
+    world.write("repo/.claude/settings.local.json", "{}");
+    world.write("repo/.claude/worktrees/fix/file", "x");
+    assert_eq!(world.look("repo"), clean);
+    // Beside work it is not part of the mark either.
+    world.write("repo/kept", "two");
+    let work = world.look("repo");
+    world.write("repo/.claude/settings.local.json", "{\"more\": 1}");
+    assert_eq!(world.look("repo"), work);
+    fs::remove_dir_all(world.at("repo/.claude")).unwrap();
+    assert_eq!(world.look("repo"), work);
+    for other in ["commands/review.md", "settings.json", "worktrees.md"] {
+        world.write("repo/.claude/settings.local.json", "{}");
+        world.write(&format!("repo/.claude/{other}"), "x");
+        let counts = Counts { unstaged: 1, untracked: 1, paths: 2, ..Counts::default() };
+        assert_eq!(world.look("repo").finding, Finding::Dirty(counts, on("main")), "{other}");
+        fs::remove_dir_all(world.at("repo/.claude")).unwrap();
+    }
+    // A folder of that name that is not there, but somewhere else.
+    std::os::unix::fs::symlink(world.dir.path(), world.at("repo/.claude")).unwrap();
+    let counts = Counts { unstaged: 1, untracked: 1, paths: 2, ..Counts::default() };
+    assert_eq!(world.look("repo").finding, Finding::Dirty(counts, on("main")));
+}
+
+#[test]
+fn the_mark_tells_work_in_a_new_folder() {
+    let world = World::new();
+    world.write("repo/.gitignore", "*.log\n");
+    world.commit("repo");
+    world.write("repo/new/deep/file", "one");
+    let first = world.look("repo");
+    world.write("repo/new/deep/run.log", "of no account");
+    assert_eq!(world.look("repo"), first);
+    world.write("repo/new/deep/file", "one and more");
+    let second = world.look("repo");
+    assert_eq!(second.finding, first.finding, "git names the folder alone");
+    assert_ne!(second.mark, first.mark);
+    world.write("repo/new/deep/other", "two");
+    let third = world.look("repo");
+    assert_ne!(third.mark, second.mark);
+    // However many there are.
+    for n in 0..3_000 {
+        world.write(&format!("repo/many/{n}"), "x");
+    }
+    let many = world.look("repo");
+    assert_eq!(many.mark, world.look("repo").mark);
+    world.write("repo/many/0", "y and more");
+    assert_ne!(many.mark, world.look("repo").mark);
+}
+
+#[test]
 fn nothing_that_a_repository_names_is_run() {
     let world = World::new();
     for name in ["monitor", "clean", "process", "odd", "hook", "sub-monitor"] {
@@ -202,6 +256,9 @@ fn nothing_that_a_repository_names_is_run() {
     world.write("repo/lib/file", "changed");
     let look = world.look("repo");
     assert_eq!(look.finding, Finding::Clean(on("main")));
+    // Also where a folder is looked into.
+    world.write("repo/new/file", "x");
+    assert!(matches!(world.look("repo").finding, Finding::Dirty(..)));
     assert_eq!(world.traces(), Vec::<String>::new());
     // The traps work: git as anybody runs it walks into them.
     world.git("repo", &["status"]);
@@ -244,6 +301,30 @@ fn a_repository_of_another_user_is_not_looked_at() {
     }
     std::os::unix::fs::chown(world.at("repo/.git"), Some(65_534), None).unwrap();
     assert_eq!(world.look("repo").finding, Finding::Unknown(Blind::Foreign));
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_small_file_of_gits_is_not_read() {
+    let world = World::new();
+    world.git("repo", &["worktree", "add", "-q", "-b", "fix", "../fix"]);
+    let link = world.at("repo/.git/worktrees/fix/commondir");
+    let refused = Finding::Unknown(Blind::Refused);
+    // Nobody ever writes to it.
+    fs::remove_file(&link).unwrap();
+    let fifo = Command::new("mkfifo").arg(&link).status().unwrap();
+    assert!(fifo.success());
+    assert_eq!(world.look("fix").finding, refused);
+    // Never ends.
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+    assert_eq!(world.look("fix").finding, Finding::Unknown(Blind::Refused));
+    fs::remove_file(&link).unwrap();
+    fs::write(&link, "x".repeat(100_000)).unwrap();
+    assert_eq!(world.look("fix").finding, refused);
+    fs::write(&link, "../..\n").unwrap();
+    assert_eq!(world.look("fix").finding, Finding::Clean(on("fix")));
+    fs::write(world.at("fix/.git"), format!("gitdir: {}", "x".repeat(100_000))).unwrap();
+    assert_eq!(world.look("fix").finding, refused);
 }
 
 #[test]
