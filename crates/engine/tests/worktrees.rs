@@ -254,6 +254,7 @@ fn work_of_an_agent_that_nobody_can_see_calls_once_it_has_been_silent() {
     clocked.core.apply_all(vec![registered(&session, 7, Validity::Foreign, now)], now).unwrap();
     clocked.read(&session.key(), None, &session.path, now);
     clocked.core.apply_all(vec![seven_files(&root, now)], now).unwrap();
+    clocked.pass(T0.plus_ms(4 * MINUTE));
     let card = clocked.card(&session.key(), T0.plus_ms(4 * MINUTE));
     assert_eq!((card.liveness.state, uncommitted(&card)), (LivenessState::Unknown, None), "it may run");
     let later = T0.plus_ms(6 * MINUTE);
