@@ -14,12 +14,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use checklist_support::agents::{Claude, HOUR, Home, MINUTE, Process};
+use checklist_support::clocked::{Clocked, T0};
 use checklist_support::running::{Running, count, find};
+use lamplight_engine::facts::{Input, RegistryUpdate, WorktreeLook};
 use lamplight_engine::{CauseAction, Config};
 use lamplight_model::attention::CauseKind;
-use lamplight_model::ids::Timestamp;
-use lamplight_model::session::LivenessState;
+use lamplight_model::ids::{Agent, Timestamp};
+use lamplight_model::session::{EntryKind, LivenessState, RegistryEntry, RegistryStatus, Validity};
 use lamplight_model::view::{Attention, GitState, SessionCard, Status, Worktree};
+use lamplight_model::worktree::{Branch, Counts, Finding};
 
 fn config(home: &Home) -> Config {
     Config { git: true, ..home.config() }
@@ -214,6 +217,75 @@ fn a_session_that_was_put_away_leaves_its_worktree_and_nobody_else_is_told_of_it
     // Back, each has what it had.
     running.engine.set_archived(&first.key(), false).unwrap();
     running.until_card(&first.name(), "the cause again", |c| uncommitted(c).is_some());
+}
+
+/// What a registry file says of an idle session.
+fn registered(session: &Claude, pid: u32, validity: Validity, now: Timestamp) -> Input {
+    let entry = RegistryEntry {
+        cwd: session.cwd.to_str().map(str::to_owned),
+        kind: EntryKind::Interactive,
+        name: None,
+        named_by_user: false,
+        status: Some(RegistryStatus::Idle),
+        version: Some("2.1.329".to_owned()),
+        spare: false,
+        started_at: Some(T0.plus_ms(-HOUR)),
+    };
+    let (agent, session) = (Agent::ClaudeCode, session.id.clone());
+    let update = RegistryUpdate { agent, pid, session, entry, validity, status_at: now, read_at: now };
+    Input::Registry(update)
+}
+
+fn seven_files(root: &Path, at: Timestamp) -> Input {
+    let finding = Finding::Dirty(Counts { unstaged: 7, paths: 7, ..Counts::default() }, Branch::default());
+    Input::Worktree(Box::new(WorktreeLook { root: root.to_owned(), finding, mark: 7, began: at, at }))
+}
+
+#[test]
+fn work_of_an_agent_that_nobody_can_see_calls_once_it_has_been_silent() {
+    let home = Home::new();
+    let root = repository(&home, "shop");
+    let mut clocked = Clocked::new(home.config());
+    let mut session = home.claude(1, "shop");
+    session.prompt(T0, "do it");
+    session.says(T0.plus_ms(1_000), "done", 1_000);
+    let now = T0.plus_ms(1_000);
+    // It runs in a container.
+    clocked.core.apply_all(vec![registered(&session, 7, Validity::Foreign, now)], now).unwrap();
+    clocked.read(&session.key(), None, &session.path, now);
+    clocked.core.apply_all(vec![seven_files(&root, now)], now).unwrap();
+    clocked.pass(T0.plus_ms(4 * MINUTE));
+    let card = clocked.card(&session.key(), T0.plus_ms(4 * MINUTE));
+    assert_eq!((card.liveness.state, uncommitted(&card)), (LivenessState::Unknown, None), "it may run");
+    let later = T0.plus_ms(6 * MINUTE);
+    clocked.pass(later);
+    let card = clocked.card(&session.key(), later);
+    assert_eq!(uncommitted(&card).map(|c| c.since_ms), Some(now.0), "nothing was heard since");
+}
+
+#[test]
+fn a_session_that_went_on_as_another_does_not_stay_in_its_worktree_for_ever() {
+    let home = Home::new();
+    let root = repository(&home, "shop");
+    let mut clocked = Clocked::new(home.config());
+    let (mut former, mut next) = (home.claude(1, "shop"), home.claude(2, "shop"));
+    former.prompt(T0, "do it");
+    former.says(T0.plus_ms(1_000), "done", 1_000);
+    let now = T0.plus_ms(1_000);
+    clocked.core.apply_all(vec![registered(&former, 7, Validity::Valid, now)], now).unwrap();
+    clocked.read(&former.key(), None, &former.path, now);
+    let now = T0.plus_ms(MINUTE);
+    clocked.core.apply_all(vec![registered(&next, 7, Validity::Valid, now)], now).unwrap();
+    next.prompt(now, "and this");
+    next.says(now, "done too", 1_000);
+    clocked.read(&next.key(), None, &next.path, now);
+    clocked.core.apply_all(vec![seven_files(&root, now)], now).unwrap();
+    let status = clocked.status(now);
+    assert_eq!(find(&status, &former.name()), None, "its place is taken");
+    assert_eq!(worktree(&status, &root).unwrap().sessions.len(), 2, "its work may lie there");
+    let later = now.plus_ms(5 * HOUR);
+    clocked.pass(later);
+    assert_eq!(worktree(&clocked.status(later), &root).unwrap().sessions, [next.name()]);
 }
 
 #[test]
