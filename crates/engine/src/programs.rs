@@ -90,7 +90,7 @@ mod tests {
             spawn_from(folders, program, |p| Command::new(p)).map(|mut c| c.wait().unwrap().code())
         };
         assert_eq!(exit(&[empty.clone(), full.clone()], name).unwrap(), Some(7));
-        assert_eq!(exit(&[empty.clone()], name).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(exit(std::slice::from_ref(&empty), name).unwrap_err().kind(), ErrorKind::NotFound);
         let missing = exit(&[full], &empty.join("missing")).unwrap_err();
         assert_eq!(missing.kind(), ErrorKind::NotFound, "a path is taken at its word");
     }
