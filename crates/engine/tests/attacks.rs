@@ -165,6 +165,7 @@ fn kind(card: &SessionCard) -> Option<CauseKind> {
     card.attention.as_ref().map(|a| a.cause)
 }
 
+/// The last lines of a turn are read later than the registry says idle.
 #[test]
 fn a_transcript_that_lags_behind_idle_is_your_turn_and_told() {
     let (mut case, mut session) = Case::new();
@@ -182,6 +183,7 @@ fn a_transcript_that_lags_behind_idle_is_your_turn_and_told() {
     assert!(case.log().contains(&"reply told".to_owned()), "{:?}", case.log());
 }
 
+/// A killed session is opened again before its notice.
 #[test]
 fn whoever_resumes_a_crashed_session_at_once_is_not_told_of_it() {
     let (mut case, mut session) = Case::new();
@@ -197,12 +199,12 @@ fn whoever_resumes_a_crashed_session_at_once_is_not_told_of_it() {
         at(65_000),
     );
     case.run_until(at(66_000));
-    println!("{:?}", case.card(at(66_000)).attention);
     case.run_until(at(120_000));
     let log = case.log();
     assert!(!log.iter().any(|l| l.ends_with("told")), "{log:?}");
 }
 
+/// A killed session is opened again after its notice.
 #[test]
 fn a_notice_of_a_crash_is_taken_back_once_the_session_runs_again() {
     let (mut case, mut session) = Case::new();
@@ -221,6 +223,7 @@ fn a_notice_of_a_crash_is_taken_back_once_the_session_runs_again() {
     assert_eq!(case.log(), ["crashed told", "crashed withdrawn"]);
 }
 
+/// The clock is set back to before the engine's start.
 #[test]
 fn a_clock_set_back_to_before_the_start_makes_nothing_old() {
     let (mut case, mut session) = Case::new();
@@ -235,6 +238,7 @@ fn a_clock_set_back_to_before_the_start_makes_nothing_old() {
     assert!(case.log().contains(&"reply told".to_owned()), "{:?}", case.log());
 }
 
+/// The engine ran with a clock that was a day ahead.
 #[test]
 fn a_last_look_of_a_clock_that_ran_ahead_makes_nothing_old() {
     let (case, mut session) = Case::new();
@@ -246,6 +250,7 @@ fn a_last_look_of_a_clock_that_ran_ahead_makes_nothing_old() {
     assert_eq!(case.log(), ["reply told"]);
 }
 
+/// Somebody deletes the registry file of a killed client.
 #[test]
 fn a_crash_stays_one_when_its_registry_file_is_cleaned_up() {
     let (mut case, mut session) = Case::new();
@@ -267,6 +272,7 @@ fn a_crash_stays_one_when_its_registry_file_is_cleaned_up() {
     assert_eq!((card.turn_state, kind(&card)), (TurnState::Crashed, Some(CauseKind::Crashed)));
 }
 
+/// A client is killed between two runs of the engine.
 #[test]
 fn a_crash_while_nobody_looked_is_told() {
     let (mut case, mut session) = Case::new();
@@ -319,6 +325,7 @@ fn has_uncommitted(card: &SessionCard) -> bool {
     card.causes.iter().any(|c| c.cause == CauseKind::Uncommitted)
 }
 
+/// A session that left work is opened again for one question.
 #[test]
 fn work_stays_its_sessions_when_that_is_opened_again_and_left() {
     let (mut case, mut session) = Case::new();
@@ -353,6 +360,7 @@ fn work_stays_its_sessions_when_that_is_opened_again_and_left() {
     assert!(case.log().contains(&"uncommitted told".to_owned()), "{:?}", case.log());
 }
 
+/// An agent that was idle when the engine started leaves later.
 #[test]
 fn work_of_an_agent_that_was_idle_since_before_the_start_is_told_when_it_leaves() {
     let (mut case, mut session) = Case::new();
@@ -376,6 +384,25 @@ fn work_of_an_agent_that_was_idle_since_before_the_start_is_told_when_it_leaves(
     assert!(case.log().contains(&"uncommitted told".to_owned()), "{:?}", case.log());
 }
 
+/// An agent leaves between two runs of the engine.
+#[test]
+fn work_of_an_agent_that_left_while_nobody_looked_is_told() {
+    let (mut case, mut session) = Case::new();
+    let root = repository(&case.home);
+    session.prompt(at(0), "go");
+    session.says(at(5_000), "Done.", 100);
+    case.read(&session, at(5_000));
+    case.registry(RegistryStatus::Idle, at(5_000));
+    case.put(clean(&root, at(5_500)), at(5_500));
+    case.put(dirty(&root, 7, at(20_000)), at(20_000));
+    case.run_until(at(MINUTE));
+    let mut case = case.restarted(at(MINUTE), at(10 * MINUTE));
+    case.put(dirty(&root, 7, at(10 * MINUTE + 100)), at(10 * MINUTE + 100));
+    case.run_until(at(20 * MINUTE));
+    assert!(case.log().contains(&"uncommitted told".to_owned()), "{:?}", case.log());
+}
+
+/// A session without a registry stops, and nothing is heard any more.
 #[test]
 fn work_of_a_session_of_which_nobody_knows_whether_it_runs_is_told_in_the_end() {
     let (mut case, mut session) = Case::new();
@@ -394,6 +421,7 @@ fn work_of_a_session_of_which_nobody_knows_whether_it_runs_is_told_in_the_end() 
     assert!(case.log().contains(&"uncommitted told".to_owned()), "{:?}", case.log());
 }
 
+/// A session crashes at night and leaves work.
 #[test]
 fn a_session_with_two_causes_is_one_session_in_the_summary_after_a_night() {
     let (mut case, mut session) = Case::with(Notify { quiet: Some((0, 24 * 60)), ..Notify::default() });
@@ -417,6 +445,7 @@ fn a_session_with_two_causes_is_one_session_in_the_summary_after_a_night() {
     assert_eq!(title, Some(("While it was quiet: 1 session needs you".to_owned(), true)));
 }
 
+/// Two calls ask at once; one is allowed while the other waits.
 #[test]
 fn one_dialog_after_another_of_calls_asked_at_once() {
     let (mut case, mut session) = Case::new();
@@ -449,6 +478,7 @@ fn one_dialog_after_another_of_calls_asked_at_once() {
     assert_eq!(case.log(), ["permission told", "permission withdrawn", "permission told"]);
 }
 
+/// A session that waits is opened, used and left in a second terminal.
 #[test]
 fn a_session_opened_twice_waits_where_it_waits() {
     let (mut case, mut session) = Case::new();
@@ -472,6 +502,7 @@ fn a_session_opened_twice_waits_where_it_waits() {
     assert_eq!(case.log(), ["permission told"]);
 }
 
+/// `/clear` in the middle of a dialog, and its hook afterwards.
 #[test]
 fn a_dialog_that_is_left_by_clear_asks_no_more_not_even_by_a_late_hook() {
     let (mut case, mut session) = Case::new();
@@ -494,6 +525,7 @@ fn a_dialog_that_is_left_by_clear_asks_no_more_not_even_by_a_late_hook() {
     assert_eq!(case.log(), ["permission told", "permission withdrawn"]);
 }
 
+/// Three hundred sessions ask in one moment.
 #[test]
 fn three_hundred_that_ask_at_once_are_one_notice() {
     let (mut case, _) = Case::new();
@@ -505,6 +537,7 @@ fn three_hundred_that_ask_at_once_are_one_notice() {
     assert_eq!(case.log(), vec!["permission grouped"; 300]);
 }
 
+/// The engine is stopped while a grace runs, and once more later.
 #[test]
 fn a_restart_in_the_middle_of_a_grace_tells_once() {
     let (mut case, mut session) = Case::new();
@@ -519,6 +552,7 @@ fn a_restart_in_the_middle_of_a_grace_tells_once() {
     assert_eq!(case.log(), ["reply told"]);
 }
 
+/// A prompt that was queued begins the next turn at once.
 #[test]
 fn a_prompt_that_was_queued_lets_nobody_be_called_between_two_turns() {
     let (mut case, mut session) = Case::new();
@@ -535,6 +569,28 @@ fn a_prompt_that_was_queued_lets_nobody_be_called_between_two_turns() {
     assert!(case.log().is_empty());
 }
 
+/// Night falls while a grace runs; the engine is restarted in it.
+#[test]
+fn quiet_hours_that_begin_while_a_grace_runs_put_the_word_off_to_their_end() {
+    let (mut case, mut session) = Case::new();
+    session.prompt(at(0), "go");
+    session.says(at(5_000), "Done.", 100);
+    case.read(&session, at(5_100));
+    let day = case.home.config();
+    let night = Config { notify: Notify { quiet: Some((0, 24 * 60)), ..Notify::default() }, ..day.clone() };
+    case.run_until(at(8_000));
+    case.clocked.reconfigure(&night, at(8_000));
+    case.run_until(at(HOUR));
+    let mut case = case.restarted(at(HOUR), at(2 * HOUR));
+    case.clocked.reconfigure(&night, at(2 * HOUR));
+    case.run_until(at(3 * HOUR));
+    assert_eq!(case.log(), ["reply held_back quiet_hours"]);
+    case.clocked.reconfigure(&day, at(4 * HOUR));
+    case.run_until(at(5 * HOUR));
+    assert_eq!(case.log()[1..], ["reply told"]);
+}
+
+/// The pid of a killed client is given to another session's.
 #[test]
 fn a_pid_that_is_used_again_leaves_the_crash_of_the_session_before() {
     let (mut case, mut session) = Case::new();
@@ -574,6 +630,7 @@ fn until_logged(running: &Running, what: &str, is_there: impl Fn(&[NoticeOutcome
     }
 }
 
+/// A dialog is put off until something changes, and something does.
 #[test]
 fn what_was_put_off_until_it_changes_is_told_when_it_has() {
     let home = Home::new();
@@ -591,6 +648,7 @@ fn what_was_put_off_until_it_changes_is_told_when_it_has() {
     until_logged(&running, "told", |all| all.contains(&NoticeOutcome::Told));
 }
 
+/// A snooze is taken back within its grace.
 #[test]
 fn a_snooze_that_is_taken_back_is_as_if_it_had_not_been() {
     let home = Home::new();
@@ -612,6 +670,7 @@ fn a_snooze_that_is_taken_back_is_as_if_it_had_not_been() {
     });
 }
 
+/// A pause that held back what blocks ends in quiet hours.
 #[test]
 fn a_pause_that_ends_at_night_lets_through_what_the_night_does() {
     let home = Home::new();

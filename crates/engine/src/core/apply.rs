@@ -465,6 +465,8 @@ impl Core {
             }
             let Some(loaded) = self.sessions.get_mut(&id) else { continue };
             let started = self.reports.started_at;
+            // While somebody looked, its end would have been seen.
+            let last_look = self.notifier.news_from();
             for process in loaded.state.processes.values_mut() {
                 let stale = process.observed_at < started;
                 if stale
@@ -472,7 +474,8 @@ impl Core {
                     && process.exited_at.is_none()
                     && process.moved_to.is_none()
                 {
-                    process.removed_at = Some(process.status_since.max(process.observed_at).min(at));
+                    let alive_at = process.status_since.max(process.observed_at).max(last_look);
+                    process.removed_at = Some(alive_at.min(at));
                 }
             }
             if let Some(lock) = &mut loaded.state.lock

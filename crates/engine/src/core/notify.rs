@@ -309,6 +309,11 @@ impl Notifier {
         }
     }
 
+    /// What happened before this was before the person looked.
+    pub(in crate::core) fn news_from(&self) -> Timestamp {
+        self.news_from
+    }
+
     /// Tells nothing before `until`.
     pub(crate) fn hold(&mut self, until: Timestamp) {
         self.held_until = until;
