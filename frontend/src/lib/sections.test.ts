@@ -74,8 +74,16 @@ test("snoozed is quiet and counted, and calls again when its time has come", () 
 test("one item per worktree, naming its sessions; old ones are told by it alone", () => {
   const left = (id: string, ago: number, more: Partial<SessionCard> = {}): SessionCard =>
     card(NOW, id, id, { turn_state: "ended", lifecycle: "stale", last_activity_at_ms: NOW - ago, attention: cause("uncommitted", NOW - ago, "tree"), git: { state: "dirty", dirty_files: 3, root: "/w", reason: null }, ...more });
-  check([left("older", 2 * H), left("newer", H)], ["trees: /w[newer older] 7"], [worktree("/w", 7, [], NOW)]);
+  check([left("older", 2 * H), left("newer", H)], ["trees: /w[newer older] 3"], [worktree("/w", 3, [], NOW)]);
   check([left("fresh", MIN, { lifecycle: "idle" })], ["trees: /w[fresh] 3", "quiet: harbor-api(fresh)"]);
+});
+
+test("a file that is staged and changed again counts once, as the notification counts it", () => {
+  const at = (dirty_files: number | null): SessionCard =>
+    card(NOW, "x", "x", { turn_state: "ended", lifecycle: "stale", attention: cause("uncommitted", NOW - H, "tree"), git: { state: "dirty", dirty_files, root: "/w", reason: null } });
+  const both = { ...worktree("/w", 3, [], NOW), staged: 3 };
+  check([at(3)], ["trees: /w[x] 3"], [both]);
+  check([at(null)], ["trees: /w[x] 6"], [both]);
 });
 
 test("uncommitted work beside a need is shown with both", () => {

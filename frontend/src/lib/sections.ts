@@ -179,7 +179,7 @@ function leftTrees(cards: SessionCard[], worktrees: Worktree[], now: number): Le
     const worktree = byRoot.get(root) ?? null;
     trees.set(root, {
       root,
-      files: changedFiles(worktree) ?? card.git?.dirty_files ?? null,
+      files: card.git?.dirty_files ?? changedFiles(worktree),
       since: cause.since_ms,
       ids: [id],
       causeIds: [cause.cause_id],
@@ -194,6 +194,7 @@ function leftTrees(cards: SessionCard[], worktrees: Worktree[], now: number): Le
   return [...trees.values()].sort((a, b) => a.since - b.since || a.root.localeCompare(b.root));
 }
 
+/** At most so many: a file that is staged and changed again is in two of the counts. */
 function changedFiles(w: Worktree | null): number | null {
   if (w === null) return null;
   const parts = [w.staged, w.unstaged, w.untracked, w.conflicted].filter((n) => n !== null);

@@ -13,7 +13,7 @@ export const KIND_GROUPS: KindGroup[] = [
   { kinds: ["permission", "question", "plan", "elicitation", "sign_in"], label: "Permission, question, plan", says: "after 2 s, unless it resolves by itself" },
   { kinds: ["reply"], label: "Awaiting your reply", says: "after 10 s, unless you are looking at it" },
   { kinds: ["error", "limit", "crashed"], label: "Errors, limits, lost processes", says: "after 10 s" },
-  { kinds: ["uncommitted"], label: "Uncommitted work left behind", says: "2 min after the last agent in a worktree left" },
+  { kinds: ["uncommitted"], label: "Uncommitted work left behind", says: "2 min after no agent is known in its worktree any more" },
 ];
 
 /** Whether all of a group is told, none of it, or some. */
