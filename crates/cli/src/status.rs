@@ -66,7 +66,7 @@ pub(crate) fn text(status: &Status, now_ms: i64, look: Look) -> String {
     page.headline(status, blocked.iter().chain(&your_turn).map(|(since, _)| *since));
     page.section("Blocked on you", &blocked, Colour::Urgent);
     page.section("Your turn", &your_turn, Colour::Turn);
-    page.worktrees(&status.worktrees);
+    page.worktrees(status);
     page.section("Working", &working, Colour::None);
     page.section("Quiet", &quiet, Colour::Dim);
     page.footer(status);
@@ -170,17 +170,16 @@ impl Page {
         facts.join(" · ")
     }
 
-    fn worktrees(&mut self, worktrees: &[Worktree]) {
-        let left: Vec<&Worktree> = worktrees.iter().filter(|worktree| dirty_files(worktree) > 0).collect();
+    fn worktrees(&mut self, status: &Status) {
+        let files = |worktree| dirty_files(worktree, &status.sessions);
+        let left: Vec<(&Worktree, u32)> =
+            status.worktrees.iter().map(|tree| (tree, files(tree))).filter(|(_, files)| *files > 0).collect();
         if left.is_empty() {
             return;
         }
         self.title("Left uncommitted");
-        for worktree in left {
-            self.line(
-                &format!("  {}: {}", plain(&worktree.root), files_changed(dirty_files(worktree))),
-                Colour::None,
-            );
+        for (worktree, files) in left {
+            self.line(&format!("  {}: {}", plain(&worktree.root), files_changed(files)), Colour::None);
         }
     }
 
@@ -204,11 +203,14 @@ impl Page {
     }
 }
 
-fn dirty_files(worktree: &Worktree) -> u32 {
-    [worktree.staged, worktree.unstaged, worktree.untracked, worktree.conflicted]
-        .into_iter()
-        .flatten()
-        .fold(0, u32::saturating_add)
+/// Files that differ, as the card of a session there counts them. Without one at most so many: a file that is staged and
+/// changed again is in two of the counts.
+fn dirty_files(worktree: &Worktree, cards: &[SessionCard]) -> u32 {
+    let there =
+        |card: &&SessionCard| card.git.as_ref().is_some_and(|git| git.root.as_ref() == Some(&worktree.root));
+    let known = cards.iter().find(there).and_then(|card| card.git.as_ref()?.dirty_files);
+    let counts = [worktree.staged, worktree.unstaged, worktree.untracked, worktree.conflicted];
+    known.unwrap_or_else(|| counts.into_iter().flatten().fold(0, u32::saturating_add))
 }
 
 fn files_changed(files: u32) -> String {

@@ -161,3 +161,17 @@ fn lines_fit_the_terminal_and_colours_are_closed() {
         assert_eq!(line.contains("\x1b["), line.ends_with("\x1b[0m"), "{line:?}");
     }
 }
+
+#[test]
+fn a_file_that_is_staged_and_changed_again_counts_once() {
+    let mut status =
+        status(&[json!({"git": {"state": "dirty", "dirty_files": 3, "root": "/w", "reason": null}})]);
+    let tree = |root: &str| {
+        json!({"root": root, "state": "dirty", "staged": 3, "unstaged": 3, "untracked": 0, "conflicted": 0, "ahead": null,
+               "behind": null, "observed_at_ms": NOW, "is_at_risk": true, "was_so_before": false, "sessions": []})
+    };
+    status.worktrees = serde_json::from_value(json!([tree("/w"), tree("/nobody")])).unwrap();
+    let text = text(&status, NOW, PLAIN);
+    assert!(text.contains("  /w: 3 files changed\n"), "{text}");
+    assert!(text.contains("  /nobody: 6 files changed\n"), "{text}");
+}
