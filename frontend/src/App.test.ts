@@ -174,6 +174,29 @@ test("J and K walk through the list, Enter's button opens, Esc comes back", asyn
   await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("1 session needs you"); });
 });
 
+test("? lists every key, Esc closes it and gives the focus back; the footer and the palette lead there too", async () => {
+  start("three");
+  await key("j");
+  const before = document.activeElement;
+  await key("?", { shiftKey: true });
+  const list = await screen.findByRole("dialog", { name: "Keys" });
+  expect(within(list).getAllByRole("heading", { level: 3 }).map((h) => h.textContent)).toEqual(["Move", "A session", "What calls", "Pages", "This window", "The list of Now", "The spans of a trace"]);
+  expect(within(list).getByText("Copy its resume command").parentElement?.textContent).toContain("CtrlC");
+  await key("e");
+  expect(screen.getByTestId("headline").textContent, "keys do nothing under it").toBe("1 session needs you");
+  await key("Escape");
+  await waitFor(() => { expect(screen.queryByTestId("keys")).toBeNull(); });
+  expect(document.activeElement).toBe(before);
+  await fireEvent.click(screen.getByTestId("open-keys"));
+  await screen.findByTestId("keys");
+  await key("Escape");
+  await waitFor(() => { expect(screen.queryByTestId("keys")).toBeNull(); });
+  await key("k", { ctrlKey: true });
+  await fireEvent.click(await screen.findByText("Keys: the list of all"));
+  await screen.findByTestId("keys");
+  expect(screen.queryByTestId("palette")).toBeNull();
+});
+
 test("a filter that matches nothing says so and can be cleared", async () => {
   start("thirty");
   await fireEvent.input(screen.getByTestId("filter"), { target: { value: "no such thing" } });
