@@ -292,6 +292,22 @@ test("forgetting asks once more, takes the session off, and cannot be undone", a
   expect(screen.queryByTestId("undo")).toBeNull();
 });
 
+test("closed while it runs: the toast and the card say that it calls no more, and Z brings back what it asked", async () => {
+  const client = start("three");
+  within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();
+  await key("Delete");
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("All clear"); });
+  expect(screen.getByTestId("toast").textContent).toContain("“Stripe webhook idempotency” still runs: it calls you no more until it goes on.");
+  expect(within(cardOf(WEBHOOK)).getByTestId("state").textContent).toBe("Permission to run a command, seen to");
+  await fireEvent.click(within(cardOf(WEBHOOK)).getByTestId("state"));
+  expect((await screen.findByTestId("evidence")).textContent).toContain("You have seen to it: nothing calls for it until it goes on.");
+  await key("Escape");
+  await waitFor(() => { expect(screen.queryByTestId("evidence")).toBeNull(); });
+  await fireEvent.click(screen.getByTestId("undo"));
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("1 session needs you"); });
+  expect(client.calls.filter(([c]) => c === "close" || c === "setCause")).toEqual([["close", WEBHOOK], ["setCause", "permission-w", { type: "restore" }]]);
+});
+
 test("a muted session does not call, keeps its place in the list with the mark, and Z takes it back", async () => {
   const client = start("three");
   await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });

@@ -7,7 +7,7 @@ import type { Router } from "./router.svelte";
 import { idOf, type LeftTree } from "./sections";
 import type { Store } from "./store.svelte";
 import type { Attention, SessionCard } from "./types";
-import { calling, causeLook, snoozed, terminalWords } from "./words";
+import { calling, causeLook, openCauses, snoozed, terminalWords } from "./words";
 
 export interface Toast {
   id: number;
@@ -252,12 +252,32 @@ export class Actions {
     });
   }
 
+  /** Closes a session. What a process runs cannot be shown as closed: there it waves away what it asks for. */
   async close(card: SessionCard): Promise<void> {
+    const name = cleanLine(card.label);
+    const asked = openCauses(card);
     await this.#attempt(async () => {
       await this.client.closeSession(idOf(card));
       this.#store.release();
-      this.say("done", `“${cleanLine(card.label)}” closed. It comes back by itself when it goes on.`);
+      if (card.liveness.state !== "alive") {
+        this.say("done", `“${name}” closed. It comes back by itself when it goes on.`);
+      } else if (asked.length === 0) {
+        this.say("done", `“${name}” still runs: it is closed once its process is gone.`);
+      } else {
+        this.#push(`“${name}” calls again`, async () => {
+          for (const cause of asked) await this.#bringBack(cause);
+        });
+        this.say("done", `“${name}” still runs: it calls you no more until it goes on.`, null, true);
+      }
     });
+  }
+
+  /** Opens a cause as it stood: what was put off is put off again. */
+  async #bringBack(cause: Attention): Promise<void> {
+    await this.client.setCause(cause.cause_id, { type: "restore" });
+    const until = cause.snoozed_until_ms;
+    if (cause.until_change) await this.client.setCause(cause.cause_id, { type: "snooze_until_change" });
+    else if (until !== null && until > this.#store.clock.now()) await this.client.setCause(cause.cause_id, { type: "snooze", until_ms: until });
   }
 
   async showFolder(card: SessionCard): Promise<void> {
