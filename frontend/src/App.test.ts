@@ -34,7 +34,7 @@ test("nobody chose: what needs you is listed, the rest is counted below and one 
   expect(screen.getAllByRole("heading", { level: 2 }).map((h) => h.textContent.trim())).toEqual(["Projects", "Blocked on you", "Your turn", "Archive"]);
   const rest = screen.getByTestId("rest");
   expect(rest.textContent).toContain("Not in this list:");
-  expect(within(rest).getAllByRole("button").map((b) => b.textContent.trim())).toEqual(["3 worktrees left uncommitted", "4 at work", "1 in background", "9 quiet"]);
+  expect(within(rest).getAllByRole("button").map((b) => b.textContent.trim())).toEqual(["4 worktrees left uncommitted", "4 at work", "1 in background", "9 quiet"]);
   expect(rest.textContent).toContain("Never listed: ");
   await fireEvent.click(within(rest).getByTestId("rest-quiet"));
   expect(screen.getByTestId("chip-quiet").getAttribute("aria-pressed")).toBe("true");
@@ -290,6 +290,20 @@ test("forgetting asks once more, takes the session off, and cannot be undone", a
   expect(client.calls.filter(([c]) => c === "forget")).toEqual([["forget", { id: WEBHOOK }, false]]);
   expect((await screen.findByTestId("toast")).textContent).toContain("is forgotten. Its transcript stays");
   expect(screen.queryByTestId("undo")).toBeNull();
+});
+
+test("work left by an archived session stays listed, counted, and leads to that session", async () => {
+  const client = start("thirty", "uncommitted");
+  expect(screen.getByTestId("chip-uncommitted").textContent).toContain("4");
+  const tree = screen.getByTestId("tree-/home/ada/src/mobile-app/.claude/worktrees/deep-links");
+  expect(tree.textContent.replace(/\s+/g, " ").trim()).toBe("deep-links ~/src/mobile-app/.claude/worktrees/deep-links 4 files · archived session 7c977b95");
+  const [first] = within(screen.getByTestId("tree-/home/ada/src/storefront-spike")).getAllByRole("button", { name: /Mark as handled/ });
+  await fireEvent.click(first as HTMLElement);
+  await waitFor(() => { expect(screen.getByTestId("tree-/home/ada/src/storefront-spike").textContent).toContain("seen to"); });
+  expect(screen.getByTestId("chip-uncommitted").textContent, "it still lies there").toContain("4");
+  await fireEvent.click(within(screen.getByTestId("tree-/home/ada/src/mobile-app/.claude/worktrees/deep-links")).getByRole("button"));
+  await screen.findByTestId("back");
+  expect(client.calls).toContainEqual(["setOnScreen", tree.dataset["id"]]);
 });
 
 test("closed while it runs: the toast and the card say that it calls no more, and Z brings back what it asked", async () => {

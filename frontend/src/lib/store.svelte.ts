@@ -99,7 +99,7 @@ export class Store {
       working: a.working.length,
       background: a.background.length,
       quiet,
-      uncommitted: a.trees.length,
+      uncommitted: a.trees.length + a.resting.length,
     };
   });
   readonly needs: number = $derived(this.whole.blocked.length + this.whole.turn.length);
