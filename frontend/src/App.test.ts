@@ -204,6 +204,19 @@ test("a filter that matches nothing says so and can be cleared", async () => {
   expect(cardOf(WEBHOOK).isConnected).toBe(true);
 });
 
+test.each([
+  ["background", "Nothing runs in the background."],
+  ["uncommitted", "No work is known to be left uncommitted."],
+])("an empty chip says what is true: %s", async (chip, says) => {
+  start("three", chip);
+  const line = screen.getByTestId("nothing-here");
+  expect(line.textContent).toContain(says);
+  expect(line.textContent).not.toContain("filter");
+  await fireEvent.click(within(line).getByRole("button", { name: "Show all sessions" }));
+  expect(screen.getByTestId("chip-all").getAttribute("aria-pressed")).toBe("true");
+  expect(screen.queryByTestId("nothing-here")).toBeNull();
+});
+
 test("the archive tells what it searched when nothing was found", async () => {
   history.replaceState(null, "", "/#/archive?q=zzz");
   start("thirty");
