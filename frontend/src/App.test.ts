@@ -319,6 +319,17 @@ test("work left by an archived session stays listed, counted, and leads to that 
   expect(client.calls).toContainEqual(["setOnScreen", tree.dataset["id"]]);
 });
 
+test("what was told as one thing and turned out to be another is called as it is known now", async () => {
+  history.replaceState(null, "", "/#/told");
+  const client = new FixtureClient("thirty");
+  const question = client.card([...(await client.status()).sessions].filter((c) => c.attention?.cause === "question").map(idOf)[0] ?? "");
+  const entry = (cause_id: string, cause: "elicitation" | "question") => ({ at_ms: Date.now(), session: idOf(question), label: question.label, cause_id, cause, tier: 1 as const, outcome: "told" as const, why: null });
+  client.notices = () => Promise.resolve({ notices: [entry("question-q", "elicitation"), entry("over", "question"), entry("over", "elicitation"), entry("form", "elicitation")], next: null });
+  render(App, { client });
+  const rows = await screen.findAllByTestId("told");
+  expect(rows.map((row) => row.querySelector(".cause")?.textContent)).toEqual(["Question", "Question", "Question", "Input"]);
+});
+
 test("closed while it runs: the toast and the card say that it calls no more, and Z brings back what it asked", async () => {
   const client = start("three");
   within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();

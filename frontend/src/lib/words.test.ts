@@ -100,6 +100,24 @@ test("each cause has a word, and those of one colour have shapes of their own", 
   expect(new Set(looks.map((l) => l.icon)).size).toBe(kinds.length - 1);
 });
 
+test.each<[CauseKind, Partial<SessionCard>]>([
+  ["permission", { turn_state: "awaiting_permission", waiting_for: waits("permission", { tool: "Bash" }) }],
+  ["permission", { turn_state: "awaiting_permission" }],
+  ["question", { turn_state: "awaiting_answer", waiting_for: waits("question") }],
+  ["plan", { turn_state: "awaiting_answer", waiting_for: waits("plan") }],
+  ["elicitation", { turn_state: "awaiting_answer", waiting_for: waits("elicitation", { tool: "linear" }) }],
+  ["elicitation", { turn_state: "awaiting_answer", waiting_for: waits("elicitation") }],
+  ["sign_in", { turn_state: "awaiting_answer", waiting_for: waits("sign_in") }],
+  ["limit", { turn_state: "errored", waiting_for: waits("limit") }],
+  ["error", { turn_state: "errored", waiting_for: waits("error") }],
+  ["reply", {}],
+  ["interrupted", { turn_state: "interrupted" }],
+  ["crashed", { turn_state: "crashed" }],
+])("the state %s is in words that hold the word of its cause: one word for one thing", (kind, more) => {
+  const same = (text: string): string => text.toLowerCase().replaceAll("-", " ");
+  expect(same(describe(card(NOW, "a", "a", { ...more, attention: cause(kind, NOW, "c") }), NOW).words)).toContain(same(causeLook(kind).words));
+});
+
 test.each<[string, Partial<SessionCard>, string | null]>([
   ["it calls", { turn_state: "awaiting_permission", attention: cause("permission", NOW, "p") }, null],
   ["handled, or closed while it runs", { turn_state: "awaiting_permission" }, "seen to"],

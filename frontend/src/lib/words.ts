@@ -1,6 +1,6 @@
 // The words a session is described with, from README's table. One function turns a card into what the screen says;
 // components only lay it out.
-import type { Attention, CauseKind, SessionCard, Terminal, WaitKind } from "./types";
+import type { Attention, CauseKind, NoticeView, SessionCard, Terminal, WaitKind } from "./types";
 import { clean, cleanLine, reveal } from "./clean";
 import { count, HOUR, money, NOT_KNOWN, upcoming, within } from "./format";
 
@@ -215,15 +215,23 @@ const LOOKS: Record<CauseKind, { icon: string; tone: Tone; words: string }> = {
   sign_in: { icon: "s-signin", tone: "blocked", words: "Sign-in" },
   limit: { icon: "s-limit", tone: "error", words: "Usage limit" },
   error: { icon: "s-error", tone: "error", words: "Error" },
-  reply: { icon: "s-reply", tone: "turn", words: "Your turn" },
+  reply: { icon: "s-reply", tone: "turn", words: "Reply" },
   interrupted: { icon: "s-interrupted", tone: "turn", words: "Interrupted" },
   crashed: { icon: "s-crashed", tone: "error", words: "Process gone" },
   uncommitted: { icon: "s-risk", tone: "risk", words: "Uncommitted work" },
 };
 
-/** A cause in one or two words, with its symbol and colour. */
+/** A cause in one or two words, the same ones that are in the sentence of its state, with its symbol and colour. */
 export function causeLook(kind: CauseKind): { icon: string; tone: Tone; words: string } {
   return LOOKS[kind];
+}
+
+/** The kind of each reason of the log as it was known last: what is asked may be told apart only after it was told. */
+export function kindsOf(newestFirst: NoticeView[], cards: Iterable<SessionCard>): ReadonlyMap<string, CauseKind> {
+  const kinds = new Map<string, CauseKind>();
+  for (const entry of newestFirst) if (!kinds.has(entry.cause_id)) kinds.set(entry.cause_id, entry.cause);
+  for (const card of cards) for (const cause of openCauses(card)) if (kinds.has(cause.cause_id)) kinds.set(cause.cause_id, cause.cause);
+  return kinds;
 }
 
 /** Who silenced it; `null` when nobody did. */
