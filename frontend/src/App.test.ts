@@ -330,6 +330,18 @@ test("what was told as one thing and turned out to be another is called as it is
   expect(rows.map((row) => row.querySelector(".cause")?.textContent)).toEqual(["Question", "Question", "Question", "Input"]);
 });
 
+test("the toast of a snooze names its session, and the reason where another one calls", async () => {
+  const client = start("thirty");
+  await key("j");
+  await key("s");
+  const plain = (): string => screen.getByTestId("toast").textContent.replaceAll("\u00a0", " ");
+  await waitFor(() => { expect(plain()).toMatch(/“Stripe webhook idempotency” snoozed until (tomorrow )?\d\d:\d\d/); });
+  await fireEvent.click(within(screen.getByTestId("cause-uncommitted-r1")).getByRole("button", { name: "Snooze: Uncommitted work" }));
+  await fireEvent.click(await screen.findByTestId("menu-snooze-change"));
+  await waitFor(() => { expect(plain()).toContain("Uncommitted work of “Investigate why the multi-tenant ingest integration test fails only on Fridays” snoozed until something happens in it"); });
+  expect(client.calls.filter(([c]) => c === "setCause").length).toBe(2);
+});
+
 test("closed while it runs: the toast and the card say that it calls no more, and Z brings back what it asked", async () => {
   const client = start("three");
   within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();

@@ -129,11 +129,20 @@ export class Actions {
   }
 
   async snoozeCause(cause: Attention, until: number): Promise<void> {
-    await this.#onCause(cause, { type: "snooze", until_ms: until }, `Snoozed until ${upcoming(until, this.#store.clock.now())}`);
+    await this.#onCause(cause, { type: "snooze", until_ms: until }, `${this.#nameOf(cause)} snoozed until ${upcoming(until, this.#store.clock.now())}`);
   }
 
   async snoozeCauseUntilChange(cause: Attention): Promise<void> {
-    await this.#onCause(cause, { type: "snooze_until_change" }, "Snoozed until something happens in it");
+    await this.#onCause(cause, { type: "snooze_until_change" }, `${this.#nameOf(cause)} snoozed until something happens in it`);
+  }
+
+  /** What a toast calls it: by its session, and by the reason itself where another one calls. */
+  #nameOf(cause: Attention): string {
+    const card = [...this.#store.cards.values()].find((c) => openCauses(c).some((k) => k.cause_id === cause.cause_id));
+    if (card === undefined) return causeLook(cause.cause).words;
+    const name = `“${cleanLine(card.label)}”`;
+    const first = calling(card, this.#store.clock.now());
+    return first === null || first.cause_id === cause.cause_id ? name : `${causeLook(cause.cause).words} of ${name}`;
   }
 
   /** Waves away one reason of a session, whatever else is open in it. */
