@@ -342,6 +342,35 @@ test("the toast of a snooze names its session, and the reason where another one 
   expect(client.calls.filter(([c]) => c === "setCause").length).toBe(2);
 });
 
+test("the palette draws keys as keys, and finds what can be done to the chosen session", async () => {
+  const client = start("three");
+  await key("j");
+  await key("k", { ctrlKey: true });
+  const palette = await screen.findByTestId("palette");
+  const entry = (text: string): HTMLElement => within(palette).getByText(text).closest("[data-command-item]") as HTMLElement;
+  expect([...entry("Show what is quiet").querySelectorAll("kbd")].map((k) => k.textContent)).toEqual(["5"]);
+  expect([...entry("Copy resume command").querySelectorAll("kbd")].map((k) => k.textContent)).toEqual(["Ctrl", "C"]);
+  expect([...palette.querySelectorAll(".gh")].map((h) => h.textContent)).toEqual(["Sessions", "“Stripe webhook idempotency”", "Do"]);
+  expect(within(palette).queryByText("Archive session"), "a process runs it").toBeNull();
+  await fireEvent.click(entry("Snooze for an hour"));
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("All clear"); });
+  expect(screen.queryByTestId("palette")).toBeNull();
+  cardOf(WEBHOOK).querySelector<HTMLElement>("[data-open]")?.focus();
+  await key("k", { ctrlKey: true });
+  await fireEvent.click(await screen.findByText("Rename"));
+  expect(document.activeElement).toBe(await screen.findByTestId("rename"));
+  await settle();
+  expect(document.activeElement).toBe(screen.getByTestId("rename"));
+  expect(client.calls.filter(([c]) => c === "setCause").length).toBe(1);
+});
+
+test("the palette knows nothing of a session where none is chosen", async () => {
+  start("three");
+  await key("k", { ctrlKey: true });
+  const palette = await screen.findByTestId("palette");
+  expect(within(palette).queryByText("Mute session")).toBeNull();
+});
+
 test("closed while it runs: the toast and the card say that it calls no more, and Z brings back what it asked", async () => {
   const client = start("three");
   within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();

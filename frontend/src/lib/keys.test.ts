@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { caps, commandFor, KEY_GROUPS, keyHint, type Pressed, type Where } from "./keys";
+import { caps, capsOf, commandFor, KEY_GROUPS, keyHint, type Pressed, type Where } from "./keys";
 
 const FREE: Where = { typing: false, overlay: false, selection: false, afterG: false, mac: false };
 
@@ -92,5 +92,6 @@ test("no command is missing from the list", () => {
 
 test("hints are the first way, as its caps", () => {
   expect([keyHint("copy", "Ctrl"), keyHint("copy", "⌘"), keyHint("now", "Ctrl"), keyHint("chip quiet", "Ctrl"), keyHint("nothing", "Ctrl")]).toEqual(["Ctrl C", "⌘ C", "G N", "5", ""]);
+  expect([capsOf("now", "Ctrl"), capsOf("nothing", "Ctrl")]).toEqual([["G", "N"], []]);
   expect([caps("Mod+,", "Ctrl"), caps("Page Down", "Ctrl"), caps("Shift+F10", "Ctrl")]).toEqual([["Ctrl", ","], ["Page Down"], ["Shift", "F10"]]);
 });

@@ -174,8 +174,13 @@ export function caps(way: string, mod: string): string[] {
   return way.split(/(?<=.)\+| (?=[A-Z]$)/).map((part) => (part === "Mod" ? mod : part));
 }
 
-/** The first way to do it, as a hint: `Ctrl C`. Empty where no key does it. */
-export function keyHint(id: string, mod: string): string {
+/** The caps of the first way to do it; none where no key does it. */
+export function capsOf(id: string, mod: string): string[] {
   const way = LINES.get(id)?.keys[0];
-  return way === undefined ? "" : caps(way, mod).join(" ");
+  return way === undefined ? [] : caps(way, mod);
+}
+
+/** The same as a hint in a menu: `Ctrl C`. */
+export function keyHint(id: string, mod: string): string {
+  return capsOf(id, mod).join(" ");
 }
