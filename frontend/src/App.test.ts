@@ -371,6 +371,18 @@ test("the palette knows nothing of a session where none is chosen", async () => 
   expect(within(palette).queryByText("Mute session")).toBeNull();
 });
 
+test("resuming what still runs is no call to action, and says that it would branch the transcript", async () => {
+  const client = start("three");
+  const card = { ...client.card(WEBHOOK), terminal: null };
+  client.change([card]);
+  const button = (): HTMLElement => within(cardOf(WEBHOOK)).getByTestId("copy-resume");
+  await waitFor(() => { expect(within(cardOf(WEBHOOK)).queryByTestId("go-to")).toBeNull(); });
+  expect([button().classList.contains("ink"), button().dataset["tip"]]).toEqual([false, "It runs already; resuming it again would branch its transcript."]);
+  client.change([{ ...card, liveness: { state: "dead", source: "process", observed_at_ms: 1 }, resume: { ...card.resume, state: "ready" } }]);
+  await waitFor(() => { expect(button().classList.contains("ink")).toBe(true); });
+  expect(button().dataset["tip"]).toContain("claude --resume");
+});
+
 test("closed while it runs: the toast and the card say that it calls no more, and Z brings back what it asked", async () => {
   const client = start("three");
   within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();
