@@ -48,7 +48,7 @@ async function check(name, options, act = async () => undefined, { axe = true } 
 
 describe("states", { concurrency: 2 }, () => {
   for (const theme of ["light", "dark"]) {
-    for (const fixture of ["empty", "importing", "clear", "three", "thirty", "three-hundred", "long-names", "error", "stale", "loading"]) {
+    for (const fixture of ["empty", "importing", "clear", "three", "thirty", "three-hundred", "long-names", "error", "port-taken", "stale", "loading"]) {
       // Three hundred take the audit seconds and are the parts of thirty: one theme is enough.
       const axe = !(fixture === "three-hundred" && theme === "dark");
       test(`${fixture} ${theme}`, () => check(`now-${fixture}-${theme}`, { fixture, theme }, undefined, { axe }));

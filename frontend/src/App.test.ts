@@ -53,6 +53,7 @@ test.each([
   ["importing", "Getting to know this machine"],
   ["clear", "All clear"],
   ["error", "Nothing needs you, as far as Lamplight can see"],
+  ["port-taken", "All clear"],
   ["stale", "Not connected"],
   ["loading", "Lamplight"],
 ])("with %s it says: %s", (name, title) => {
@@ -381,6 +382,19 @@ test("resuming what still runs is no call to action, and says that it would bran
   client.change([{ ...card, liveness: { state: "dead", source: "process", observed_at_ms: 1 }, resume: { ...card.resume, state: "ready" } }]);
   await waitFor(() => { expect(button().classList.contains("ink")).toBe(true); });
   expect(button().dataset["tip"]).toContain("claude --resume");
+});
+
+test("an alarm says that states may be missing only where states are read from; news of the settings is none, and can be read away", async () => {
+  start("port-taken");
+  const alarm = screen.getByTestId("banner-source");
+  expect(alarm.textContent).toContain("everything else works.");
+  expect(alarm.textContent).toContain("OTLP");
+  expect(alarm.textContent).not.toMatch(/missing or old|more/);
+  const said = screen.getByTestId("banner-news");
+  expect([said.getAttribute("role"), said.classList.contains("calm"), said.querySelector("p")?.textContent]).toEqual(["status", true, "[[roots]] was changed: the change holds from the next start on."]);
+  await fireEvent.click(within(said).getByRole("button", { name: "Dismiss" }));
+  await waitFor(() => { expect(screen.queryByTestId("banner-news")).toBeNull(); });
+  expect(screen.getByTestId("banner-source").isConnected).toBe(true);
 });
 
 test("closed while it runs: the toast and the card say that it calls no more, and Z brings back what it asked", async () => {
