@@ -48,7 +48,7 @@ async function check(name, options, act = async () => undefined, { axe = true } 
 
 describe("states", { concurrency: 2 }, () => {
   for (const theme of ["light", "dark"]) {
-    for (const fixture of ["empty", "importing", "clear", "three", "thirty", "three-hundred", "long-names", "error", "stale", "loading"]) {
+    for (const fixture of ["empty", "importing", "clear", "three", "thirty", "three-hundred", "long-names", "error", "port-taken", "stale", "loading"]) {
       // Three hundred take the audit seconds and are the parts of thirty: one theme is enough.
       const axe = !(fixture === "three-hundred" && theme === "dark");
       test(`${fixture} ${theme}`, () => check(`now-${fixture}-${theme}`, { fixture, theme }, undefined, { axe }));
@@ -272,12 +272,49 @@ describe("overlays", { concurrency: 2 }, () => {
         await page.keyboard.type("rate");
         await page.getByText("Archive", { exact: true }).last().waitFor();
       }));
+    test(`keys ${theme}`, () =>
+      check(`keys-${theme}`, { fixture: "thirty", theme }, async (page) => {
+        await page.keyboard.press("?");
+        await page.getByTestId("keys").getByText("Copy its resume command").waitFor();
+      }));
     test(`toast ${theme}`, () =>
       check(`toast-${theme}`, { fixture: "thirty", theme }, async (page) => {
         await card(page).getByTestId("copy-resume").click();
         await page.getByTestId("toast").waitFor();
       }));
   }
+});
+
+describe("the list of keys", { concurrency: 2 }, () => {
+  for (const width of [1024, 640, 360, 320]) {
+    test(`keys at ${width}`, () =>
+      check(`keys-${width}`, { fixture: "thirty", width }, async (page) => {
+        await page.keyboard.press("?");
+        await page.getByTestId("keys").waitFor();
+      }, { axe: width === 360 }));
+  }
+
+  test("from a card, from the palette: Esc gives the focus back", async () => {
+    const { page, context, complaints } = await open(browser, host.origin, { fixture: "thirty" });
+    const on = () => page.evaluate(() => document.activeElement?.closest("[data-id]")?.getAttribute("data-id") ?? null);
+    await page.keyboard.press("j");
+    await page.keyboard.press("?");
+    await page.getByTestId("keys").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByTestId("keys").waitFor({ state: "detached" });
+    assert.equal(await on(), WEBHOOK);
+    await page.keyboard.press("Control+k");
+    await page.keyboard.type("keys");
+    await page.keyboard.press("Enter");
+    await page.getByTestId("keys").waitFor();
+    await page.waitForTimeout(100);
+    assert.ok(await page.getByTestId("keys").evaluate((e) => e.contains(document.activeElement)), "the list has the focus");
+    await page.keyboard.press("Escape");
+    await page.getByTestId("keys").waitFor({ state: "detached" });
+    assert.equal(await on(), WEBHOOK);
+    assert.deepEqual(complaints, []);
+    await context.close();
+  });
 });
 
 describe("a hand", () => {

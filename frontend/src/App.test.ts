@@ -34,7 +34,7 @@ test("nobody chose: what needs you is listed, the rest is counted below and one 
   expect(screen.getAllByRole("heading", { level: 2 }).map((h) => h.textContent.trim())).toEqual(["Projects", "Blocked on you", "Your turn", "Archive"]);
   const rest = screen.getByTestId("rest");
   expect(rest.textContent).toContain("Not in this list:");
-  expect(within(rest).getAllByRole("button").map((b) => b.textContent.trim())).toEqual(["3 worktrees left uncommitted", "4 at work", "1 in background", "9 quiet"]);
+  expect(within(rest).getAllByRole("button").map((b) => b.textContent.trim())).toEqual(["4 worktrees left uncommitted", "4 at work", "1 in background", "9 quiet"]);
   expect(rest.textContent).toContain("Never listed: ");
   await fireEvent.click(within(rest).getByTestId("rest-quiet"));
   expect(screen.getByTestId("chip-quiet").getAttribute("aria-pressed")).toBe("true");
@@ -53,6 +53,7 @@ test.each([
   ["importing", "Getting to know this machine"],
   ["clear", "All clear"],
   ["error", "Nothing needs you, as far as Lamplight can see"],
+  ["port-taken", "All clear"],
   ["stale", "Not connected"],
   ["loading", "Lamplight"],
 ])("with %s it says: %s", (name, title) => {
@@ -174,11 +175,47 @@ test("J and K walk through the list, Enter's button opens, Esc comes back", asyn
   await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("1 session needs you"); });
 });
 
+test("? lists every key, Esc closes it and gives the focus back; the footer and the palette lead there too", async () => {
+  start("three");
+  await key("j");
+  const before = document.activeElement;
+  await key("?", { shiftKey: true });
+  const list = await screen.findByRole("dialog", { name: "Keys" });
+  expect(within(list).getAllByRole("heading", { level: 3 }).map((h) => h.textContent)).toEqual(["Move", "A session", "What calls", "Pages", "This window", "The list of Now", "The spans of a trace"]);
+  expect(within(list).getByText("Copy its resume command").parentElement?.textContent).toContain("CtrlC");
+  await key("e");
+  expect(screen.getByTestId("headline").textContent, "keys do nothing under it").toBe("1 session needs you");
+  await key("Escape");
+  await waitFor(() => { expect(screen.queryByTestId("keys")).toBeNull(); });
+  expect(document.activeElement).toBe(before);
+  await fireEvent.click(screen.getByTestId("open-keys"));
+  await screen.findByTestId("keys");
+  await key("Escape");
+  await waitFor(() => { expect(screen.queryByTestId("keys")).toBeNull(); });
+  await key("k", { ctrlKey: true });
+  await fireEvent.click(await screen.findByText("Keys: the list of all"));
+  await screen.findByTestId("keys");
+  expect(screen.queryByTestId("palette")).toBeNull();
+});
+
 test("a filter that matches nothing says so and can be cleared", async () => {
   start("thirty");
   await fireEvent.input(screen.getByTestId("filter"), { target: { value: "no such thing" } });
   await fireEvent.click(await screen.findByText("Clear the filter"));
   expect(cardOf(WEBHOOK).isConnected).toBe(true);
+});
+
+test.each([
+  ["background", "Nothing runs in the background."],
+  ["uncommitted", "No work is known to be left uncommitted."],
+])("an empty chip says what is true: %s", async (chip, says) => {
+  start("three", chip);
+  const line = screen.getByTestId("nothing-here");
+  expect(line.textContent).toContain(says);
+  expect(line.textContent).not.toContain("filter");
+  await fireEvent.click(within(line).getByRole("button", { name: "Show all sessions" }));
+  expect(screen.getByTestId("chip-all").getAttribute("aria-pressed")).toBe("true");
+  expect(screen.queryByTestId("nothing-here")).toBeNull();
 });
 
 test("the archive tells what it searched when nothing was found", async () => {
@@ -267,6 +304,113 @@ test("forgetting asks once more, takes the session off, and cannot be undone", a
   expect(client.calls.filter(([c]) => c === "forget")).toEqual([["forget", { id: WEBHOOK }, false]]);
   expect((await screen.findByTestId("toast")).textContent).toContain("is forgotten. Its transcript stays");
   expect(screen.queryByTestId("undo")).toBeNull();
+});
+
+test("work left by an archived session stays listed, counted, and leads to that session", async () => {
+  const client = start("thirty", "uncommitted");
+  expect(screen.getByTestId("chip-uncommitted").textContent).toContain("4");
+  const tree = screen.getByTestId("tree-/home/ada/src/mobile-app/.claude/worktrees/deep-links");
+  expect(tree.textContent.replace(/\s+/g, " ").trim()).toBe("deep-links ~/src/mobile-app/.claude/worktrees/deep-links 4 files · archived session 7c977b95");
+  const [first] = within(screen.getByTestId("tree-/home/ada/src/storefront-spike")).getAllByRole("button", { name: /Mark as handled/ });
+  await fireEvent.click(first as HTMLElement);
+  await waitFor(() => { expect(screen.getByTestId("tree-/home/ada/src/storefront-spike").textContent).toContain("seen to"); });
+  expect(screen.getByTestId("chip-uncommitted").textContent, "it still lies there").toContain("4");
+  await fireEvent.click(within(screen.getByTestId("tree-/home/ada/src/mobile-app/.claude/worktrees/deep-links")).getByRole("button"));
+  await screen.findByTestId("back");
+  expect(client.calls).toContainEqual(["setOnScreen", tree.dataset["id"]]);
+});
+
+test("what was told as one thing and turned out to be another is called as it is known now", async () => {
+  history.replaceState(null, "", "/#/told");
+  const client = new FixtureClient("thirty");
+  const question = client.card([...(await client.status()).sessions].filter((c) => c.attention?.cause === "question").map(idOf)[0] ?? "");
+  const entry = (cause_id: string, cause: "elicitation" | "question") => ({ at_ms: Date.now(), session: idOf(question), label: question.label, cause_id, cause, tier: 1 as const, outcome: "told" as const, why: null });
+  client.notices = () => Promise.resolve({ notices: [entry("question-q", "elicitation"), entry("over", "question"), entry("over", "elicitation"), entry("form", "elicitation")], next: null });
+  render(App, { client });
+  const rows = await screen.findAllByTestId("told");
+  expect(rows.map((row) => row.querySelector(".cause")?.textContent)).toEqual(["Question", "Question", "Question", "Input"]);
+});
+
+test("the toast of a snooze names its session, and the reason where another one calls", async () => {
+  const client = start("thirty");
+  await key("j");
+  await key("s");
+  const plain = (): string => screen.getByTestId("toast").textContent.replaceAll("\u00a0", " ");
+  await waitFor(() => { expect(plain()).toMatch(/“Stripe webhook idempotency” snoozed until (tomorrow )?\d\d:\d\d/); });
+  await fireEvent.click(within(screen.getByTestId("cause-uncommitted-r1")).getByRole("button", { name: "Snooze: Uncommitted work" }));
+  await fireEvent.click(await screen.findByTestId("menu-snooze-change"));
+  await waitFor(() => { expect(plain()).toContain("Uncommitted work of “Investigate why the multi-tenant ingest integration test fails only on Fridays” snoozed until something happens in it"); });
+  expect(client.calls.filter(([c]) => c === "setCause").length).toBe(2);
+});
+
+test("the palette draws keys as keys, and finds what can be done to the chosen session", async () => {
+  const client = start("three");
+  await key("j");
+  await key("k", { ctrlKey: true });
+  const palette = await screen.findByTestId("palette");
+  const entry = (text: string): HTMLElement => within(palette).getByText(text).closest("[data-command-item]") as HTMLElement;
+  expect([...entry("Show what is quiet").querySelectorAll("kbd")].map((k) => k.textContent)).toEqual(["5"]);
+  expect([...entry("Copy resume command").querySelectorAll("kbd")].map((k) => k.textContent)).toEqual(["Ctrl", "C"]);
+  expect([...palette.querySelectorAll(".gh")].map((h) => h.textContent)).toEqual(["Sessions", "“Stripe webhook idempotency”", "Do"]);
+  expect(within(palette).queryByText("Archive session"), "a process runs it").toBeNull();
+  await fireEvent.click(entry("Snooze for an hour"));
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("All clear"); });
+  expect(screen.queryByTestId("palette")).toBeNull();
+  cardOf(WEBHOOK).querySelector<HTMLElement>("[data-open]")?.focus();
+  await key("k", { ctrlKey: true });
+  await fireEvent.click(await screen.findByText("Rename"));
+  expect(document.activeElement).toBe(await screen.findByTestId("rename"));
+  await settle();
+  expect(document.activeElement).toBe(screen.getByTestId("rename"));
+  expect(client.calls.filter(([c]) => c === "setCause").length).toBe(1);
+});
+
+test("the palette knows nothing of a session where none is chosen", async () => {
+  start("three");
+  await key("k", { ctrlKey: true });
+  const palette = await screen.findByTestId("palette");
+  expect(within(palette).queryByText("Mute session")).toBeNull();
+});
+
+test("resuming what still runs is no call to action, and says that it would branch the transcript", async () => {
+  const client = start("three");
+  const card = { ...client.card(WEBHOOK), terminal: null };
+  client.change([card]);
+  const button = (): HTMLElement => within(cardOf(WEBHOOK)).getByTestId("copy-resume");
+  await waitFor(() => { expect(within(cardOf(WEBHOOK)).queryByTestId("go-to")).toBeNull(); });
+  expect([button().classList.contains("ink"), button().dataset["tip"]]).toEqual([false, "It runs already; resuming it again would branch its transcript."]);
+  client.change([{ ...card, liveness: { state: "dead", source: "process", observed_at_ms: 1 }, resume: { ...card.resume, state: "ready" } }]);
+  await waitFor(() => { expect(button().classList.contains("ink")).toBe(true); });
+  expect(button().dataset["tip"]).toContain("claude --resume");
+});
+
+test("an alarm says that states may be missing only where states are read from; news of the settings is none, and can be read away", async () => {
+  start("port-taken");
+  const alarm = screen.getByTestId("banner-source");
+  expect(alarm.textContent).toContain("everything else works.");
+  expect(alarm.textContent).toContain("OTLP");
+  expect(alarm.textContent).not.toMatch(/missing or old|more/);
+  const said = screen.getByTestId("banner-news");
+  expect([said.getAttribute("role"), said.classList.contains("calm"), said.querySelector("p")?.textContent]).toEqual(["status", true, "[[roots]] was changed: the change holds from the next start on."]);
+  await fireEvent.click(within(said).getByRole("button", { name: "Dismiss" }));
+  await waitFor(() => { expect(screen.queryByTestId("banner-news")).toBeNull(); });
+  expect(screen.getByTestId("banner-source").isConnected).toBe(true);
+});
+
+test("closed while it runs: the toast and the card say that it calls no more, and Z brings back what it asked", async () => {
+  const client = start("three");
+  within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();
+  await key("Delete");
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("All clear"); });
+  expect(screen.getByTestId("toast").textContent).toContain("“Stripe webhook idempotency” still runs: it calls you no more until it goes on.");
+  expect(within(cardOf(WEBHOOK)).getByTestId("state").textContent).toBe("Permission to run a command, seen to");
+  await fireEvent.click(within(cardOf(WEBHOOK)).getByTestId("state"));
+  expect((await screen.findByTestId("evidence")).textContent).toContain("You have seen to it: nothing calls for it until it goes on.");
+  await key("Escape");
+  await waitFor(() => { expect(screen.queryByTestId("evidence")).toBeNull(); });
+  await fireEvent.click(screen.getByTestId("undo"));
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("1 session needs you"); });
+  expect(client.calls.filter(([c]) => c === "close" || c === "setCause")).toEqual([["close", WEBHOOK], ["setCause", "permission-w", { type: "restore" }]]);
 });
 
 test("a muted session does not call, keeps its place in the list with the mark, and Z takes it back", async () => {

@@ -7,7 +7,7 @@ import type { Router } from "./router.svelte";
 import { idOf, type LeftTree } from "./sections";
 import type { Store } from "./store.svelte";
 import type { Attention, SessionCard } from "./types";
-import { calling, causeLook, snoozed, terminalWords } from "./words";
+import { calling, causeLook, openCauses, snoozed, terminalWords } from "./words";
 
 export interface Toast {
   id: number;
@@ -129,11 +129,20 @@ export class Actions {
   }
 
   async snoozeCause(cause: Attention, until: number): Promise<void> {
-    await this.#onCause(cause, { type: "snooze", until_ms: until }, `Snoozed until ${upcoming(until, this.#store.clock.now())}`);
+    await this.#onCause(cause, { type: "snooze", until_ms: until }, `${this.#nameOf(cause)} snoozed until ${upcoming(until, this.#store.clock.now())}`);
   }
 
   async snoozeCauseUntilChange(cause: Attention): Promise<void> {
-    await this.#onCause(cause, { type: "snooze_until_change" }, "Snoozed until something happens in it");
+    await this.#onCause(cause, { type: "snooze_until_change" }, `${this.#nameOf(cause)} snoozed until something happens in it`);
+  }
+
+  /** What a toast calls it: by its session, and by the reason itself where another one calls. */
+  #nameOf(cause: Attention): string {
+    const card = [...this.#store.cards.values()].find((c) => openCauses(c).some((k) => k.cause_id === cause.cause_id));
+    if (card === undefined) return causeLook(cause.cause).words;
+    const name = `“${cleanLine(card.label)}”`;
+    const first = calling(card, this.#store.clock.now());
+    return first === null || first.cause_id === cause.cause_id ? name : `${causeLook(cause.cause).words} of ${name}`;
   }
 
   /** Waves away one reason of a session, whatever else is open in it. */
@@ -252,12 +261,32 @@ export class Actions {
     });
   }
 
+  /** Closes a session. What a process runs cannot be shown as closed: there it waves away what it asks for. */
   async close(card: SessionCard): Promise<void> {
+    const name = cleanLine(card.label);
+    const asked = openCauses(card);
     await this.#attempt(async () => {
       await this.client.closeSession(idOf(card));
       this.#store.release();
-      this.say("done", `“${cleanLine(card.label)}” closed. It comes back by itself when it goes on.`);
+      if (card.liveness.state !== "alive") {
+        this.say("done", `“${name}” closed. It comes back by itself when it goes on.`);
+      } else if (asked.length === 0) {
+        this.say("done", `“${name}” still runs: it is closed once its process is gone.`);
+      } else {
+        this.#push(`“${name}” calls again`, async () => {
+          for (const cause of asked) await this.#bringBack(cause);
+        });
+        this.say("done", `“${name}” still runs: it calls you no more until it goes on.`, null, true);
+      }
     });
+  }
+
+  /** Opens a cause as it stood: what was put off is put off again. */
+  async #bringBack(cause: Attention): Promise<void> {
+    await this.client.setCause(cause.cause_id, { type: "restore" });
+    const until = cause.snoozed_until_ms;
+    if (cause.until_change) await this.client.setCause(cause.cause_id, { type: "snooze_until_change" });
+    else if (until !== null && until > this.#store.clock.now()) await this.client.setCause(cause.cause_id, { type: "snooze", until_ms: until });
   }
 
   async showFolder(card: SessionCard): Promise<void> {

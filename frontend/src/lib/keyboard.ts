@@ -63,8 +63,10 @@ export class Keyboard {
         void this.#actions.undo();
         return true;
       case "palette":
-        if (!this.#overlays.palette) this.#overlays.chosen = at?.id ?? null;
-        this.#overlays.palette = !this.#overlays.palette;
+        this.#overlays.togglePalette(at?.id ?? null);
+        return true;
+      case "keys":
+        this.#overlays.openKeys();
         return true;
       case "now":
         this.#router.go({ page: "now" });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { commandFor, type Pressed, type Where } from "./keys";
+import { caps, capsOf, commandFor, KEY_GROUPS, keyHint, type Pressed, type Where } from "./keys";
 
 const FREE: Where = { typing: false, overlay: false, selection: false, afterG: false, mac: false };
 
@@ -55,9 +55,43 @@ test.each<[string, Partial<Where>, string]>([
   ["r", { afterG: true }, "runs"],
   ["a", { afterG: true }, "archive"],
   ["n", {}, "nothing"],
+  ["?", {}, "keys"],
+  ["Shift+?", {}, "keys"],
+  ["Shift+?", { typing: true }, "nothing"],
+  ["Shift+?", { overlay: true }, "nothing"],
   ["ContextMenu", {}, "menu"],
   ["Shift+F10", {}, "menu"],
   ["F10", {}, "nothing"],
 ])("%s %o", (keys, where, does) => {
   expect(press(keys, where)).toBe(does);
+});
+
+/** What a cap is called in an event. */
+const NAMES: Record<string, string> = { Esc: "Escape", Del: "Delete", Menu: "ContextMenu", "↓": "ArrowDown", "↑": "ArrowUp" };
+const DOES: Record<string, string> = { next: "move 1", previous: "move -1" };
+
+test.each([false, true])("every key that is listed does what the list says, on a Mac: %s", (mac) => {
+  const mod = mac ? "Cmd" : "Ctrl";
+  // Enter is the button under the focus; the spans have their keys on their own page.
+  const lines = KEY_GROUPS.filter((group) => group.title !== "The spans of a trace").flatMap((group) => group.lines).filter((line) => line.id !== "open");
+  for (const line of lines) {
+    for (const way of line.keys) {
+      const parts = caps(way, mod).map((cap) => NAMES[cap] ?? cap);
+      const pair = parts[0] === "G" && parts.length === 2;
+      expect(press(pair ? (parts[1] ?? "") : parts.join("+"), { mac, afterG: pair }), way).toBe(DOES[line.id] ?? line.id);
+    }
+  }
+});
+
+test("no command is missing from the list", () => {
+  const listed = new Set(KEY_GROUPS.flatMap((group) => group.lines).map((line) => DOES[line.id] ?? line.id));
+  const keys = ["j", "k", "F2", "s", "e", "w", "z", "Delete", "/", "?", "Escape", "ContextMenu", "Ctrl+k", "Ctrl+c", "Ctrl+Enter", "Ctrl+f", "Ctrl+,", "1", "2", "3", "4", "5", "6", ..."abcdefghijklmnopqrstuvwxyz"];
+  const does = [...keys.map((k) => press(k)), ..."abcdefghijklmnopqrstuvwxyz".split("").map((k) => press(k, { afterG: true }))].filter((d) => d !== "nothing" && d !== "g");
+  expect(does.filter((d) => !listed.has(d))).toEqual([]);
+});
+
+test("hints are the first way, as its caps", () => {
+  expect([keyHint("copy", "Ctrl"), keyHint("copy", "⌘"), keyHint("now", "Ctrl"), keyHint("chip quiet", "Ctrl"), keyHint("nothing", "Ctrl")]).toEqual(["Ctrl C", "⌘ C", "G N", "5", ""]);
+  expect([capsOf("now", "Ctrl"), capsOf("nothing", "Ctrl")]).toEqual([["G", "N"], []]);
+  expect([caps("Mod+,", "Ctrl"), caps("Page Down", "Ctrl"), caps("Shift+F10", "Ctrl")]).toEqual([["Ctrl", ","], ["Page Down"], ["Shift", "F10"]]);
 });

@@ -19,10 +19,14 @@ export class Overlays {
   /** The element the sources panel stands at. */
   sources = $state.raw<HTMLElement | null>(null);
   palette = $state(false);
+  /** The list of keys is open; gives the focus back to this element. */
+  keys = $state.raw<{ from: HTMLElement | null } | null>(null);
   /** The session that is to be forgotten, once that is confirmed. */
   forgetting = $state.raw<SessionCard | null>(null);
   /** The session that had the focus when the palette was opened. */
   chosen = $state<string | null>(null);
+  /** Had the focus before the palette. */
+  #before: HTMLElement | null = null;
   readonly #drawn = new Map<string, SessionCard>();
   readonly #store: Store;
 
@@ -32,7 +36,7 @@ export class Overlays {
 
   /** Whether keys belong to something else than the page. */
   get any(): boolean {
-    return this.menu !== null || this.snooze !== null || this.evidence !== null || this.sources !== null || this.palette || this.forgetting !== null;
+    return this.menu !== null || this.snooze !== null || this.evidence !== null || this.sources !== null || this.palette || this.keys !== null || this.forgetting !== null;
   }
 
   /** A session is drawn somewhere: past ones are known by this alone. The returned function forgets it. */
@@ -74,10 +78,30 @@ export class Overlays {
     this.evidence = { id, anchor };
   }
 
+  /** Opens the palette, or closes it; `chosen` is the session the focus was on. */
+  togglePalette(chosen: string | null): void {
+    if (!this.palette) {
+      this.chosen = chosen;
+      this.#before = focused();
+    }
+    this.palette = !this.palette;
+  }
+
+  /** The list of keys. Asked for from the palette, it gives the focus back to where that one had it from. */
+  openKeys(): void {
+    this.keys = { from: this.palette ? this.#before : focused() };
+    this.palette = false;
+  }
+
   closeWhy(): void {
     this.evidence = null;
     this.#store.unhold("evidence");
   }
+}
+
+function focused(): HTMLElement | null {
+  const active = document.activeElement;
+  return active instanceof HTMLElement && active !== document.body ? active : null;
 }
 
 const KEY = Symbol("overlays");

@@ -15,6 +15,7 @@ function check(cards: SessionCard[], expected: string[], worktrees: Worktree[] =
     ["blocked", bare(a.blocked)],
     ["turn", bare(a.turn)],
     ["trees", a.trees.map((t) => `${t.root}[${bare(t.ids)}] ${String(t.files)}`).join(" ")],
+    ["resting", a.resting.map((t) => `${t.root}[${bare(t.ids)}] ${String(t.files)} ${t.why.replaceAll("\u00a0", " ")}`).join(" ")],
     ["working", bare(a.working)],
     ["background", bare(a.background)],
     ["quiet", a.quiet.map((g) => `${g.project}(${bare(g.ids)})`).join(" ")],
@@ -89,6 +90,27 @@ test("a file that is staged and changed again counts once, as the notification c
 test("uncommitted work beside a need is shown with both", () => {
   const both = replies("x", MIN, { causes: [cause("reply", NOW - MIN, "x"), cause("uncommitted", NOW, "u")], git: { state: "dirty", dirty_files: null, root: "/w", reason: null } });
   check([both], ["turn: x", "trees: /w[x] null"]);
+});
+
+test("every worktree at risk is listed once: what calls, and what was seen to, put off, muted or put away", () => {
+  const left = (id: string, more: Partial<SessionCard> = {}): SessionCard => card(NOW, id, id, { turn_state: "ended", git: { state: "dirty", dirty_files: 3, root: `/${id}`, reason: null }, ...more });
+  const trees = ["calls", "seen", "off", "hushed", "gone"].map((id) => worktree(`/${id}`, 2, [`claude-code:${id}`], NOW));
+  const cards = [
+    left("calls", { attention: cause("uncommitted", NOW - H, "1") }),
+    left("seen"),
+    left("off", { attention: cause("uncommitted", NOW - H, "2", { snoozed_until_ms: NOW + 9e12, until_change: true }) }),
+    left("hushed", { attention: cause("uncommitted", NOW - H, "3"), muted: "session" }),
+  ];
+  const a = arrange(cards, trees, NOW, ALL);
+  expect(a.trees.map((t) => t.root)).toEqual(["/calls"]);
+  expect(a.resting.map((t) => `${t.root} ${t.why}`)).toEqual(["/gone archived session", "/hushed muted by you", "/off snoozed until it changes", "/seen seen to"]);
+  expect(arrange(cards, trees, NOW, { project: null, filter: "gone" }).resting.map((t) => t.root)).toEqual(["/gone"]);
+  expect(arrange(cards, trees, NOW, { project: "harbor-api", filter: "" }).resting.map((t) => t.root), "of no known project").toEqual(["/hushed", "/off", "/seen"]);
+});
+
+test("what no agent left is not at risk, and a clean status has none", () => {
+  check([], [], [{ ...worktree("/w", 2, ["claude-code:a"], NOW), is_at_risk: false }]);
+  check([], ["resting: /w[a b] 2 archived sessions"], [worktree("/w", 2, ["claude-code:a", "claude-code:b"], NOW)]);
 });
 
 test("a filter asks for every word, anywhere on the card", () => {

@@ -1,6 +1,6 @@
 // Where each session stands on the Now screen. Pure: the same cards and the same moment give the same arrangement.
 import type { SessionCard, Status, Worktree } from "./types";
-import { calling, isHushed, snoozed } from "./words";
+import { calling, isHushed, isPutOff, mutedWords, openCauses, putOffWords, snoozed } from "./words";
 
 /** `agent:session_id`, the one name a session has on every screen and route. */
 export function idOf(card: { agent: string; session_id: string }): string {
@@ -28,6 +28,16 @@ export interface LeftTree {
   worktree: Worktree | null;
 }
 
+/** One worktree with work left behind that calls nobody any more: it was seen to, or its sessions were put away. */
+export interface RestingTree {
+  root: string;
+  files: number | null;
+  /** The sessions that worked there, latest first. */
+  ids: string[];
+  /** Why nothing calls for it: `seen to`, `snoozed until 16:20`, `archived session`. */
+  why: string;
+}
+
 export interface Group {
   project: string;
   ids: string[];
@@ -38,6 +48,8 @@ export interface Arrangement {
   blocked: string[];
   turn: string[];
   trees: LeftTree[];
+  /** Worktrees at risk for which nothing calls. The same number of both as tray and terminal say. */
+  resting: RestingTree[];
   working: string[];
   background: string[];
   quiet: Group[];
@@ -97,10 +109,14 @@ export interface Narrowing {
   filter: string;
 }
 
+function wordsOf(filter: string): string[] {
+  return filter.toLocaleLowerCase().split(/\s+/).filter((w) => w !== "");
+}
+
 /** Whether a session matches what was typed: every word, somewhere in what the card shows. */
 export function matches(card: SessionCard, narrowing: Narrowing): boolean {
   if (narrowing.project !== null && projectOf(card) !== narrowing.project) return false;
-  const words = narrowing.filter.toLocaleLowerCase().split(/\s+/).filter((w) => w !== "");
+  const words = wordsOf(narrowing.filter);
   if (words.length === 0) return true;
   const text = [card.label, card.label_default, card.project, card.branch, card.agent, card.model, card.session_id, card.excerpt, card.waiting_for?.detail]
     .filter((part) => part != null)
@@ -111,11 +127,13 @@ export function matches(card: SessionCard, narrowing: Narrowing): boolean {
 
 /** Everything in its place. */
 export function arrange(cards: Iterable<SessionCard>, worktrees: Worktree[], now: number, narrowing: Narrowing): Arrangement {
-  const out: Arrangement = { blocked: [], turn: [], trees: [], working: [], background: [], quiet: [], snoozed: [], muted: [] };
-  const shown = [...cards].filter((card) => matches(card, narrowing));
+  const out: Arrangement = { blocked: [], turn: [], trees: [], resting: [], working: [], background: [], quiet: [], snoozed: [], muted: [] };
+  const all = [...cards];
+  const shown = all.filter((card) => matches(card, narrowing));
   const byId = new Map(shown.map((card) => [idOf(card), card]));
 
   out.trees = leftTrees(shown, worktrees, now);
+  out.resting = restingTrees(all, shown, worktrees, new Set(out.trees.map((tree) => tree.root)), now, narrowing);
   const inTrees = new Set(out.trees.flatMap((tree) => tree.ids));
   const quiet = new Map<string, string[]>();
 
@@ -192,6 +210,35 @@ function leftTrees(cards: SessionCard[], worktrees: Worktree[], now: number): Le
     tree.ids.push(...(tree.worktree?.sessions ?? []).filter((id) => !tree.ids.includes(id)));
   }
   return [...trees.values()].sort((a, b) => a.since - b.since || a.root.localeCompare(b.root));
+}
+
+/** The worktrees at risk that are not among those that call. One without a session on the list goes by its path. */
+function restingTrees(all: SessionCard[], shown: SessionCard[], worktrees: Worktree[], calls: Set<string>, now: number, narrowing: Narrowing): RestingTree[] {
+  const byId = new Map(all.map((card) => [idOf(card), card]));
+  const listed = new Set(shown.map(idOf));
+  const words = wordsOf(narrowing.filter);
+  const fits = (w: Worktree, cards: SessionCard[]): boolean => {
+    if (cards.length > 0) return cards.some((card) => listed.has(idOf(card)));
+    const text = [w.root, ...w.sessions].join("\n").toLocaleLowerCase();
+    return narrowing.project === null && words.every((word) => text.includes(word));
+  };
+  return worktrees
+    .filter((w) => w.is_at_risk && !calls.has(w.root))
+    .flatMap((w) => {
+      const cards = w.sessions.flatMap((id) => byId.get(id) ?? []);
+      return fits(w, cards) ? [{ root: w.root, files: changedFiles(w), ids: w.sessions, why: whyResting(w, cards, now) }] : [];
+    })
+    .sort((a, b) => a.root.localeCompare(b.root));
+}
+
+function whyResting(w: Worktree, cards: SessionCard[], now: number): string {
+  const left = cards.flatMap((card) => openCauses(card).filter((cause) => cause.cause === "uncommitted").map((cause) => ({ card, cause })));
+  const putOff = left.find(({ cause }) => isPutOff(cause, now));
+  if (putOff !== undefined) return `snoozed ${putOffWords(putOff.cause, now)}`;
+  const muted = left.map(({ card }) => mutedWords(card)).find((words) => words !== null);
+  if (muted !== undefined) return muted;
+  // Waving it away, and putting its session away, both mean that its person knows.
+  return cards.length > 0 ? "seen to" : w.sessions.length > 1 ? "archived sessions" : "archived session";
 }
 
 /** At most so many: a file that is staged and changed again is in two of the counts. */

@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
 import { sources } from "../fixtures/build";
+import type { SourceView } from "./types";
 import { card } from "../fixtures/build";
 import { byDay } from "./archive.svelte";
 import { pieces } from "./marks";
 import { parseRoute, routeHash, type Route } from "./router.svelte";
-import { amounts, leaves, notShown, receivers, sourceName, summarise } from "./sources";
+import { amounts, givesStates, isNewsOnly, leaves, news, notShown, receivers, sourceName, summarise, troubles } from "./sources";
 
 test.each<[Route, string]>([
   [{ page: "now" }, "#/"],
@@ -83,4 +84,17 @@ test("where telemetry is received: HTTP first, then gRPC; nothing that is no add
   expect(at("")).toEqual({ http: null, grpc: null });
   expect(at("$(rm -rf ~):1")).toEqual({ http: null, grpc: null });
   expect(receivers([])).toEqual({ http: null, grpc: null });
+});
+
+test("news of the settings is no trouble; trouble with what states are read from comes first", () => {
+  const issue = (message: string) => ({ kind: "setting", message, path: null, count: 1, last_at_ms: 0 });
+  const late = "[[roots]] was changed: the change holds from the next start on.";
+  const wrong = "[notify] sound must be true or false; it is ignored.";
+  const bad = (name: string, ...messages: string[]) => ({ ...(sources(0)[0] as SourceView), name, state: "degraded" as const, issues: messages.map(issue) });
+  expect([isNewsOnly(bad("settings", late)), isNewsOnly(bad("settings", late, wrong)), isNewsOnly(bad("otlp", late))]).toEqual([true, false, false]);
+  expect(news([bad("settings", wrong, late), bad("otlp", late)])).toEqual([late]);
+  expect(troubles([bad("settings", late)])).toEqual([]);
+  expect(troubles([bad("settings", late, wrong), bad("codex rollouts", "x")]).map((s) => [s.name, s.issues.map((i) => i.message)])).toEqual([["codex rollouts", ["x"]], ["settings", [wrong]]]);
+  expect(["settings", "otlp", "forward", "store", "hooks", "codex rollouts"].filter((name) => givesStates(bad(name)))).toEqual(["store", "hooks", "codex rollouts"]);
+  expect(summarise([bad("settings", late)])).toEqual([{ key: "settings", name: "Settings", dot: "part", words: "a change waits for the next start" }]);
 });

@@ -17,6 +17,7 @@ const OTHERS: Record<string, { name: string; works: string; idle: string }> = {
   hooks: { name: "Hooks", works: "live", idle: "none received" },
   forward: { name: "Forwarding", works: "sending", idle: "nothing sent yet" },
   store: { name: "Database", works: "live", idle: "live" },
+  settings: { name: "Settings", works: "read", idle: "read" },
 };
 
 /** `claude-code transcripts` reads `Claude Code transcripts`. */
@@ -28,6 +29,34 @@ export function sourceName(name: string): string {
 /** Forwarding reads nothing: its numbers are what waits to be sent. */
 export function isForward(source: SourceView): boolean {
   return source.name === "forward";
+}
+
+/** A sentence about the settings that asks for nothing: what was changed waits for the next start. */
+function isNews(message: string): boolean {
+  return /holds? from the next start on\.?$/.test(message);
+}
+
+/** What was changed in the settings and waits for the next start, a sentence each. */
+export function news(sources: SourceView[]): string[] {
+  return sources.filter((s) => s.name === "settings").flatMap((s) => s.issues.map((issue) => cleanLine(issue.message)).filter(isNews));
+}
+
+/** Whether all that a source has to say is such news. */
+export function isNewsOnly(source: SourceView): boolean {
+  return source.name === "settings" && source.issues.length > 0 && source.issues.every((issue) => isNews(cleanLine(issue.message)));
+}
+
+/** Whether states of sessions are read from it: no state is missing or old for the settings, telemetry or forwarding. */
+export function givesStates(source: SourceView): boolean {
+  return !["settings", "otlp", "forward"].includes(source.name);
+}
+
+/** What fails, without what is only news; what states are read from comes first. */
+export function troubles(sources: SourceView[]): SourceView[] {
+  return sources
+    .filter((s) => s.state === "degraded" && !isNewsOnly(s))
+    .map((s) => (s.name === "settings" ? { ...s, issues: s.issues.filter((issue) => !isNews(cleanLine(issue.message))) } : s))
+    .sort((a, b) => Number(givesStates(b)) - Number(givesStates(a)));
 }
 
 /** What leaves the machine, in a sentence. */
@@ -64,8 +93,9 @@ export function summarise(sources: SourceView[]): SourceSummary[] {
   return [...groups].map(([key, group]) => {
     const other = OTHERS[key];
     const name = other?.name ?? agent(key).name;
-    const broken = group.find((s) => s.state === "degraded");
+    const broken = troubles(group)[0];
     if (broken) return { key, name, dot: "bad" as const, words: cleanLine(broken.issues[0]?.message ?? "failing") };
+    if (group.some(isNewsOnly)) return { key, name, dot: "part" as const, words: "a change waits for the next start" };
     if (group.every((s) => s.state === "absent")) return { key, name, dot: "part" as const, words: other ? "off" : "not found" };
     if (other) {
       const works = group.some((s) => s.last_fact_at_ms !== null);

@@ -6,6 +6,7 @@ import type { Clock } from "./clock.svelte";
 import { today } from "./format";
 import { arrange, idOf, laneOf, nextTurn, projects, type Arrangement } from "./sections";
 import { reuse, serviceKey } from "./services";
+import { givesStates, news, troubles } from "./sources";
 import type { Hidden, ImportProgress, Service, SessionCard, SourceView, StreamMessage, Worktree } from "./types";
 import { calling, describe } from "./words";
 
@@ -65,6 +66,7 @@ export class Store {
   /** Said once by a screen reader. */
   announcement = $state("");
 
+  #read = $state.raw<string[]>([]);
   #moment = $state(0);
   #frozen = $state.raw<Arrangement | null>(null);
   readonly #holds = new Set<Hold>();
@@ -99,13 +101,17 @@ export class Store {
       working: a.working.length,
       background: a.background.length,
       quiet,
-      uncommitted: a.trees.length,
+      uncommitted: a.trees.length + a.resting.length,
     };
   });
   readonly needs: number = $derived(this.whole.blocked.length + this.whole.turn.length);
   readonly projects = $derived(projects(this.cards.values(), this.#moment));
   readonly dense: boolean = $derived(this.cards.size > DENSE_ABOVE);
-  readonly failing: SourceView[] = $derived(this.sources.filter((s) => s.state === "degraded"));
+  readonly failing: SourceView[] = $derived(troubles(this.sources));
+  /** Something that states are read from fails: what is shown may not be all. */
+  readonly blind: boolean = $derived(this.failing.some(givesStates));
+  /** What was changed in the settings and waits for the next start, until it was read. */
+  readonly news: string[] = $derived(news(this.sources).filter((text) => !this.#read.includes(text)));
   /** List price of the sessions active today, and how many of them have no known price. */
   readonly spent: { usd: number; unknown: number; sessions: number } = $derived.by(() => {
     const from = today(this.clock.now());
@@ -198,6 +204,11 @@ export class Store {
     this.chip = chip;
     localStorage.setItem(CHIP_KEY, chip);
     this.release();
+  }
+
+  /** The news was read: it is not shown again until it is another one. */
+  readNews(): void {
+    this.#read = [...this.#read, ...this.news];
   }
 
   openMuted(open: boolean): void {

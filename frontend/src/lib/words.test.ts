@@ -1,7 +1,7 @@
 import { describe as group, expect, test } from "vitest";
 import { card, cause, MIN } from "../fixtures/build";
 import type { CauseKind, SessionCard } from "./types";
-import { besides, calling, causeLook, costOrigin, describe, doingVerb, isHushed, mutedWords, permissionFor, putOffWords, snoozed, terminalWords, toolName } from "./words";
+import { besides, calling, causeLook, costOrigin, describe, doingVerb, isHushed, mutedWords, permissionFor, putOffWords, snoozed, terminalWords, toolName, whyQuiet } from "./words";
 
 const NOW = new Date(2026, 10, 20, 14, 14).getTime();
 const plain = (s: string | null): string => (s ?? "").replaceAll("\u00a0", " ");
@@ -98,6 +98,45 @@ test("each cause has a word, and those of one colour have shapes of their own", 
   expect(new Set(looks.map((l) => l.words)).size).toBe(kinds.length);
   // Being asked is one shape, whoever asks.
   expect(new Set(looks.map((l) => l.icon)).size).toBe(kinds.length - 1);
+});
+
+test.each<[CauseKind, Partial<SessionCard>]>([
+  ["permission", { turn_state: "awaiting_permission", waiting_for: waits("permission", { tool: "Bash" }) }],
+  ["permission", { turn_state: "awaiting_permission" }],
+  ["question", { turn_state: "awaiting_answer", waiting_for: waits("question") }],
+  ["plan", { turn_state: "awaiting_answer", waiting_for: waits("plan") }],
+  ["elicitation", { turn_state: "awaiting_answer", waiting_for: waits("elicitation", { tool: "linear" }) }],
+  ["elicitation", { turn_state: "awaiting_answer", waiting_for: waits("elicitation") }],
+  ["sign_in", { turn_state: "awaiting_answer", waiting_for: waits("sign_in") }],
+  ["limit", { turn_state: "errored", waiting_for: waits("limit") }],
+  ["error", { turn_state: "errored", waiting_for: waits("error") }],
+  ["reply", {}],
+  ["interrupted", { turn_state: "interrupted" }],
+  ["crashed", { turn_state: "crashed" }],
+])("the state %s is in words that hold the word of its cause: one word for one thing", (kind, more) => {
+  const same = (text: string): string => text.toLowerCase().replaceAll("-", " ");
+  expect(same(describe(card(NOW, "a", "a", { ...more, attention: cause(kind, NOW, "c") }), NOW).words)).toContain(same(causeLook(kind).words));
+});
+
+test.each<[string, Partial<SessionCard>, string | null]>([
+  ["it calls", { turn_state: "awaiting_permission", attention: cause("permission", NOW, "p") }, null],
+  ["handled, or closed while it runs", { turn_state: "awaiting_permission" }, "seen to"],
+  ["a question", { turn_state: "awaiting_answer" }, "seen to"],
+  ["handled, with work left behind that calls", { turn_state: "awaiting_permission", attention: cause("uncommitted", NOW, "u") }, "seen to"],
+  ["an error", { turn_state: "errored" }, "seen to"],
+  ["an error of a run without a person", { turn_state: "errored", entry: "print" }, null],
+  ["put off", { turn_state: "awaiting_permission", attention: cause("permission", NOW, "p", { snoozed_until_ms: NOW + 126 * MIN }) }, "snoozed until 16:20"],
+  ["put off until it changes", { turn_state: "awaiting_permission", attention: cause("permission", NOW, "p", { snoozed_until_ms: NOW + 9e12, until_change: true }) }, "snoozed until it changes"],
+  ["a snooze that is over", { turn_state: "awaiting_permission", attention: cause("permission", NOW, "p", { snoozed_until_ms: NOW - 1 }) }, null],
+  ["too old to be news", { turn_state: "awaiting_permission", turn_state_since_ms: NOW - 800 * MIN, last_activity_at_ms: NOW - 800 * MIN, liveness: { state: "unknown", source: null, observed_at_ms: null } }, "no longer news"],
+  ["handled, and nobody knows whether it runs", { turn_state: "awaiting_permission", liveness: { state: "unknown", source: null, observed_at_ms: null } }, "seen to"],
+  ["put away", { turn_state: "awaiting_permission", archived_at_ms: NOW }, null],
+  ["went on as another", { turn_state: "awaiting_permission", superseded_by: "b" }, null],
+  ["nothing is asked", {}, null],
+  ["at work", { turn_state: "working" }, null],
+])("why it is quiet: %s", (_name, more, words) => {
+  const why = whyQuiet(card(NOW, "a", "a", more), NOW);
+  expect(why === null ? null : plain(why.words)).toBe(words);
 });
 
 test("where a terminal is, by whoever can raise it", () => {

@@ -1,8 +1,8 @@
 // The words a session is described with, from README's table. One function turns a card into what the screen says;
 // components only lay it out.
-import type { Attention, CauseKind, SessionCard, Terminal, WaitKind } from "./types";
+import type { Attention, CauseKind, NoticeView, SessionCard, Terminal, WaitKind } from "./types";
 import { clean, cleanLine, reveal } from "./clean";
-import { count, money, NOT_KNOWN, upcoming, within } from "./format";
+import { count, HOUR, money, NOT_KNOWN, upcoming, within } from "./format";
 
 /** Which pair of colours a state has (`data-s`). */
 export type Tone = "blocked" | "turn" | "working" | "background" | "idle" | "error" | "risk";
@@ -110,7 +110,7 @@ const WAIT_OF_CAUSE: Record<CauseKind, WaitKind | null> = {
 };
 
 /** All open causes, each once. The engine names the most urgent one in both places. */
-function open(card: SessionCard): Attention[] {
+export function openCauses(card: SessionCard): Attention[] {
   if (card.attention === null) return card.causes;
   const first = card.attention;
   return [first, ...card.causes.filter((c) => c.cause_id !== first.cause_id)];
@@ -128,7 +128,7 @@ export function isPutOff(cause: Attention, now: number): boolean {
 export function calling(card: SessionCard, now: number): Attention | null {
   if (card.muted !== null || card.superseded_by !== null) return null;
   let best: Attention | null = null;
-  for (const cause of open(card)) {
+  for (const cause of openCauses(card)) {
     if (isPutOff(cause, now)) continue;
     if (best === null || cause.tier < best.tier) best = cause;
   }
@@ -138,25 +138,73 @@ export function calling(card: SessionCard, now: number): Attention | null {
 /** The open causes beside the one that calls, the most urgent and oldest first; where none calls, all of them. */
 export function besides(card: SessionCard, now: number): Attention[] {
   const first = calling(card, now);
-  return open(card)
+  return openCauses(card)
     .filter((c) => c.cause_id !== first?.cause_id)
     .sort((a, b) => a.tier - b.tier || a.since_ms - b.since_ms);
 }
 
 /** Whether the person silenced a session in which something is open. */
 export function isHushed(card: SessionCard): boolean {
-  return card.muted !== null && open(card).length > 0;
+  return card.muted !== null && openCauses(card).length > 0;
 }
 
 /** The cause that was put off, if one was. */
 export function snoozed(card: SessionCard, now: number): Attention | null {
-  return open(card).find((c) => isPutOff(c, now)) ?? null;
+  return openCauses(card).find((c) => isPutOff(c, now)) ?? null;
 }
 
 /** Until when a cause is put off, in words. */
 export function putOffWords(cause: Attention, now: number): string {
   if (cause.until_change) return "until it changes";
   return cause.snoozed_until_ms === null ? "" : `until ${upcoming(cause.snoozed_until_ms, now)}`;
+}
+
+/** How long something that waits is news; the engine lets go of it then, where no process runs it. */
+const NEWS_MS = 12 * HOUR;
+
+/** What a session that waits for its person, and calls nobody, says beside its state. */
+export interface WhyQuiet {
+  /** Two or three words: `seen to`, `snoozed until 16:20`. */
+  words: string;
+  /** The same as a sentence. */
+  sentence: string;
+}
+
+/**
+ * Why a session is quiet that waits for its person, or stopped; `null` where it calls, or where its state asks for
+ * nothing. Muted ones and those that went on as another say so by themselves.
+ */
+export function whyQuiet(card: SessionCard, now: number): WhyQuiet | null {
+  const asks = openCauses(card).filter((cause) => cause.tier < 3);
+  if (asks.some((cause) => !isPutOff(cause, now))) return null;
+  const putOff = asks[0] ?? snoozed(card, now);
+  if (putOff !== null) {
+    const words = `snoozed ${putOffWords(putOff, now)}`;
+    return { words, sentence: `It is ${words}: nothing calls for it before.` };
+  }
+  if (card.superseded_by !== null || card.archived_at_ms !== null || card.lifecycle === "completed") return null;
+  const seen: WhyQuiet = { words: "seen to", sentence: "You have seen to it: nothing calls for it until it goes on." };
+  switch (card.turn_state) {
+    case "interrupted":
+    case "errored":
+      // Nobody waits at a run that was started without a person.
+      if (card.entry === "print") return null;
+      break;
+    case "awaiting_permission":
+    case "awaiting_answer":
+      break;
+    case "starting":
+    case "working":
+    case "awaiting_reply":
+    case "background":
+    case "ended":
+    case "crashed":
+    case "unknown":
+      return null;
+  }
+  if (card.liveness.state === "alive" || card.lifecycle === "closed") return seen;
+  const last = Math.max(card.last_activity_at_ms ?? 0, card.turn_state_since_ms ?? 0);
+  return now - last <= NEWS_MS ? seen : { words: "no longer news", sentence: "It stands for more than 12 h, and no process is known to run it: nothing calls for it." };
 }
 
 const LOOKS: Record<CauseKind, { icon: string; tone: Tone; words: string }> = {
@@ -167,15 +215,23 @@ const LOOKS: Record<CauseKind, { icon: string; tone: Tone; words: string }> = {
   sign_in: { icon: "s-signin", tone: "blocked", words: "Sign-in" },
   limit: { icon: "s-limit", tone: "error", words: "Usage limit" },
   error: { icon: "s-error", tone: "error", words: "Error" },
-  reply: { icon: "s-reply", tone: "turn", words: "Your turn" },
+  reply: { icon: "s-reply", tone: "turn", words: "Reply" },
   interrupted: { icon: "s-interrupted", tone: "turn", words: "Interrupted" },
   crashed: { icon: "s-crashed", tone: "error", words: "Process gone" },
   uncommitted: { icon: "s-risk", tone: "risk", words: "Uncommitted work" },
 };
 
-/** A cause in one or two words, with its symbol and colour. */
+/** A cause in one or two words, the same ones that are in the sentence of its state, with its symbol and colour. */
 export function causeLook(kind: CauseKind): { icon: string; tone: Tone; words: string } {
   return LOOKS[kind];
+}
+
+/** The kind of each reason of the log as it was known last: what is asked may be told apart only after it was told. */
+export function kindsOf(newestFirst: NoticeView[], cards: Iterable<SessionCard>): ReadonlyMap<string, CauseKind> {
+  const kinds = new Map<string, CauseKind>();
+  for (const entry of newestFirst) if (!kinds.has(entry.cause_id)) kinds.set(entry.cause_id, entry.cause);
+  for (const card of cards) for (const cause of openCauses(card)) if (kinds.has(cause.cause_id)) kinds.set(cause.cause_id, cause.cause);
+  return kinds;
 }
 
 /** Who silenced it; `null` when nobody did. */
