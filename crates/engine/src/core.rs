@@ -42,7 +42,7 @@ use crate::store::rows::{Class, SessionRow, SessionWrite};
 use crate::store::{Store, StoreError, causes, files, muted, rows, worktrees as stored_worktrees};
 
 use terminals::Terminals;
-use worktrees::{Presence, Worktrees};
+use worktrees::{Presence, Risk, Worktrees};
 
 pub(crate) use forget::Gone;
 pub(crate) use notify::Call;
@@ -236,6 +236,10 @@ impl Core {
         self.note_registries(known);
         self.keep_room(now)?;
         self.due_rechecks(now);
+        if self.places.take_late(now) {
+            // Whoever works there is not known here.
+            self.touched.extend(self.sessions.keys());
+        }
         self.judge_touched(now)?;
         self.tell(now)?;
         self.judge_touched(now)?;
@@ -361,7 +365,8 @@ impl Core {
         }
         let class = classify(&loaded.state, &verdict, alive);
         let work = card::working_directory(&loaded.state).unwrap_or("");
-        let worktree = self.places.look(work, now).worktree;
+        let place = self.places.look(work, now);
+        let worktree = place.worktree;
         let presence = presence(&loaded.key, &loaded.state, &verdict);
         let is_archived = verdict.archived_at.is_some();
         let asks = loaded.causes.iter().any(|c| c.cause.is_open());
@@ -392,7 +397,11 @@ impl Core {
             self.worktrees.forget(id, now)
         };
         self.touched.extend(touched);
-        let risk = self.worktrees.risk_of(id);
+        let risk = match (&worktree, place.exists) {
+            // Nobody could look where it worked.
+            (None, None) if !work.is_empty() => Risk::NotKnown,
+            _ => self.worktrees.risk_of(id),
+        };
         let stands = (heard_last(&loaded.state).map(|at| at.0), self.worktrees.mark_of(id));
         for stored in &mut loaded.causes {
             if self.notifier.wake(&loaded.key, stored, stands, now) {

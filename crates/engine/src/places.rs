@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::time::Duration;
 
 use lamplight_model::ids::Timestamp;
 
@@ -11,10 +13,52 @@ const FRESH_MS: i64 = 30_000;
 /// Directories kept.
 const MOST: usize = 4096;
 
-/// Answers about directories, kept so that no card needs more than a few `stat` calls, and none twice within 30 s.
-#[derive(Debug, Default)]
+/// How long an answer is waited for. A file system that is there answers in much less.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The same while another directory does not answer: it may be the same mount.
+const PATIENCE_AFTER: Duration = Duration::from_millis(50);
+
+/// Directories that may keep a thread each, because their file system does not answer; more are not looked at.
+const MOST_LATE: usize = 64;
+
+/// Answers about directories, kept so that no card needs more than a few `stat` calls, and none twice within 30 s. A mount
+/// whose server is gone answers never: it is looked at on a thread, and not known until it does.
+#[derive(Debug)]
 pub(crate) struct Places {
     known: HashMap<String, (Timestamp, Place)>,
+    probe: fn(&Path) -> Place,
+    looker: Option<Looker>,
+    /// Directories whose answer is late, each with the thread that waits for it.
+    late: HashMap<String, Looker>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { known: HashMap::new(), probe, looker: None, late: HashMap::new() }
+    }
+}
+
+/// A thread that looks at one directory after the other; it ends when this is dropped.
+#[derive(Debug)]
+struct Looker {
+    asks: Sender<PathBuf>,
+    answers: Receiver<Place>,
+}
+
+impl Looker {
+    fn start(probe: fn(&Path) -> Place) -> std::io::Result<Self> {
+        let (asks, asked) = channel::<PathBuf>();
+        let (answer, answers) = channel();
+        std::thread::Builder::new().name("places".to_owned()).spawn(move || {
+            for directory in asked {
+                if answer.send(probe(&directory)).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { asks, answers })
+    }
 }
 
 /// What is known of a directory.
@@ -45,15 +89,11 @@ impl Places {
             return place.clone();
         }
         let place = if directory.starts_with('/') || cfg!(windows) {
-            let path = Path::new(directory);
-            let found = repository(path);
-            let text = |path: &PathBuf| path.to_string_lossy().into_owned();
-            Place {
-                exists: path.try_exists().ok().map(|there| there && path.is_dir()),
-                git_root: found.as_ref().map(|r| text(&r.main)),
-                // A path that is no text cannot be named on the screen, and so is not looked at.
-                worktree: found.as_ref().and_then(|r| r.worktree.to_str()).map(str::to_owned),
-            }
+            self.ask(directory).unwrap_or_else(|| {
+                // What was said of it when somebody could look stays, but not that it is there.
+                let before = self.known.get(directory).map(|(_, place)| place.clone());
+                Place { exists: None, ..before.unwrap_or_default() }
+            })
         } else {
             Place::default()
         };
@@ -62,6 +102,60 @@ impl Places {
         }
         self.known.insert(directory.to_owned(), (now, place.clone()));
         place
+    }
+
+    /// Takes answers that came late; whether there were any.
+    pub(crate) fn take_late(&mut self, now: Timestamp) -> bool {
+        let known = &mut self.known;
+        let before = self.late.len();
+        self.late.retain(|directory, looker| match looker.answers.try_recv() {
+            Ok(place) => {
+                known.insert(directory.clone(), (now, place));
+                false
+            }
+            Err(TryRecvError::Empty) => true,
+            Err(TryRecvError::Disconnected) => false,
+        });
+        self.late.len() < before
+    }
+
+    /// Has a directory looked at; `None` when there is no answer in time.
+    fn ask(&mut self, directory: &str) -> Option<Place> {
+        if self.late.contains_key(directory) || self.late.len() >= MOST_LATE {
+            return None;
+        }
+        let looker = match self.looker.take() {
+            Some(looker) => looker,
+            None => Looker::start(self.probe)
+                .inspect_err(|error| tracing::warn!(%error, "no thread to look at directories"))
+                .ok()?,
+        };
+        // Without its thread there is no answer either.
+        let _ = looker.asks.send(PathBuf::from(directory));
+        let patience = if self.late.is_empty() { PATIENCE } else { PATIENCE_AFTER };
+        match looker.answers.recv_timeout(patience) {
+            Ok(place) => {
+                self.looker = Some(looker);
+                Some(place)
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                self.late.insert(directory.to_owned(), looker);
+                None
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+}
+
+/// Looks at a directory. Blocks for as long as its file system does.
+fn probe(path: &Path) -> Place {
+    let found = repository(path);
+    let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+    Place {
+        exists: path.try_exists().ok().map(|there| there && path.is_dir()),
+        git_root: found.as_ref().map(|r| text(&r.main)),
+        // A path that is no text cannot be named on the screen, and so is not looked at.
+        worktree: found.as_ref().and_then(|r| r.worktree.to_str()).map(str::to_owned),
     }
 }
 
@@ -98,7 +192,41 @@ fn repository(directory: &Path) -> Option<Repository> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, PoisonError};
+
     use super::*;
+
+    /// Held for as long as the mount is dead.
+    static DEAD: Mutex<()> = Mutex::new(());
+
+    #[test]
+    fn a_mount_that_does_not_answer_is_not_known_and_holds_up_nobody() {
+        let here = Place { exists: Some(true), git_root: None, worktree: Some("/here".to_owned()) };
+        fn probe(path: &Path) -> Place {
+            if path.starts_with("/dead") {
+                drop(DEAD.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+            Place { exists: Some(true), git_root: None, worktree: Some("/here".to_owned()) }
+        }
+        let mut places = Places { probe, ..Places::default() };
+        let at = |seconds: i64| Timestamp(seconds * 1_000);
+        assert_eq!(places.look("/dead/known", at(0)), here);
+        let dead = DEAD.lock().unwrap();
+        let unknown = Place { exists: None, ..here.clone() };
+        assert_eq!(places.look("/dead/known", at(60)), unknown, "where it worked is as it was");
+        assert_eq!(places.look("/dead/new", at(60)), Place::default());
+        assert_eq!(places.look("/here", at(60)), here, "others are looked at");
+        // It is not asked again while it does not answer.
+        assert_eq!(places.look("/dead/new", at(120)), Place::default());
+        assert_eq!(places.late.len(), 2);
+        assert!(!places.take_late(at(120)));
+        drop(dead);
+        while !places.late.is_empty() {
+            places.take_late(at(121));
+            std::thread::yield_now();
+        }
+        assert_eq!(places.look("/dead/new", at(122)), here);
+    }
 
     #[test]
     fn linked_worktrees_lead_to_their_repository_and_submodules_to_themselves() {
