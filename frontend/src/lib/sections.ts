@@ -226,7 +226,8 @@ function restingTrees(all: SessionCard[], shown: SessionCard[], worktrees: Workt
     .filter((w) => w.is_at_risk && !calls.has(w.root))
     .flatMap((w) => {
       const cards = w.sessions.flatMap((id) => byId.get(id) ?? []);
-      return fits(w, cards) ? [{ root: w.root, files: changedFiles(w), ids: w.sessions, why: whyResting(w, cards, now) }] : [];
+      const known = cards.find((card) => card.git?.root === w.root)?.git?.dirty_files;
+      return fits(w, cards) ? [{ root: w.root, files: known ?? changedFiles(w), ids: w.sessions, why: whyResting(w, cards, now) }] : [];
     })
     .sort((a, b) => a.root.localeCompare(b.root));
 }
