@@ -274,9 +274,18 @@ class Desktop:
         _, layout = self.busctl("call", name, path, "com.canonical.dbusmenu", "GetLayout", "iias", "0", "--", "-1", "0")
         return MenuItem(layout)
 
-    def choose(self, name, item):
-        """Clicks a menu item."""
-        self.busctl("call", name, "/MenuBar", "com.canonical.dbusmenu", "Event", "isvu", str(item.id), "clicked", "i", "0", "0")
+    def choose(self, name, *labels):
+        """Clicks what these labels lead to. The menu may be laid out anew in between, as when a session changes: then the
+        item is another one, and is found again."""
+
+        def clicked():
+            item = self.menu(name)
+            for label in labels:
+                item = item.find(label)
+            self.busctl("call", name, "/MenuBar", "com.canonical.dbusmenu", "Event", "isvu", str(item.id), "clicked", "i", "0", "0")
+            return True
+
+        wait_for(f"a click on {' / '.join(labels)}", clicked)
 
     def click_notification(self):
         """Clicks the notification on the screen itself."""

@@ -117,7 +117,7 @@ class Story(Window):
         self.assertEqual(desktop.clipboard(), expected)
         self.picture(desktop, "4-copied")
         desktop.set_clipboard("something else")
-        desktop.choose(lamp, desktop.menu(lamp).find("Permission: Billing rollout").find("Copy"))
+        desktop.choose(lamp, "Permission: Billing rollout", "Copy")
         wait_for("the tray's copy", lambda: desktop.clipboard() == expected)
 
         # The window closes; the lamp stays lit and the webview is gone.
@@ -140,7 +140,7 @@ class Story(Window):
 
         # Quit in the tray ends the app and takes its notifications along.
         shown = len(desktop.monitor.shown())
-        desktop.choose(lamp, desktop.menu(lamp).find("Quit"))
+        desktop.choose(lamp, "Quit")
         wait_for("the end of the app", lambda: not Path(f"/proc/{pid}").exists() or is_zombie(pid))
         self.assertFalse((desktop.data / "endpoint.json").exists(), "the address of an engine that is gone")
         self.assertEqual(desktop.monitor.withdrawn() != [], True)
@@ -257,10 +257,10 @@ class Notifications(Window):
         lamp = wait_for("the lamp in the tray", desktop.lamp)
         wait_for("the engine", (desktop.data / "endpoint.json").exists)
 
-        desktop.choose(lamp, desktop.menu(lamp).find("Start at login"))
+        desktop.choose(lamp, "Start at login")
         entry = desktop.home / ".config/autostart/Lamplight.desktop"
         wait_for("the entry of the session manager", lambda: "--hidden" in entry.read_text())
-        desktop.choose(lamp, desktop.menu(lamp).find("Start at login"))
+        desktop.choose(lamp, "Start at login")
         wait_for("no entry", lambda: not entry.exists())
 
         # Put off: the lamp goes out and the notification with it.
@@ -268,18 +268,18 @@ class Notifications(Window):
         session.prompt("Go")
         call = session.asks_permission("make")
         wait_for("a notification", desktop.monitor.shown)
-        desktop.choose(lamp, desktop.menu(lamp).find("Permission: ").find("Snooze 1 h"))
+        desktop.choose(lamp, "Permission: ", "Snooze 1 h")
         wait_for("a lamp that went out", lambda: desktop.item(lamp, "Title") == "Lamplight: All clear")
         wait_for("the withdrawal", desktop.monitor.withdrawn)
         session.runs(call)
 
         # Paused: the lamp lights, and nothing is shown.
-        desktop.choose(lamp, desktop.menu(lamp).find("Pause notifications").find("Until I turn"))
+        desktop.choose(lamp, "Pause notifications", "Until I turn")
         session.asks_permission("make install")
         wait_for("the tray's count", lambda: desktop.item(lamp, "Title") == "Lamplight: 1 session needs you")
         wait_for("the moment it would have been told", lambda: held_back(desktop, session) == "paused")
         self.assertEqual(len(desktop.monitor.shown()), 1)
-        desktop.choose(lamp, desktop.menu(lamp).find("Pause notifications").find("Turn them on"))
+        desktop.choose(lamp, "Pause notifications", "Turn them on")
         held = wait_for("what the pause held back", lambda: desktop.monitor.shown()[1:])
         self.assertIn("make install", held[0].body)
         other = self.session(desktop, "after-the-pause")
@@ -319,7 +319,7 @@ class Terminals(Window):
         desktop.choose_action("Go to it")
         wait_for("its terminal in front, from the notification", lambda: desktop.active_title() == "billing")
         desktop.press(desktop.windows("^shop$")[0], "space")
-        desktop.choose(lamp, desktop.menu(lamp).find("Permission: ").find("Go to it"))
+        desktop.choose(lamp, "Permission: ", "Go to it")
         wait_for("its terminal in front", lambda: desktop.active_title() == "billing")
         desktop.press(desktop.windows("^shop$")[0], "space")
         wait_for("the other one in front", lambda: desktop.active_title() == "shop")
