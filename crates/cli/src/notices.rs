@@ -83,6 +83,7 @@ pub(crate) fn became(outcome: NoticeOutcome, why: Option<HeldBack>) -> &'static 
             HeldBack::Project => "not told: its project is switched off",
             HeldBack::Old => "not told: it stood for more than 12 hours",
             HeldBack::Before => "not told: it was so before Lamplight looked",
+            HeldBack::Opened => "not told: it was so when you opened it",
             HeldBack::OwnDoing => "not told: you did it yourself",
             HeldBack::Muted => "not told: you silenced it",
         },

@@ -41,6 +41,7 @@ use crate::store::causes::StoredCause;
 use crate::store::rows::{Class, SessionRow, SessionWrite};
 use crate::store::{Store, StoreError, causes, files, muted, rows, worktrees as stored_worktrees};
 
+use notify::Sight;
 use terminals::Terminals;
 use worktrees::{Presence, Risk, Worktrees};
 
@@ -77,8 +78,8 @@ pub struct Core {
     space: Space,
     next_story: Option<Timestamp>,
     prices: PriceTable,
-    /// The first listing of registries and locks is complete.
-    listed: bool,
+    /// When the first listing of registries and locks was complete.
+    listed_at: Option<Timestamp>,
     /// Everything was listed and read once since the start.
     looked: bool,
     /// The engine looks for the first time: what it finds is news to nobody.
@@ -152,7 +153,7 @@ impl Core {
             space: Space::new(&config.data_dir, config.limits),
             next_story: None,
             prices,
-            listed: false,
+            listed_at: None,
             looked: false,
             first_look,
             notifier: notify::Notifier::new(
@@ -275,6 +276,8 @@ impl Core {
                 self.touched.insert(*id);
             }
         }
+        self.listed_at = self.listed_at.map(|at| at.min(now));
+        self.worktrees.clock_set_back(now);
         self.notifier.clock_set_back(by_ms, now);
     }
 
@@ -330,7 +333,7 @@ impl Core {
     fn circumstances_of(&mut self, id: i64) -> Result<Option<Circumstances>, StoreError> {
         let idle_window_ms = self.idle_window_ms();
         let Some(agent) = self.load(id)?.map(|loaded| loaded.key.agent) else { return Ok(None) };
-        let registry_listed = self.listed && self.reports.has_registry(agent);
+        let registry_listed = self.listed_at.is_some() && self.reports.has_registry(agent);
         Ok(Some(Circumstances { agent, registry_listed, idle_window_ms }))
     }
 
@@ -356,15 +359,18 @@ impl Core {
             &loaded.key,
             &verdict,
             &mut loaded.causes,
-            self.first_look,
-            self.listed,
+            Sight {
+                is_first: self.first_look,
+                is_listed: self.listed_at.is_some(),
+                opened_at: opened_at(&loaded.state, &verdict),
+            },
             now,
         );
         for cause in changed {
             causes::put(&self.store.db, id, &cause)?;
         }
         let class = classify(&loaded.state, &verdict, alive);
-        let work = card::working_directory(&loaded.state).unwrap_or("");
+        let work = card::work_directory(&loaded.state, alive).unwrap_or("");
         let place = self.places.look(work, now);
         let worktree = place.worktree;
         let presence = presence(&loaded.key, &loaded.state, &verdict);
@@ -389,7 +395,7 @@ impl Core {
             && let Some(root) = &worktree
             && !self.worktrees.has(root)
         {
-            self.worktrees.open(root, stored_worktrees::before(&self.store.db, root)?);
+            self.worktrees.open(root, stored_worktrees::memory(&self.store.db, root)?);
         }
         let touched = if is_present {
             self.worktrees.note(id, worktree.as_deref(), presence, now)
@@ -399,6 +405,7 @@ impl Core {
         self.touched.extend(touched);
         let risk = match (&worktree, place.exists) {
             // Nobody could look where it worked.
+            _ if is_archived => Risk::PutAway,
             (None, None) if !work.is_empty() => Risk::NotKnown,
             _ => self.worktrees.risk_of(id),
         };
@@ -411,7 +418,7 @@ impl Core {
         for cause in self.notifier.weigh_worktree(
             &loaded.key,
             risk,
-            is_archived,
+            |since| self.worktrees.left_since(id, since),
             &mut loaded.causes,
             self.first_look,
             now,
@@ -728,10 +735,22 @@ fn presence(key: &SessionKey, state: &SessionState, verdict: &Assessment) -> Pre
         key: key.to_string(),
         is_alive,
         is_unknown: verdict.liveness.state == LivenessState::Unknown,
-        started_at: started.or(transcript.and_then(|t| t.first_at)).or(state.hooks.started_at),
+        came_at: started.or(transcript.and_then(|t| t.first_at)).or(state.hooks.started_at),
         last_activity: verdict.last_activity,
         left_at: if is_alive { None } else { left_at(state, verdict) },
         step: (state.tool_calls, transcript.map_or(0, |t| t.open_calls.len()), is_working),
+    }
+}
+
+/// When its person opened a session, where the process that runs it has not worked in it since.
+fn opened_at(state: &SessionState, verdict: &Assessment) -> Option<Timestamp> {
+    if verdict.liveness.state != LivenessState::Alive {
+        return None;
+    }
+    match verdict.pid.and_then(|pid| state.processes.get(&pid)) {
+        Some(process) if process.worked => None,
+        Some(process) => process.entry.started_at.max(process.joined_at),
+        None => state.lock.and_then(|lock| lock.free_at),
     }
 }
 

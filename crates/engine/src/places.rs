@@ -72,6 +72,16 @@ pub(crate) struct Place {
     pub worktree: Option<String>,
 }
 
+impl Place {
+    /// Of a directory that is gone nobody can say whose worktree it lay in: above it may be another one.
+    fn since_known(self, before: Option<&Self>) -> Self {
+        match self.exists {
+            Some(false) => Self { worktree: before.and_then(|b| b.worktree.clone()), ..self },
+            _ => self,
+        }
+    }
+}
+
 /// A repository as seen from a directory in it.
 #[derive(Debug, PartialEq, Eq)]
 struct Repository {
@@ -97,6 +107,8 @@ impl Places {
         } else {
             Place::default()
         };
+        let before = self.known.get(directory).map(|(_, place)| place);
+        let place = place.since_known(before);
         if self.known.len() >= MOST {
             self.known.clear();
         }
@@ -110,6 +122,7 @@ impl Places {
         let before = self.late.len();
         self.late.retain(|directory, looker| match looker.answers.try_recv() {
             Ok(place) => {
+                let place = place.since_known(known.get(directory).map(|(_, place)| place));
                 known.insert(directory.clone(), (now, place));
                 false
             }

@@ -12,7 +12,7 @@ mod checklist_support;
 use std::fs;
 use std::path::PathBuf;
 
-use checklist_support::agents::{Claude, HOUR, Home, MINUTE, Process};
+use checklist_support::agents::{Claude, Codex, HOUR, Home, MINUTE, Process};
 use checklist_support::clocked::{Clocked, T0};
 use checklist_support::running::{Running, database};
 use lamplight_engine::config::Notify;
@@ -129,15 +129,8 @@ impl Case {
         self.clocked.card(&self.key.clone(), now)
     }
 
-    /// Lets time pass as the engine does: looked at whenever something is due.
     fn run_until(&mut self, now: Timestamp) {
-        while let Some(due) = self.clocked.core.next_due().filter(|due| *due < now) {
-            self.clocked.pass(due.plus_ms(1));
-            if self.clocked.core.next_due().is_some_and(|next| next <= due) {
-                break;
-            }
-        }
-        self.clocked.pass(now);
+        self.clocked.run_until(now);
     }
 
     /// The engine was stopped in order and is started again over the same database.
@@ -150,14 +143,67 @@ impl Case {
         Self { home, clocked, key }
     }
 
-    /// What became of each cause, the oldest first.
     fn log(&self) -> Vec<String> {
-        let db = database(&self.home);
-        let mut all = db
-            .prepare("SELECT kind || ' ' || outcome || ' ' || coalesce(why, '') FROM notices ORDER BY id")
-            .unwrap();
-        let rows = all.query_map([], |row| row.get::<_, String>(0)).unwrap();
-        rows.map(|row| row.unwrap().trim_end().to_owned()).collect()
+        logged(&self.home)
+    }
+}
+
+/// What became of each cause, the oldest first.
+fn logged(home: &Home) -> Vec<String> {
+    let db = database(home);
+    let mut all = db
+        .prepare("SELECT kind || ' ' || outcome || ' ' || coalesce(why, '') FROM notices ORDER BY id")
+        .unwrap();
+    let rows = all.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    rows.map(|row| row.unwrap().trim_end().to_owned()).collect()
+}
+
+/// A pipeline with one Codex thread.
+struct Thread {
+    home: Home,
+    clocked: Clocked,
+    codex: Codex,
+}
+
+impl Thread {
+    fn new() -> Self {
+        let home = Home::new();
+        fs::create_dir_all(home.data_dir()).unwrap();
+        let store = Store::open(&home.data_dir(), false).unwrap();
+        let mut clocked = Clocked::over(store, home.config(), T0);
+        clocked.core.first_look_done(T0).unwrap();
+        let mut codex = home.codex(1, "2026/11/20");
+        codex.begin(at(500));
+        Self { codex, clocked, home }
+    }
+
+    /// The engine was stopped in order and is started again, and finds the lock as it is.
+    fn restarted(self, stopped: Timestamp, now: Timestamp, holder: Option<u32>) -> Self {
+        let Self { home, clocked, codex } = self;
+        drop(clocked.core.restarted(stopped).unwrap());
+        let store = Store::open(&home.data_dir(), false).unwrap();
+        let there = Input::Lock { session: codex.id.clone(), present: true, holder, at: now };
+        let clocked = Clocked::finding(store, home.config(), now, vec![there]);
+        Self { home, clocked, codex }
+    }
+
+    fn lock(&mut self, present: bool, holder: Option<u32>, at: Timestamp) {
+        let lock = Input::Lock { session: self.codex.id.clone(), present, holder, at };
+        self.clocked.core.apply_all(vec![lock], at).unwrap();
+    }
+
+    fn hook(&mut self, event: &str, at: Timestamp, more: Value) {
+        let hook = hooked(Agent::Codex, &self.codex.id.clone(), event, at, more);
+        self.clocked.core.apply_all(vec![hook], at).unwrap();
+    }
+
+    fn read(&mut self, now: Timestamp) {
+        self.clocked.read(&self.codex.key(), None, &self.codex.path, now);
+    }
+
+    fn state(&mut self, now: Timestamp) -> TurnState {
+        self.clocked.run_until(now);
+        self.clocked.verdict(&self.codex.key()).turn_state
     }
 }
 
@@ -502,6 +548,37 @@ fn a_session_opened_twice_waits_where_it_waits() {
     assert_eq!(case.log(), ["permission told"]);
 }
 
+/// A session stands idle in one terminal and is killed in the one where it works.
+#[test]
+fn a_session_killed_in_one_of_its_two_terminals_is_told_and_goes_on_in_the_other() {
+    let (mut case, mut session) = Case::new();
+    let (key, idle) = (case.key.clone(), 4_194_002);
+    case.put(registry(&key, idle, RegistryStatus::Idle, Validity::Valid, T0, at(0)), at(0));
+    case.registry(RegistryStatus::Busy, at(1_000));
+    session.prompt(at(1_000), "go");
+    session.calls(at(2_000), "Bash", json!({"command": "make"}), 100);
+    case.read(&session, at(2_000));
+    assert_eq!(case.card(at(10_000)).turn_state, TurnState::Working);
+    case.put(Input::ProcessExited { pid: PID, at: at(20_000) }, at(20_000));
+    case.run_until(at(60_000));
+    let card = case.card(at(60_000));
+    assert_eq!((card.turn_state, kind(&card)), (TurnState::Crashed, Some(CauseKind::Crashed)));
+    let since = card.attention.as_ref().map(|a| a.since_ms);
+    assert_eq!((since, card.pid), (Some(at(20_000).0), Some(idle)), "and the other is there");
+    assert_eq!(card.liveness.state, LivenessState::Alive);
+    assert_eq!(case.log(), ["crashed told"]);
+
+    // In the other terminal it goes on, and what is interrupted there is the person's own doing.
+    session.prompt(at(70_000), "go on");
+    case.put(registry(&key, idle, RegistryStatus::Busy, Validity::Valid, T0, at(70_000)), at(70_000));
+    case.read(&session, at(70_000));
+    let card = case.card(at(70_100));
+    assert_eq!((card.turn_state, kind(&card)), (TurnState::Working, None));
+    case.put(registry(&key, idle, RegistryStatus::Idle, Validity::Valid, T0, at(75_000)), at(75_000));
+    case.run_until(at(90_000));
+    assert_eq!(case.card(at(90_000)).turn_state, TurnState::Interrupted);
+}
+
 /// `/clear` in the middle of a dialog, and its hook afterwards.
 #[test]
 fn a_dialog_that_is_left_by_clear_asks_no_more_not_even_by_a_late_hook() {
@@ -685,4 +762,166 @@ fn a_pause_that_ends_at_night_lets_through_what_the_night_does() {
     until_logged(&running, "told", |all| all.contains(&NoticeOutcome::Told));
     running.stop();
     assert_eq!(notices.iter().filter(|n| matches!(n, Notice::Show { .. })).count(), 1);
+}
+
+/// A thread dies while nobody looks, and its lock stays.
+#[test]
+fn a_codex_thread_that_died_long_ago_is_not_told_of_as_if_it_were_now() {
+    for (found, told) in [(3 * 24 * HOUR, &[][..]), (HOUR, &["crashed told"][..])] {
+        let mut thread = Thread::new();
+        thread.lock(true, Some(77), at(400));
+        thread.codex.prompt(at(1_000), "go");
+        thread.read(at(1_000));
+        assert_eq!(thread.state(at(9_000)), TurnState::Working);
+        let mut thread = thread.restarted(at(10_000), at(found), None);
+        assert_eq!(thread.state(at(found + MINUTE)), TurnState::Crashed);
+        let verdict = thread.clocked.verdict(&thread.codex.key());
+        assert_eq!(verdict.since, Some(at(10_000)), "it ran when somebody looked last");
+        assert_eq!(logged(&thread.home), told, "found after {found} ms");
+    }
+}
+
+/// The same of one that was never seen to run.
+#[test]
+fn a_lock_that_nobody_was_seen_to_hold_was_left_when_its_thread_was_heard_last() {
+    let thread = Thread::new();
+    let now = at(2 * HOUR);
+    let mut thread = thread.restarted(at(100), now, None);
+    thread.codex.prompt(at(1_000), "go");
+    thread.read(now);
+    assert_eq!(thread.state(now), TurnState::Crashed);
+    assert_eq!(thread.clocked.verdict(&thread.codex.key()).since, Some(at(1_000)));
+}
+
+/// A thread is taken up again where nothing tells of it: the lock is seen half a minute late.
+#[test]
+fn a_turn_of_a_thread_that_was_taken_up_unseen_is_its_own() {
+    for left in [Some(true), Some(false), None] {
+        let mut thread = Thread::new();
+        if let Some(is_left) = left {
+            thread.lock(true, Some(77), at(400));
+            thread.lock(is_left, None, at(10_000));
+        }
+        thread.codex.prompt(at(60_000), "go on");
+        thread.lock(true, Some(78), at(85_000));
+        thread.read(at(85_000));
+        assert_eq!(thread.state(at(85_100)), TurnState::Working, "lock before: {left:?}");
+        thread.hook(
+            "PermissionRequest",
+            at(86_000),
+            json!({"tool_name": "Bash", "tool_input": {"command": "make"}}),
+        );
+        assert_eq!(thread.state(at(87_500)), TurnState::AwaitingPermission);
+    }
+    // And one that was open when its process died is not.
+    let mut thread = Thread::new();
+    thread.lock(true, Some(77), at(400));
+    thread.codex.prompt(at(1_000), "go");
+    thread.read(at(1_000));
+    thread.lock(true, None, at(10_000));
+    thread.lock(true, Some(78), at(85_000));
+    assert_eq!(thread.state(at(85_100)), TurnState::Interrupted);
+}
+
+/// The next Codex cleans up what a killed one left.
+#[test]
+fn a_crash_of_codex_stays_one_when_its_lock_is_cleaned_up() {
+    for (removed, want) in [(60_000, TurnState::Crashed), (20_100, TurnState::Ended)] {
+        let mut thread = Thread::new();
+        thread.lock(true, Some(77), at(400));
+        thread.codex.prompt(at(1_000), "go");
+        thread.codex.says(at(5_000), "Done.");
+        thread.read(at(5_000));
+        thread.lock(true, None, at(20_000));
+        thread.lock(false, None, at(removed));
+        assert_eq!(thread.state(at(2 * MINUTE)), want, "removed at {removed}");
+        let since = thread.clocked.verdict(&thread.codex.key()).since;
+        assert_eq!(since, Some(if want == TurnState::Crashed { at(20_000) } else { at(20_100) }));
+    }
+}
+
+/// A thread whose files are elsewhere.
+#[test]
+fn a_codex_thread_that_only_hooks_tell_of_ends_with_its_hook() {
+    let mut thread = Thread::new();
+    thread.hook("UserPromptSubmit", at(0), json!({"prompt": "go"}));
+    thread.hook("Stop", at(60_000), json!({}));
+    assert_eq!(thread.state(at(61_000)), TurnState::AwaitingReply);
+    thread.hook("SessionEnd", at(62_000), json!({"reason": "other"}));
+    assert_eq!(thread.state(at(2 * MINUTE)), TurnState::Ended);
+    assert_eq!(logged(&thread.home), ["reply resolved"]);
+}
+
+/// A person branches a session whose turn was told, and resumes one whose turn was not.
+#[test]
+fn whoever_opens_a_session_is_not_told_how_it_stands() {
+    let (mut case, mut session) = Case::new();
+    case.registry(RegistryStatus::Busy, at(0));
+    session.prompt(at(0), "go");
+    session.says(at(1_000), "Done.", 100);
+    case.read(&session, at(1_010));
+    case.registry(RegistryStatus::Idle, at(1_020));
+    case.run_until(at(5 * MINUTE));
+    let mut branch = case.home.claude(2, "shop");
+    branch.prompt(at(0), "go");
+    branch.says(at(1_000), "Done.", 100);
+    let opened = at(5 * MINUTE);
+    case.put(registry(&branch.key(), PID, RegistryStatus::Idle, Validity::Valid, T0, opened), opened);
+    case.read(&branch, opened);
+    case.run_until(at(6 * MINUTE));
+    assert_eq!(case.clocked.card(&branch.key(), at(6 * MINUTE)).turn_state, TurnState::AwaitingReply);
+    assert_eq!(case.log(), ["reply told", "reply withdrawn", "reply held_back opened"]);
+
+    // What it is asked there is told.
+    branch.prompt(at(7 * MINUTE), "and");
+    branch.says(at(8 * MINUTE), "Done too.", 100);
+    case.read(&branch, at(8 * MINUTE));
+    case.run_until(at(9 * MINUTE));
+    assert_eq!(case.log()[3..], ["reply told"]);
+
+    let (mut case, mut session) = Case::new();
+    case.registry(RegistryStatus::Busy, at(0));
+    session.prompt(at(0), "go");
+    session.says(at(1_000), "Done.", 100);
+    case.read(&session, at(1_010));
+    case.registry(RegistryStatus::Idle, at(1_020));
+    case.put(removed(&case.key.clone(), PID, at(5_000)), at(5_000));
+    case.run_until(at(MINUTE));
+    let resumed =
+        registry(&case.key, 4_194_007, RegistryStatus::Idle, Validity::Valid, at(MINUTE), at(MINUTE));
+    case.put(resumed, at(MINUTE));
+    case.run_until(at(2 * MINUTE));
+    assert!(case.card(at(2 * MINUTE)).attention.is_some(), "it is shown");
+    assert_eq!(case.log(), ["reply resolved", "reply held_back opened"]);
+}
+
+/// A server that the agent started runs on, and the next turn runs into a limit.
+#[test]
+fn what_stopped_a_turn_is_told_whatever_runs_in_the_background() {
+    let (mut case, mut session) = Case::new();
+    case.registry(RegistryStatus::Busy, at(0));
+    session.prompt(at(0), "go");
+    session.refused(at(5_000), "rate_limit", "You've hit your limit");
+    case.registry(RegistryStatus::Shell, at(5_010));
+    case.read(&session, at(5_020));
+    let card = case.card(at(5_100));
+    assert_eq!((card.turn_state, kind(&card)), (TurnState::Errored, Some(CauseKind::Limit)));
+    case.run_until(at(MINUTE));
+    assert_eq!(case.log(), ["limit told"]);
+}
+
+/// A skill is all that was asked of it: nothing its person wrote stands in the transcript.
+#[test]
+fn the_crash_of_a_session_that_only_commands_began_is_told() {
+    let (mut case, mut session) = Case::new();
+    case.registry(RegistryStatus::Busy, at(0));
+    session.calls(at(1_000), "Bash", json!({"command": "make"}), 100);
+    case.read(&session, at(1_000));
+    case.put(Input::ProcessExited { pid: PID, at: at(20_000) }, at(20_000));
+    case.run_until(at(25_000));
+    // Its file is cleaned up before anybody has looked whose it is.
+    case.put(removed(&case.key.clone(), PID, at(28_000)), at(28_000));
+    case.run_until(at(MINUTE));
+    assert_eq!(case.card(at(MINUTE)).turn_state, TurnState::Crashed);
+    assert_eq!(case.log(), ["crashed told"]);
 }

@@ -17,12 +17,14 @@ use checklist_support::agents::{Claude, HOUR, Home, MINUTE, Process};
 use checklist_support::clocked::{Clocked, T0};
 use checklist_support::running::{Running, count, find};
 use lamplight_engine::facts::{Input, RegistryUpdate, WorktreeLook};
+use lamplight_engine::store::Store;
 use lamplight_engine::{CauseAction, Config};
 use lamplight_model::attention::CauseKind;
 use lamplight_model::ids::{Agent, Timestamp};
 use lamplight_model::session::{EntryKind, LivenessState, RegistryEntry, RegistryStatus, Validity};
 use lamplight_model::view::{Attention, GitState, SessionCard, Status, Worktree};
 use lamplight_model::worktree::{Branch, Counts, Finding};
+use serde_json::json;
 
 fn config(home: &Home) -> Config {
     Config { git: true, ..home.config() }
@@ -342,9 +344,91 @@ fn what_lay_there_before_the_agent_came_is_not_its_work() {
     let running = Running::with(config(&home));
     let status = running.until("what lies there still", |s| worktree(s, &root).is_some());
     assert!(worktree(&status, &root).unwrap().was_so_before && status_has_no_risk(&status));
-    fs::write(root.join("mine"), "somebody else's").unwrap();
+    // What its person writes after it has left is theirs too.
+    fs::write(root.join("mine"), "more of it").unwrap();
+    fs::write(root.join("other"), "and this").unwrap();
     running.engine.attend(Some(session.name()));
-    running.until("other work", |s| worktree(s, &root).is_some_and(|w| w.is_at_risk));
+    let status = running.until("other work", |s| worktree(s, &root).is_some_and(|w| w.untracked == Some(2)));
+    assert!(status_has_no_risk(&status));
+}
+
+/// What was captured of a client that leaves its worktree and removes it.
+#[test]
+fn whoever_leaves_by_way_of_another_worktree_left_nothing_there() {
+    let home = Home::new();
+    let root = repository(&home, "shop");
+    fs::write(root.join("mine"), "my own").unwrap();
+    let own = root.join(".claude/worktrees/x");
+    git(&root, &["worktree", "add", "-q", own.to_str().unwrap()]);
+    let running = Running::with(config(&home));
+    let mut session = home.claude(1, "shop/.claude/worktrees/x");
+    let (process, file) = at_work(&home, &mut session, running.now());
+    session.calls(running.now(), "Write", json!({"file_path": "made"}), 100);
+    fs::write(own.join("made"), "by the agent").unwrap();
+    let at_own = |c: &SessionCard| c.git.as_ref().is_some_and(|g| g.root.as_deref() == own.to_str());
+    running.until_card(&session.name(), "its worktree", |c| {
+        at_own(c) && c.git.as_ref().unwrap().dirty_files == Some(1)
+    });
+    leaves(&mut session, process, &file, running.now());
+    session.relocated(&root);
+    git(&root, &["worktree", "remove", "--force", own.to_str().unwrap()]);
+    running.until_card(&session.name(), "its end", |c| {
+        c.liveness.state == LivenessState::Dead
+            && c.cwd.as_deref() == root.to_str()
+            && uncommitted(c).is_none()
+    });
+    running.settle();
+    assert!(status_has_no_risk(&running.status()), "{:#?}", running.status());
+    assert_eq!(worktree(&running.status(), &root), None);
+    running.stop();
+    let running = Running::with(config(&home));
+    running.until_card(&session.name(), "its card", |_| true);
+    running.settle();
+    assert!(status_has_no_risk(&running.status()) && worktree(&running.status(), &root).is_none());
+}
+
+/// Its worktree is removed by hand: above it lies the main one.
+#[test]
+fn a_directory_that_is_gone_leads_to_no_other_worktree() {
+    let home = Home::new();
+    let root = repository(&home, "shop");
+    fs::write(root.join("mine"), "my own").unwrap();
+    let mut session = home.claude(1, "shop/gone");
+    let (process, file) = at_work(&home, &mut session, lamplight_engine::clock::now());
+    leaves(&mut session, process, &file, lamplight_engine::clock::now());
+    fs::remove_dir(root.join("gone")).unwrap();
+    let running = Running::with(config(&home));
+    running.until_card(&session.name(), "its card", |_| true);
+    running.settle();
+    assert!(status_has_no_risk(&running.status()));
+    assert_eq!(worktree(&running.status(), &root), None);
+}
+
+#[test]
+fn work_of_an_agent_that_nobody_can_see_is_told_although_the_engine_was_started_meanwhile() {
+    let home = Home::new();
+    fs::create_dir_all(home.data_dir()).unwrap();
+    let open = || Store::open(&home.data_dir(), false).unwrap();
+    let root = repository(&home, "shop");
+    let mut session = home.claude(1, "shop");
+    session.prompt(T0, "do it");
+    session.says(T0.plus_ms(1_000), "done", 1_000);
+    let mut clocked = Clocked::over(open(), home.config(), T0.plus_ms(-HOUR));
+    clocked.core.first_look_done(T0.plus_ms(-HOUR)).unwrap();
+    let heard = T0.plus_ms(1_000);
+    let running = || registered(&session, 7, Validity::Foreign, heard);
+    clocked.core.apply_all(vec![running()], heard).unwrap();
+    clocked.read(&session.key(), None, &session.path, heard);
+    let stopped = T0.plus_ms(3 * MINUTE);
+    drop(clocked.core.restarted(stopped).unwrap());
+    let now = T0.plus_ms(4 * MINUTE);
+    let mut clocked = Clocked::finding(open(), home.config(), now, vec![running()]);
+    clocked.core.apply_all(vec![seven_files(&root, now)], now).unwrap();
+    clocked.run_until(T0.plus_ms(10 * MINUTE));
+    assert_eq!(
+        count(&home, "SELECT count(*) FROM notices WHERE kind = 'uncommitted' AND outcome = 'told'"),
+        1
+    );
 }
 
 #[test]

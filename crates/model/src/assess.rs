@@ -450,7 +450,7 @@ fn need_of(
             turn(kind, v.since)
         }
         TurnState::Crashed => {
-            if transcript.is_some_and(|t| t.prompted) {
+            if transcript.is_some_and(|t| t.prompted || t.responded) {
                 turn(CauseKind::Crashed, v.since)
             } else {
                 None

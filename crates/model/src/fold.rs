@@ -81,6 +81,7 @@ pub fn fold(t: &mut Transcript, event: &Event) {
             if t.turn.phase != Phase::Working {
                 begin_turn(t, at);
             }
+            t.worked_in.clone_from(&t.cwd);
             keep_open(&mut t.open_calls, call, at, MAX_OPEN_CALLS);
         }
         EventKind::ToolAnswered(answer) => t.open_calls.retain(|c| c.key != answer.key),
@@ -302,6 +303,7 @@ pub fn fold_registry(
                     removed_at: None,
                     exited_at: None,
                     moved_to: None,
+                    joined_at: None,
                 },
             );
         }

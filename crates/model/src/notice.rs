@@ -42,6 +42,8 @@ words! {
         Old = "old",
         /// It stood before anybody looked.
         Before = "before",
+        /// Its person opened it when it was so already.
+        Opened = "opened",
         /// The person did it themselves, at that terminal.
         OwnDoing = "own_doing",
     }

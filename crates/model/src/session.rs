@@ -298,6 +298,9 @@ pub struct Transcript {
     pub cwd: Option<String>,
     /// The directory of the first record: where the transcript's folder is, and where `--resume` finds it.
     pub home_cwd: Option<String>,
+    /// Working directory of the latest tool call. It may be left without anything being done where it leads to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worked_in: Option<String>,
     /// Git branch.
     pub branch: Option<String>,
     /// Git root, where said.
@@ -457,6 +460,9 @@ pub struct Process {
     pub exited_at: Option<Timestamp>,
     /// The file names another session now; the successor.
     pub moved_to: Option<SessionId>,
+    /// When it came here from another session: what this one says of earlier was not its doing.
+    #[serde(default)]
+    pub joined_at: Option<Timestamp>,
 }
 
 /// Contents of a registry file.
@@ -509,7 +515,7 @@ pub enum Validity {
 }
 
 /// Writer lock of a thread (Codex), read from the kernel's lock table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
     /// Pid that holds it; `None` when the file is there and nobody does.
     pub holder: Option<u32>,
@@ -519,15 +525,26 @@ pub struct Lock {
     pub since: Timestamp,
     /// It was held at some time while the engine looked.
     pub was_held: bool,
-    /// When its holder was seen to take it: a turn that was open before was another process's.
+    /// When its holder was seen to take it.
     #[serde(default)]
     pub taken_at: Option<Timestamp>,
+    /// When it was seen that nobody held it, before its holder took it: a turn that is older was another process's.
+    #[serde(default)]
+    pub free_at: Option<Timestamp>,
+    /// It stood without a holder for a while before it was removed: somebody cleaned up after a crash.
+    #[serde(default)]
+    pub left_behind: bool,
 }
 
 impl Lock {
     /// The same, when the clock that dated it has been set back to `now`: what follows comes after it.
     #[must_use]
     pub fn not_after(self, now: Timestamp) -> Self {
-        Self { since: self.since.min(now), taken_at: self.taken_at.map(|at| at.min(now)), ..self }
+        Self {
+            since: self.since.min(now),
+            taken_at: self.taken_at.map(|at| at.min(now)),
+            free_at: self.free_at.map(|at| at.min(now)),
+            ..self
+        }
     }
 }

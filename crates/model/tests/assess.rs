@@ -53,6 +53,7 @@ fn process(pid: u32, status: Option<RegistryStatus>, since: i64) -> Process {
         removed_at: None,
         exited_at: None,
         moved_to: None,
+        joined_at: None,
     }
 }
 
@@ -139,7 +140,14 @@ fn a_first_turn_may_end_before_its_lines_are_written() {
 fn an_open_turn_of_a_dead_client_was_interrupted_when_another_takes_the_thread() {
     let open = || Some(transcript(Phase::Working, 5_000));
     let held = |taken_at| {
-        let lock = Lock { holder: Some(9), present: true, since: Timestamp(8_000), was_held: true, taken_at };
+        let lock = Lock {
+            holder: Some(9),
+            present: true,
+            since: Timestamp(8_000),
+            was_held: true,
+            taken_at,
+            ..Lock::default()
+        };
         SessionState { lock: Some(lock), ..state(open(), Vec::new()) }
     };
     check("taken later", Agent::Codex, &held(Some(Timestamp(7_001))), 9_000, Interrupted);

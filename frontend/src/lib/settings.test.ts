@@ -27,7 +27,7 @@ describe("settings", () => {
   });
 
   it("each reason for not telling has words of its own, and is a sentence where one reason is asked about", () => {
-    const reasons: HeldBack[] = ["paused", "off", "quiet_hours", "attended", "kind", "project", "muted", "old", "before", "own_doing"];
+    const reasons: HeldBack[] = ["paused", "off", "quiet_hours", "attended", "kind", "project", "muted", "old", "before", "opened", "own_doing"];
     const notice = (why: HeldBack | null): NoticeView => ({ at_ms: new Date(2026, 10, 20, 14, 14).getTime(), session: "a:b", label: "l", cause_id: "c", cause: "reply", tier: 2, outcome: "held_back", why });
     const all = [...reasons.map(notice), notice(null)].map(outcomeWords);
     expect(new Set(all).size).toBe(all.length);

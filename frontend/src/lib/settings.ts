@@ -38,6 +38,7 @@ const HELD: Record<HeldBack, string> = {
   muted: "not told: the session is muted",
   old: "not told: it stood for more than 12 h",
   before: "not told: it was so before Lamplight looked",
+  opened: "not told: it was so when you opened it",
   own_doing: "not told: you did it yourself",
 };
 

@@ -11,6 +11,13 @@ use crate::facts::{FileBatch, Input, RegistryUpdate};
 use crate::store::calls::{Claim, Claimed, Counted};
 use crate::store::{StoreError, calls, files, rows, worktrees};
 
+/// A lock that stands without a holder for longer was left by a crash; an orderly end lets go of it and removes it at
+/// once.
+const LOCK_LEFT_MS: i64 = 2_000;
+
+/// The first listing takes no longer than this: a lock that it lacks was not there when it began.
+const LISTING_MS: i64 = 2_000;
+
 impl Core {
     pub(super) fn apply(&mut self, input: Input, now: Timestamp) -> Result<(), StoreError> {
         match input {
@@ -57,11 +64,11 @@ impl Core {
             Input::Worktree(look) => {
                 // A root was text when it was ordered.
                 let root = look.root.to_string_lossy().into_owned();
-                let (mark, at) = (look.mark, look.at);
+                let at = look.at;
                 let (touched, keep) = self.worktrees.found(&root, *look, now);
                 self.touched.extend(touched);
-                if keep {
-                    worktrees::put_before(&self.store.db, &root, mark, at)?;
+                if let Some(memory) = keep {
+                    worktrees::put(&self.store.db, &root, memory, at)?;
                 }
             }
             Input::Terminal(look) => self.apply_terminal(*look)?,
@@ -342,9 +349,7 @@ impl Core {
     fn apply_registry(&mut self, update: RegistryUpdate) -> Result<(), StoreError> {
         let key = SessionKey { agent: update.agent, id: update.session.clone() };
         let Some(id) = self.row_of(&key)? else { return Ok(()) };
-        if update.validity == Validity::Valid {
-            self.leave_former_session(&update, id)?;
-        }
+        let has_moved = update.validity == Validity::Valid && self.leave_former_session(&update, id)?;
         let Some(loaded) = self.load(id)? else { return Ok(()) };
         // It runs again: whatever took its place has not any more.
         if update.validity == Validity::Valid {
@@ -360,6 +365,9 @@ impl Core {
             update.status_at,
             update.read_at,
         );
+        if has_moved && let Some(process) = loaded.state.processes.get_mut(&update.pid) {
+            process.joined_at = Some(update.read_at);
+        }
         if before.as_ref() != Some(&status) {
             let fact = match &status {
                 None => "starting".to_owned(),
@@ -379,13 +387,13 @@ impl Core {
         Ok(())
     }
 
-    /// A process whose file names another session now has left the one before: `/clear`, fork, branch.
-    fn leave_former_session(&mut self, update: &RegistryUpdate, id: i64) -> Result<(), StoreError> {
-        let Some(&former) = self.by_pid.get(&(update.agent, update.pid)) else { return Ok(()) };
+    /// A process whose file names another session now has left the one before: `/clear`, fork, branch. Whether it has.
+    fn leave_former_session(&mut self, update: &RegistryUpdate, id: i64) -> Result<bool, StoreError> {
+        let Some(&former) = self.by_pid.get(&(update.agent, update.pid)) else { return Ok(false) };
         if former == id {
-            return Ok(());
+            return Ok(false);
         }
-        let Some(loaded) = self.load(former)? else { return Ok(()) };
+        let Some(loaded) = self.load(former)? else { return Ok(false) };
         let same_process = loaded
             .state
             .processes
@@ -397,7 +405,7 @@ impl Core {
             loaded.state.superseded_by = Some(Dated { at: update.read_at, value: update.session.clone() });
         }
         self.touched.insert(former);
-        Ok(())
+        Ok(same_process)
     }
 
     fn apply_exit(&mut self, pid: u32, at: Timestamp) -> Result<(), StoreError> {
@@ -427,7 +435,7 @@ impl Core {
             self.reports.note_lock(&session);
         }
         let Some(id) = self.row_of(&SessionKey { agent: Agent::Codex, id: session })? else { return Ok(()) };
-        let listed = self.listed;
+        let (listed_at, last_look) = (self.listed_at, self.notifier.news_from());
         let Some(loaded) = self.load(id)? else { return Ok(()) };
         let before = loaded.state.lock;
         if before.is_some_and(|l| l.present == present && l.holder == holder) {
@@ -435,13 +443,26 @@ impl Core {
         }
         let was_held = holder.is_some() || before.is_some_and(|l| l.was_held);
         // Of a lock that was held when the engine began to look, nobody knows when it was taken.
-        let taken_at = match (holder, before) {
-            (None, _) => None,
-            (Some(_), Some(l)) if l.holder.is_none() => Some(at),
-            (Some(_), Some(l)) => l.taken_at,
-            (Some(_), None) => listed.then_some(at),
+        let (taken_at, free_at) = match (holder, before) {
+            (None, _) => (None, None),
+            (Some(_), Some(l)) if l.holder.is_none() => (Some(at), Some(l.since)),
+            (Some(_), Some(l)) => (l.taken_at, l.free_at),
+            (Some(_), None) => (listed_at.map(|_| at), listed_at.map(|at| at.plus_ms(-LISTING_MS))),
         };
-        loaded.state.lock = Some(Lock { holder, present, since: at, was_held, taken_at });
+        let unheld = before.filter(|l| holder.is_none() && l.holder.is_none());
+        let left_behind = !present
+            && unheld.is_some_and(|l| l.left_behind || (l.present && at.since(l.since) > LOCK_LEFT_MS));
+        let since = match unheld {
+            // It was left then, whenever its file went.
+            Some(l) if left_behind => l.since,
+            // It was let go while nobody looked.
+            _ if holder.is_none() && listed_at.is_none() => {
+                let held = before.filter(|l| l.holder.is_some()).map(|l| l.since.max(last_look));
+                held.max(heard_last(&loaded.state)).unwrap_or(at).min(at)
+            }
+            _ => at,
+        };
+        loaded.state.lock = Some(Lock { holder, present, since, was_held, taken_at, free_at, left_behind });
         let fact = match (present, holder) {
             (_, Some(_)) => "held",
             (true, None) => "not held",
@@ -456,7 +477,8 @@ impl Core {
     /// The first listing of what lives is complete: a process or lock that was open when the engine looked last, and is
     /// not listed, ended meanwhile.
     fn apply_listed(&mut self, at: Timestamp) -> Result<(), StoreError> {
-        let first = !std::mem::replace(&mut self.listed, true);
+        let first = self.listed_at.is_none();
+        self.listed_at.get_or_insert(at);
         let all: Vec<i64> = self.sessions.keys().copied().collect();
         for id in all {
             self.touched.insert(id);
@@ -478,11 +500,13 @@ impl Core {
                     process.removed_at = Some(alive_at.min(at));
                 }
             }
+            let heard = heard_last(&loaded.state);
             if let Some(lock) = &mut loaded.state.lock
                 && lock.holder.is_some()
                 && !self.reports.lock_seen(&loaded.key.id)
             {
-                *lock = Lock { holder: None, present: false, since: at, was_held: true, taken_at: None };
+                let since = heard.max(Some(lock.since.max(last_look))).unwrap_or(at).min(at);
+                *lock = Lock { since, was_held: true, ..Lock::default() };
             }
         }
         Ok(())

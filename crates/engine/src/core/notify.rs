@@ -17,6 +17,7 @@ use crate::board::Pending;
 use crate::config::Notify;
 use crate::store::causes::StoredCause;
 use crate::store::notices::Logged;
+pub(in crate::core) use weigh::Sight;
 use words::{preview, reason};
 
 /// Time in which a blocked session may be answered before the person is told.

@@ -8,6 +8,7 @@ use lamplight_model::view::{GitState, GitView, Worktree};
 use lamplight_model::worktree::{Around, Finding, at_risk};
 
 use crate::facts::WorktreeLook;
+use crate::store::worktrees::Memory;
 use crate::worktrees::Order;
 
 /// A session of which nobody knows whether it runs is taken to run for so long after its last sign.
@@ -37,13 +38,12 @@ pub(super) struct Worktrees {
 #[derive(Debug, Default)]
 struct Tree {
     found: Option<Found>,
-    /// Mark of what was uncommitted before the first agent came, where somebody looked in time.
-    before: Option<u128>,
+    memory: Memory,
     /// The next look may show what lay there before an agent that came just now.
     awaits_before: bool,
     members: BTreeMap<i64, Presence>,
-    /// Members that had left when a look showed nothing that can be theirs.
-    left_nothing: BTreeSet<i64>,
+    /// When those came that were seen to come from another worktree.
+    moved: BTreeMap<i64, Timestamp>,
     /// What was left last: its mark, by whom, and since when.
     left: Option<(u128, i64, Timestamp)>,
     /// What was told of it last.
@@ -66,7 +66,8 @@ pub(super) struct Presence {
     pub is_alive: bool,
     /// Nobody knows whether it runs.
     pub is_unknown: bool,
-    pub started_at: Option<Timestamp>,
+    /// When it was started, or came from another worktree.
+    pub came_at: Option<Timestamp>,
     pub last_activity: Option<Timestamp>,
     /// When it ended, where that is known.
     pub left_at: Option<Timestamp>,
@@ -82,6 +83,8 @@ pub(super) enum Risk {
     NotKnown,
     None,
     Since(Timestamp),
+    /// The session was put away: it calls for nothing.
+    PutAway,
     /// The person has waved away, or put away with another session, exactly what lies there.
     Waved(Timestamp),
 }
@@ -107,10 +110,18 @@ impl Worktrees {
         self.trees.contains_key(root)
     }
 
-    /// Begins with a worktree; `before` is what is stored of the time before its agents.
-    pub(super) fn open(&mut self, root: &str, before: Option<u128>) {
-        self.trees.entry(root.to_owned()).or_default().before = before;
+    /// Begins with a worktree of which something may be remembered.
+    pub(super) fn open(&mut self, root: &str, memory: Memory) {
+        self.trees.entry(root.to_owned()).or_default().memory = memory;
         self.is_other_set = true;
+    }
+
+    /// The machine's clock was set back to `now`: what was dated by our own look is no later than that.
+    pub(super) fn clock_set_back(&mut self, now: Timestamp) {
+        for tree in self.trees.values_mut() {
+            tree.memory.settled_at = tree.memory.settled_at.map(|at| at.min(now));
+            tree.moved.values_mut().for_each(|at| *at = (*at).min(now));
+        }
     }
 
     /// Notes where a session is. Returns the sessions whose part in it changed, to be judged again.
@@ -122,21 +133,26 @@ impl Worktrees {
         now: Timestamp,
     ) -> Vec<i64> {
         let mut touched = Vec::new();
-        if self.of_session.get(&id).map(String::as_str) != root {
+        let former = self.of_session.get(&id);
+        if former.map(String::as_str) != root {
+            let moves = former.is_some();
             touched.extend(self.forget(id, now));
             if let Some(root) = root {
                 self.of_session.insert(id, root.to_owned());
+                if moves {
+                    self.trees.entry(root.to_owned()).or_default().moved.insert(id, now);
+                }
             }
         }
         let Some(root) = root else { return touched };
         let tree = self.trees.entry(root.to_owned()).or_default();
+        let presence = Presence { came_at: presence.came_at.max(tree.moved.get(&id).copied()), ..presence };
         let known = tree.members.get(&id);
         if known != Some(&presence) {
             // Of one of which nobody knows whether it runs, only that it is there for the first time.
             let came = known.is_none_or(|k| presence.is_alive && !k.is_alive)
                 && (presence.is_alive || presence.is_unknown);
             if came {
-                tree.left_nothing.remove(&id);
                 // Where nobody looks in time an older mark still holds: it is equal only if nothing was touched since.
                 // Work that was left is whoever's left it, also when that one comes back.
                 tree.awaits_before |= presence.has_just_come(now) && !matches!(tree.risk, Risk::Since(_));
@@ -163,7 +179,7 @@ impl Worktrees {
         let Some(root) = self.of_session.remove(&id) else { return Vec::new() };
         let Some(tree) = self.trees.get_mut(&root) else { return Vec::new() };
         tree.members.remove(&id);
-        tree.left_nothing.remove(&id);
+        tree.moved.remove(&id);
         self.changed = true;
         if tree.members.is_empty() {
             self.trees.remove(&root);
@@ -179,12 +195,16 @@ impl Worktrees {
         self.of_session.contains_key(&id)
     }
 
-    /// Takes what a look found; returns the sessions to be judged again, and whether what was found is to be kept as what
-    /// lay there before.
-    pub(super) fn found(&mut self, root: &str, look: WorktreeLook, now: Timestamp) -> (Vec<i64>, bool) {
+    /// Takes what a look found; returns the sessions to be judged again, and what is to be remembered from now on.
+    pub(super) fn found(
+        &mut self,
+        root: &str,
+        look: WorktreeLook,
+        now: Timestamp,
+    ) -> (Vec<i64>, Option<Memory>) {
         // It may have been let go meanwhile.
-        let Some(tree) = self.trees.get_mut(root) else { return (Vec::new(), false) };
-        let was_before = tree.before;
+        let Some(tree) = self.trees.get_mut(root) else { return (Vec::new(), None) };
+        let memory = tree.memory;
         tree.learn(&look);
         let is_news = tree.found.as_ref().is_none_or(|known| known.finding != look.finding);
         let is_other = tree.found.as_ref().is_none_or(|known| known.mark != look.mark);
@@ -194,7 +214,7 @@ impl Worktrees {
         if is_news || is_other {
             touched.extend(tree.members.keys());
         }
-        (touched, tree.before != was_before)
+        (touched, Some(tree.memory).filter(|now| *now != memory))
     }
 
     /// Wants a look at the worktree of a session: its person came to see.
@@ -230,6 +250,16 @@ impl Worktrees {
                 Risk::Waved(since)
             }
             risk => risk,
+        }
+    }
+
+    /// Since when nobody works there: of one of which nobody knows whether it runs, when it had been silent for long
+    /// enough.
+    pub(super) fn left_since(&self, id: i64, since: Timestamp) -> Timestamp {
+        let presence = self.tree_of(id).and_then(|tree| tree.members.get(&id));
+        match presence {
+            Some(p) if p.is_unknown && p.left_at.is_none() => since.plus_ms(MAY_RUN_MS),
+            _ => since,
         }
     }
 
@@ -277,7 +307,7 @@ impl Worktrees {
 }
 
 impl Tree {
-    /// Learns from a look what lay there before an agent came, and who left nothing.
+    /// Learns from a look what lay there before an agent came, and that whoever has left, left nothing.
     fn learn(&mut self, look: &WorktreeLook) {
         let is_clean = matches!(look.finding, Finding::Clean(_));
         if !is_clean && !matches!(look.finding, Finding::Dirty(..)) {
@@ -286,18 +316,24 @@ impl Tree {
         let awaits = std::mem::take(&mut self.awaits_before);
         let has_comer = self.members.values().any(|p| p.has_just_come(look.at));
         // What lies there may be the work of whoever was there earlier.
-        let has_earlier =
-            self.members.iter().any(|(id, p)| !p.has_just_come(look.at) && !self.left_nothing.contains(id));
+        let has_earlier = self
+            .members
+            .values()
+            .any(|p| !p.has_just_come(look.at) && (p.may_run(look.at) || self.may_be_of(p)));
         if awaits && has_comer && (is_clean || !has_earlier) {
-            self.before = Some(look.mark);
+            self.memory.before = Some(look.mark);
         }
-        if is_clean || self.before == Some(look.mark) {
-            let gone = self
-                .members
-                .iter()
-                .filter(|(_, p)| !p.may_run(look.at) && p.seen_last().is_some_and(|last| last < look.began));
-            self.left_nothing.extend(gone.map(|(id, _)| *id));
+        let is_nobodys = is_clean || self.memory.before == Some(look.mark);
+        let is_empty = !self.members.values().any(|p| p.may_run(look.at));
+        let is_news = self.members.values().any(|p| self.may_be_of(p) && p.seen_last() < Some(look.began));
+        if is_nobodys && is_empty && is_news {
+            self.memory.settled_at = Some(look.began);
         }
+    }
+
+    /// Whether what lies there may be the work of this one, when it does not run.
+    fn may_be_of(&self, p: &Presence) -> bool {
+        self.memory.settled_at.is_none_or(|settled| p.seen_last() >= Some(settled))
     }
 
     /// Works out whose work is at risk; returns the sessions for which that changed.
@@ -307,6 +343,7 @@ impl Tree {
         let owner = self
             .members
             .iter()
+            .filter(|(_, p)| self.found.is_none() || self.may_be_of(p))
             .map(|(id, p)| (*id, p.seen_last()))
             .max_by_key(|(id, last)| (*last, std::cmp::Reverse(*id)));
         let (risk, owner) = match (&self.found, owner) {
@@ -314,7 +351,8 @@ impl Tree {
             (_, Some(_)) if agents > 0 => (Risk::None, None),
             (None, Some((id, _))) => (Risk::NotKnown, Some(id)),
             (Some(found), Some((id, left_at))) => {
-                let around = Around { agents: 0, left_at, was_so_before: self.before == Some(found.mark) };
+                let around =
+                    Around { agents: 0, left_at, was_so_before: self.memory.before == Some(found.mark) };
                 let risk = match (&found.finding, at_risk(&found.finding, &around)) {
                     (Finding::Unknown(_), _) => Risk::NotKnown,
                     (_, Some(since)) => {
@@ -348,9 +386,9 @@ impl Presence {
                 && self.last_activity.is_some_and(|last| now.since(last) < MAY_RUN_MS))
     }
 
-    /// It runs, and has been started so lately that a look at this moment shows what lay there before it.
+    /// It runs, and has come so lately that a look at this moment shows what lay there before it.
     fn has_just_come(&self, now: Timestamp) -> bool {
-        self.may_run(now) && self.started_at.is_some_and(|at| now.since(at) <= JUST_CAME_MS)
+        self.may_run(now) && self.came_at.is_some_and(|at| now.since(at) <= JUST_CAME_MS)
     }
 
     /// The last sign of it: something it did, or that it left.
@@ -388,7 +426,7 @@ fn view(root: &str, tree: &Tree, found: &Found) -> Worktree {
         behind: branch.and_then(|b| b.behind),
         observed_at_ms: Some(found.at.0),
         is_at_risk: matches!(tree.risk, Risk::Since(_)),
-        was_so_before: tree.before == Some(found.mark),
+        was_so_before: tree.memory.before == Some(found.mark),
         sessions: members.iter().map(|p| p.key.clone()).collect(),
     }
 }

@@ -119,6 +119,7 @@ fn state(w: &mut Words<'_>, phase: Phase, status: RegistryStatus) -> SessionStat
         removed_at: None,
         exited_at: None,
         moved_to: None,
+        joined_at: None,
     };
     let mut state = SessionState {
         mains: BTreeMap::from([(1, main)]),

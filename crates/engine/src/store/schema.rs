@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/7_notices.sql"),
     include_str!("schema/8_attention.sql"),
     include_str!("schema/9_forgotten.sql"),
+    include_str!("schema/10_settled.sql"),
 ];
 
 /// Brings a database to the newest schema and returns what had to be healed, in words.

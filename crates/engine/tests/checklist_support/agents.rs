@@ -243,6 +243,20 @@ impl Claude {
         self.write(at, "user", json!({"message": {"role": "user", "content": content}}));
     }
 
+    /// The service refuses, and the turn is over.
+    pub fn refused(&mut self, at: Timestamp, error: &str, text: &str) {
+        let content = json!([{"type": "text", "text": text}]);
+        let message = json!({"model": "<synthetic>", "role": "assistant", "content": content, "stop_reason": "stop_sequence"});
+        self.write(at, "assistant", json!({"message": message, "error": error, "isApiErrorMessage": true}));
+    }
+
+    /// The client goes back from a worktree of its own.
+    pub fn relocated(&mut self, to: &Path) {
+        let record =
+            json!({"type": "relocated", "sessionId": self.id.as_str(), "relocatedCwd": to.to_str().unwrap()});
+        append(&self.path, &format!("{record}\n"));
+    }
+
     fn response(&mut self, at: Timestamp, content: Value, stop: &str, context: u64) {
         let id = format!("msg_{}_{}", self.id.short(), self.lines);
         let usage = if context == 0 {

@@ -31,8 +31,14 @@ impl Clocked {
     }
 
     pub fn over(store: Store, config: Config, now: Timestamp) -> Self {
+        Self::finding(store, config, now, Vec::new())
+    }
+
+    /// The first listing finds this.
+    pub fn finding(store: Store, config: Config, now: Timestamp, mut there: Vec<Input>) -> Self {
         let mut core = Core::new(store, config, now).unwrap();
-        core.apply_all(vec![Input::Listed { at: now, asked: 0 }], now).unwrap();
+        there.push(Input::Listed { at: now, asked: 0 });
+        core.apply_all(there, now).unwrap();
         Self { core, tailer: Tailer::default(), positions: HashMap::new() }
     }
 
@@ -49,6 +55,17 @@ impl Clocked {
             })
             .unwrap();
         self.core.apply_all(inputs, now).unwrap();
+    }
+
+    /// Lets time pass as the engine does: looked at whenever something is due.
+    pub fn run_until(&mut self, now: Timestamp) {
+        while let Some(due) = self.core.next_due().filter(|due| *due < now) {
+            self.pass(due.plus_ms(1));
+            if self.core.next_due().is_some_and(|next| next <= due) {
+                break;
+            }
+        }
+        self.pass(now);
     }
 
     /// Other settings hold.

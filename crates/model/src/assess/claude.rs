@@ -58,7 +58,8 @@ fn is_alive(p: &Process, now: Timestamp) -> bool {
     p.validity == Validity::Valid
         && p.moved_to.is_none()
         && p.removed_at.is_none_or(|at| is_within(at, REMOVAL_SETTLE_MS, now))
-        && (p.removed_at.is_some() || p.exited_at.is_none_or(|at| is_within(at, EXIT_SETTLE_MS, now)))
+        && (p.removed_at.is_some_and(|at| !was_left_behind(p, at))
+            || p.exited_at.is_none_or(|at| is_within(at, EXIT_SETTLE_MS, now)))
 }
 
 fn by_process(state: &SessionState, p: &Process, now: Timestamp) -> Verdict {
@@ -155,7 +156,7 @@ fn status_verdict(state: &SessionState, p: &Process, status: &RegistryStatus, no
         RegistryStatus::Busy => {
             if let Some(over) = t.filter(|t| turn_is_over(t)) {
                 if over.turn.since >= p.status_since && works_in_background(state, over, now) {
-                    return Verdict::new(TurnState::Background, Some(over.turn.since), "registry");
+                    return resting_verdict(state, t, p, now);
                 }
                 let settled = p.status_since.plus_ms(COMMAND_SETTLE_MS);
                 if over.turn.since < p.status_since && is_within(p.status_since, COMMAND_SETTLE_MS, now) {
@@ -167,6 +168,7 @@ fn status_verdict(state: &SessionState, p: &Process, status: &RegistryStatus, no
             let began = t.filter(|t| t.turn.phase == Phase::Working).and_then(|t| t.turn.started_at);
             Verdict::new(TurnState::Working, began.or(Some(p.status_since)), "registry")
         }
+        RegistryStatus::Shell if t.is_some_and(has_failed) => idle_verdict(state, t, p, now),
         RegistryStatus::Shell => {
             let since = t.filter(|t| turn_is_over(t)).map_or(p.status_since, |t| t.turn.since);
             Verdict::new(TurnState::Background, Some(since), "registry")
@@ -175,9 +177,9 @@ fn status_verdict(state: &SessionState, p: &Process, status: &RegistryStatus, no
     }
 }
 
-/// No turn runs: its work in the background goes on, or it waits.
+/// No turn runs: its work in the background goes on, or it waits. What stopped the turn needs its person all the same.
 fn resting_verdict(state: &SessionState, t: Option<&Transcript>, p: &Process, now: Timestamp) -> Verdict {
-    match t.filter(|t| works_in_background(state, t, now)) {
+    match t.filter(|t| !has_failed(t) && works_in_background(state, t, now)) {
         Some(t) => Verdict::new(TurnState::Background, Some(t.turn.since), "registry"),
         None => idle_verdict(state, t, p, now),
     }
@@ -185,6 +187,10 @@ fn resting_verdict(state: &SessionState, t: Option<&Transcript>, p: &Process, no
 
 fn works_in_background(state: &SessionState, t: &Transcript, now: Timestamp) -> bool {
     has_background_subagent(t) || working_subagents(state, now).next().is_some()
+}
+
+fn has_failed(t: &Transcript) -> bool {
+    t.turn.phase == Phase::Failed
 }
 
 fn turn_is_over(t: &Transcript) -> bool {
@@ -203,6 +209,11 @@ fn idle_verdict(state: &SessionState, t: Option<&Transcript>, p: &Process, now: 
         }
         return v;
     };
+    if t.turn.phase == Phase::Working
+        && let Some(gone) = died_in_turn(state, t, p)
+    {
+        return crash(Some(t), gone);
+    }
     let (turn_state, since) = match t.turn.phase {
         // The first turn is over before its first lines are written.
         Phase::None if p.worked && is_within(p.status_since, TRANSCRIPT_LAG_MS, now) => {
@@ -291,22 +302,49 @@ fn without_process(state: &SessionState, around: &Circumstances, now: Timestamp)
         v.note("hooks", at, "A hook told that the session ended".to_owned());
         v
     } else {
-        let at = p.exited_at.or_else(|| t.and_then(|t| t.last_at)).unwrap_or(p.status_since);
-        let mut v = Verdict::new(TurnState::Crashed, Some(at), "process");
+        let mut v = crash(t, p);
         v.dead("process", p.exited_at.unwrap_or(p.observed_at));
-        let how = if p.exited_at.is_some() { "ended" } else { "is gone or belongs to another program" };
-        let file = if p.removed_at.is_some() { "was left behind" } else { "still stands" };
-        v.note("process", at, format!("pid {} {how}, its registry file {file}", p.pid));
         v
     };
     v.entry = Some(p.entry.kind);
     v
 }
 
+/// A process that did not end in order, and when.
+fn crash(t: Option<&Transcript>, p: &Process) -> Verdict {
+    let at = p.exited_at.or_else(|| t.and_then(|t| t.last_at)).unwrap_or(p.status_since);
+    let mut v = Verdict::new(TurnState::Crashed, Some(at), "process");
+    let how = if p.exited_at.is_some() { "ended" } else { "is gone or belongs to another program" };
+    let file = if p.removed_at.is_some() { "was left behind" } else { "still stands" };
+    v.note("process", at, format!("pid {} {how}, its registry file {file}", p.pid));
+    v
+}
+
+/// The process that ran the open turn and died in it, where the session stood idle in a second terminal then and since.
+fn died_in_turn<'a>(state: &'a SessionState, t: &Transcript, idle: &Process) -> Option<&'a Process> {
+    let began = t.turn.started_at.unwrap_or(t.turn.since);
+    state
+        .processes
+        .values()
+        .filter(|p| p.pid != idle.pid && p.moved_to.is_none())
+        .filter(|p| p.removed_at.is_none_or(|at| was_left_behind(p, at)))
+        .filter(|p| match &p.entry.status {
+            Some(RegistryStatus::Busy) => true,
+            Some(RegistryStatus::Waiting(what)) => what != "dialog open",
+            _ => false,
+        })
+        .filter(|p| match p.exited_at {
+            Some(at) => at >= began && idle.status_since < at,
+            None => p.validity == Validity::Dead && idle.status_since < p.status_since,
+        })
+        .max_by_key(|p| (p.status_since, p.pid))
+}
+
 /// Whether a registry file stood when its process was dead already, until somebody cleaned it up: an orderly end removes
 /// it first. A file that went right after it was read may have been read while it went.
 fn was_left_behind(p: &Process, removed_at: Timestamp) -> bool {
-    p.validity == Validity::Dead && removed_at > p.observed_at.plus_ms(LEFT_MS)
+    p.exited_at.is_some_and(|exited| removed_at > exited.plus_ms(LEFT_MS))
+        || (p.validity == Validity::Dead && removed_at > p.observed_at.plus_ms(LEFT_MS))
 }
 
 /// No registry file speaks of it: hooks and transcript, and what the absence of a file means.

@@ -42,11 +42,9 @@ fn by_lock(state: &SessionState, t: Option<&Transcript>, around: &Circumstances,
             }
             v
         }
-        Some(lock) if lock.present => {
-            let mut v = Verdict::new(TurnState::Crashed, Some(lock.since), "lock");
-            v.dead("lock", lock.since);
-            v.note("lock", lock.since, "Its writer lock stands and nobody holds it".to_owned());
-            v
+        Some(lock) if lock.present => crashed(t, lock, "Its writer lock stands and nobody holds it"),
+        Some(lock) if lock.left_behind => {
+            crashed(t, lock, "Its writer lock stood without a holder, and was cleaned up since")
         }
         Some(lock) => {
             let mut v = gone(state, lock.since, "Codex removed its writer lock: an orderly end");
@@ -56,11 +54,11 @@ fn by_lock(state: &SessionState, t: Option<&Transcript>, around: &Circumstances,
         None => match t {
             None if state.hooks.turn.is_none() && state.hooks.asks.is_empty() => telemetry::judge(state, now)
                 .unwrap_or_else(|| Verdict::new(TurnState::Unknown, None, "transcript")),
-            None => {
+            None => told_end(state, state.hooks.active_at.unwrap_or_default()).unwrap_or_else(|| {
                 let mut v = Verdict::new(TurnState::Unknown, None, "transcript");
                 ahead(&mut v, state, now);
                 v
-            }
+            }),
             // Families before 0.169 keep no lock, and no end of a turn either way says that a process lives.
             Some(t) if around.registry_listed && has_locks(t) => {
                 let last = t.last_at.unwrap_or(t.turn.since);
@@ -75,6 +73,16 @@ fn by_lock(state: &SessionState, t: Option<&Transcript>, around: &Circumstances,
             Some(t) => by_rollout(state, t, now),
         },
     }
+}
+
+/// Its process died and left its lock. When, only whoever saw it held can say; else it was heard last before.
+fn crashed(t: Option<&Transcript>, lock: Lock, fact: &str) -> Verdict {
+    let heard = t.and_then(|t| t.last_at).filter(|_| !lock.was_held);
+    let at = heard.map_or(lock.since, |heard| heard.min(lock.since));
+    let mut v = Verdict::new(TurnState::Crashed, Some(at), "lock");
+    v.dead("lock", lock.since);
+    v.note("lock", lock.since, fact.to_owned());
+    v
 }
 
 /// No process has the thread loaded. An open turn was cut off: the next client deletes stale locks, so that the
@@ -112,9 +120,7 @@ fn running(state: &SessionState, t: Option<&Transcript>, lock: Lock, now: Timest
 
 fn in_turn(state: &SessionState, t: &Transcript, lock: Lock, now: Timestamp) -> Verdict {
     match t {
-        t if t.turn.phase == Phase::Working
-            && lock.taken_at.is_some_and(|taken| t.turn.since.plus_ms(LOCK_LAG_MS) < taken) =>
-        {
+        t if t.turn.phase == Phase::Working && is_of_former_holder(t, lock) => {
             // The process whose turn it was is gone, and nothing in the rollout marks that another resumed the thread;
             // its screen calls the turn interrupted.
             let mut v = Verdict::new(TurnState::Interrupted, lock.taken_at, "lock");
@@ -132,12 +138,28 @@ fn in_turn(state: &SessionState, t: &Transcript, lock: Lock, now: Timestamp) -> 
     }
 }
 
+/// Whether the open turn began before the process that holds the lock took it. That is seen late where nothing tells of
+/// it: what counts is when nobody held it for certain.
+fn is_of_former_holder(t: &Transcript, lock: Lock) -> bool {
+    match (lock.free_at, lock.taken_at) {
+        (Some(free), Some(_)) => t.turn.since < free,
+        (None, Some(taken)) => t.turn.since.plus_ms(LOCK_LAG_MS) < taken,
+        (_, None) => false,
+    }
+}
+
+/// The end, where a hook told of it and nothing was heard since `last`.
+fn told_end(state: &SessionState, last: Timestamp) -> Option<Verdict> {
+    let at = state.hooks.over_at().filter(|at| last <= at.plus_ms(hooks::SHOW_MS))?;
+    let mut v = Verdict::new(TurnState::Ended, Some(at), "hooks");
+    v.end_told(at);
+    v.note("hooks", at, "A hook told that the session ended".to_owned());
+    Some(v)
+}
+
 fn by_rollout(state: &SessionState, t: &Transcript, now: Timestamp) -> Verdict {
     let last = t.last_at.unwrap_or(t.turn.since).max(state.hooks.active_at.unwrap_or_default());
-    if let Some(at) = state.hooks.over_at().filter(|at| last <= at.plus_ms(hooks::SHOW_MS)) {
-        let mut v = Verdict::new(TurnState::Ended, Some(at), "hooks");
-        v.end_told(at);
-        v.note("hooks", at, "A hook told that the session ended".to_owned());
+    if let Some(v) = told_end(state, last) {
         return v;
     }
     let mut v = by_phase(state, t, now);

@@ -3,4 +3,4 @@
 /**
  * Why nothing was sent.
  */
-export type HeldBack = "paused" | "off" | "quiet_hours" | "attended" | "kind" | "project" | "muted" | "old" | "before" | "own_doing";
+export type HeldBack = "paused" | "off" | "quiet_hours" | "attended" | "kind" | "project" | "muted" | "old" | "before" | "opened" | "own_doing";

@@ -15,11 +15,25 @@ use crate::store::causes::StoredCause;
 const SAME_PROMPT_MS: i64 = 2_000;
 /// Causes of a session kept in memory; older ones that are over stand in the store.
 const MOST_CAUSES: usize = 64;
+
+/// What is known beside the verdict on a session.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::core) struct Sight {
+    /// The engine looks for the first time ever.
+    pub is_first: bool,
+    /// The first listing of what lives is complete.
+    pub is_listed: bool,
+    /// When its person opened the session, where the process that runs has not worked since: whoever opens one sees how
+    /// it stands.
+    pub opened_at: Option<Timestamp>,
+}
+
 impl Notifier {
     /// A cause was born: it is told in time, or the log says why not.
-    fn announce(&mut self, stored: &StoredCause, key: &SessionKey, now: Timestamp) {
+    fn announce(&mut self, stored: &StoredCause, is_opened_so: bool, key: &SessionKey, now: Timestamp) {
         let cause = &stored.cause;
         let why = match cause.kind {
+            _ if is_opened_so => HeldBack::Opened,
             _ if stored.baseline => HeldBack::Before,
             CauseKind::Interrupted => HeldBack::OwnDoing,
             _ => return self.schedule(cause, key, now),
@@ -33,12 +47,11 @@ impl Notifier {
         key: &SessionKey,
         verdict: &Assessment,
         causes: &mut Vec<StoredCause>,
-        first_look: bool,
-        listed: bool,
+        sight: Sight,
         now: Timestamp,
     ) -> Vec<StoredCause> {
         // Before the listing is complete nobody can say that a session has no process.
-        if !listed && verdict.liveness.state != LivenessState::Alive {
+        if !sight.is_listed && verdict.liveness.state != LivenessState::Alive {
             return Vec::new();
         }
         let mut changed = Vec::new();
@@ -78,6 +91,7 @@ impl Notifier {
             changed.push(stored.clone());
         }
         if let Some((id, need)) = wanted {
+            let is_opened_so = matches!(need.anchor, Anchor::Turn(_)) && Some(need.since) < sight.opened_at;
             match causes.iter_mut().find(|s| s.cause.id == id) {
                 Some(stored) => {
                     let reopened = stored.cause.cleared_at.is_some();
@@ -86,7 +100,13 @@ impl Notifier {
                         // transcript's last lines were late.
                         if stored.cause.kind == CauseKind::Interrupted && need.kind != CauseKind::Interrupted
                         {
-                            stored.baseline &= need.since < self.news_from;
+                            stored.baseline &= is_opened_so || need.since < self.news_from;
+                        }
+                        let is_untold = stored.cause.notified_at.is_none() && !stored.baseline;
+                        if is_opened_so && is_untold && stored.cause.snoozed_until.is_none() {
+                            self.unschedule(id);
+                            stored.baseline = true;
+                            self.note(id, need.kind, NoticeOutcome::HeldBack, Some(HeldBack::Opened), now);
                         }
                         stored.cause.kind = need.kind;
                         stored.cause.cleared_at = None;
@@ -101,8 +121,8 @@ impl Notifier {
                     let baseline = match need.kind {
                         // An end found at the first look is dated by the look itself. One found after a gap is dated
                         // by the last sign of life before it, and happened in it: else it would be known.
-                        CauseKind::Crashed => first_look,
-                        _ => need.since < self.news_from,
+                        CauseKind::Crashed => sight.is_first,
+                        _ => is_opened_so || need.since < self.news_from,
                     };
                     let stored = StoredCause {
                         cause: Cause {
@@ -119,7 +139,7 @@ impl Notifier {
                         },
                         baseline,
                     };
-                    self.announce(&stored, key, now);
+                    self.announce(&stored, is_opened_so, key, now);
                     causes.push(stored.clone());
                     changed.push(stored);
                     if causes.len() > MOST_CAUSES
@@ -134,12 +154,12 @@ impl Notifier {
     }
 
     /// Compares what is at risk in the worktree of a session with the cause that stands; returns the causes that changed.
-    /// A session that was put away calls for nothing.
+    /// `left_since` says since when nobody works there who is known to.
     pub(in crate::core) fn weigh_worktree(
         &mut self,
         key: &SessionKey,
         risk: Risk,
-        is_archived: bool,
+        left_since: impl Fn(Timestamp) -> Timestamp,
         causes: &mut Vec<StoredCause>,
         first_look: bool,
         now: Timestamp,
@@ -147,11 +167,12 @@ impl Notifier {
         let standing = causes
             .iter_mut()
             .find(|s| s.cause.kind == CauseKind::Uncommitted && s.cause.cleared_at.is_none());
-        match (if is_archived { Risk::None } else { risk }, standing) {
+        match (risk, standing) {
             // What nobody could see now is as it was.
-            (Risk::NotKnown, _) | (Risk::None, None) => Vec::new(),
-            (Risk::None, Some(stored)) => {
+            (Risk::NotKnown, _) | (Risk::None | Risk::PutAway, None) => Vec::new(),
+            (Risk::None | Risk::PutAway, Some(stored)) => {
                 stored.cause.cleared_at = Some(now);
+                let is_archived = matches!(risk, Risk::PutAway);
                 stored.cause.cleared_by =
                     Some(if is_archived { ClearedBy::Archived } else { ClearedBy::Resolution });
                 let stored = stored.clone();
@@ -195,9 +216,9 @@ impl Notifier {
                         snoozed_over: None,
                         notified_at: None,
                     },
-                    baseline: first_look || since < self.news_from,
+                    baseline: first_look || left_since(since) < self.news_from,
                 };
-                self.announce(&stored, key, now);
+                self.announce(&stored, false, key, now);
                 causes.push(stored.clone());
                 vec![stored]
             }

@@ -16,7 +16,7 @@ fn agent(n: i64, started: i64) -> Presence {
         key: format!("claude-code:{n}"),
         is_alive: true,
         is_unknown: false,
-        started_at: Some(at(started)),
+        came_at: Some(at(started)),
         last_activity: Some(at(started)),
         left_at: None,
         step: (0, 0, true),
@@ -52,7 +52,8 @@ fn note(trees: &mut Worktrees, n: i64, presence: Presence, ms: i64) {
 fn what_lay_there_when_the_first_agent_came_is_nobodys() {
     let mut trees = Worktrees::default();
     note(&mut trees, 1, agent(1, 0), 10);
-    assert!(trees.found(ROOT, look(dirty(), 7, 100), at(100)).1, "it is to be kept");
+    let kept = trees.found(ROOT, look(dirty(), 7, 100), at(100)).1;
+    assert_eq!(kept, Some(Memory { before: Some(7), settled_at: None }), "it is to be remembered");
     note(&mut trees, 1, gone(agent(1, 0), MINUTE), MINUTE);
     assert_eq!(trees.risk_of(1), Risk::None);
     trees.found(ROOT, look(dirty(), 8, 2 * MINUTE), at(2 * MINUTE));
@@ -98,9 +99,13 @@ fn whoever_left_a_clean_worktree_left_nothing() {
     // One that began before it left does not tell.
     let early = WorktreeLook { began: at(MINUTE - 500), ..look(clean(), 1, MINUTE + 50) };
     trees.found(ROOT, early, at(MINUTE + 50));
-    assert!(trees.trees[ROOT].left_nothing.is_empty());
-    trees.found(ROOT, look(clean(), 1, MINUTE + 100), at(MINUTE + 100));
-    // Their person writes, and opens another one, which only looks.
+    assert_eq!(trees.trees[ROOT].memory.settled_at, None);
+    let kept = trees.found(ROOT, look(clean(), 1, MINUTE + 100), at(MINUTE + 100)).1;
+    assert_eq!(kept.unwrap().settled_at, Some(at(MINUTE + 90)));
+    // Their person writes.
+    trees.found(ROOT, look(dirty(), 5, 8 * MINUTE), at(8 * MINUTE));
+    assert_eq!(trees.risk_of(1), Risk::None);
+    // And opens another one, which only looks.
     note(&mut trees, 2, agent(2, 9 * MINUTE), 9 * MINUTE);
     trees.found(ROOT, look(dirty(), 7, 9 * MINUTE + 50), at(9 * MINUTE + 50));
     note(&mut trees, 2, gone(agent(2, 9 * MINUTE), 10 * MINUTE), 10 * MINUTE);
@@ -166,4 +171,41 @@ fn one_of_which_nobody_knows_whether_it_runs_is_taken_to_run_for_five_minutes() 
     assert_eq!(trees.risk_of(1), Risk::Since(at(0)), "the same work that it left before");
     trees.found(ROOT, look(dirty(), 9, 8 * MINUTE), at(8 * MINUTE));
     assert_eq!(trees.risk_of(1), Risk::Since(at(7 * MINUTE)), "other work is of its leaving");
+}
+
+#[test]
+fn what_lies_where_an_agent_comes_from_another_worktree_is_not_its_work() {
+    let mut trees = Worktrees::default();
+    trees.note(1, Some("/home/me/first"), agent(1, 0), at(10));
+    // It has run for an hour, and goes elsewhere, and looks around.
+    note(&mut trees, 1, agent(1, 0), 60 * MINUTE);
+    trees.found(ROOT, look(dirty(), 7, 60 * MINUTE + 100), at(60 * MINUTE + 100));
+    note(&mut trees, 1, gone(agent(1, 0), 61 * MINUTE), 61 * MINUTE);
+    assert_eq!(trees.risk_of(1), Risk::None);
+}
+
+#[test]
+fn what_a_silent_agent_writes_when_it_goes_on_is_not_what_lay_there_before_the_next() {
+    let mut trees = Worktrees::default();
+    let unseen = |ms| not_known(Presence { last_activity: Some(at(ms)), ..agent(1, 0) });
+    note(&mut trees, 1, unseen(0), 10);
+    trees.found(ROOT, look(clean(), 1, 6 * MINUTE), at(6 * MINUTE));
+    note(&mut trees, 1, unseen(20 * MINUTE), 20 * MINUTE);
+    note(&mut trees, 2, agent(2, 21 * MINUTE), 21 * MINUTE);
+    trees.found(ROOT, look(dirty(), 7, 21 * MINUTE + 50), at(21 * MINUTE + 50));
+    note(&mut trees, 2, gone(agent(2, 21 * MINUTE), 22 * MINUTE), 22 * MINUTE);
+    note(&mut trees, 1, unseen(20 * MINUTE), 26 * MINUTE);
+    assert!(matches!(trees.risk_of(2), Risk::Since(_)), "{:?}", trees.risk_of(2));
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_nobodys_of_nothing() {
+    let mut trees = Worktrees::default();
+    note(&mut trees, 1, gone(agent(1, 0), MINUTE), MINUTE);
+    trees.found(ROOT, look(clean(), 1, 60 * MINUTE), at(60 * MINUTE));
+    trees.clock_set_back(at(2 * MINUTE));
+    note(&mut trees, 2, agent(2, 2 * MINUTE), 2 * MINUTE);
+    note(&mut trees, 2, gone(agent(2, 2 * MINUTE), 5 * MINUTE), 5 * MINUTE);
+    trees.found(ROOT, look(dirty(), 7, 5 * MINUTE + 50), at(5 * MINUTE + 50));
+    assert_eq!(trees.risk_of(2), Risk::Since(at(5 * MINUTE)));
 }

@@ -97,7 +97,8 @@ impl Place {
     /// Sessions with a live process.
     pub(super) fn live_sessions(&self) -> Vec<(Agent, &SessionId)> {
         let registered = self.registry.values().filter_map(Registered::live_session);
-        let locked = self.locks.values().filter(|l| l.holder.is_some()).map(|l| &l.session);
+        // Whoever takes up a thread whose lock was left makes no new one: its file is what tells.
+        let locked = self.locks.values().map(|l| &l.session);
         registered.chain(locked).map(|session| (self.root.agent, session)).collect()
     }
 }
