@@ -79,10 +79,9 @@ pub(crate) fn working_directory(state: &SessionState) -> Option<&str> {
     t.and_then(|t| t.cwd.as_deref()).or(registry)
 }
 
-/// Where the work of a session lies: where its agent is, or of one that has left where its last tool ran.
-pub(crate) fn work_directory(state: &SessionState, is_alive: bool) -> Option<&str> {
-    let worked_in = state.transcript().and_then(|t| t.worked_in.as_deref()).filter(|_| !is_alive);
-    worked_in.or_else(|| working_directory(state))
+/// Where the work of a session lies: where its agent is, or was before its client removed that.
+pub(crate) fn work_directory(state: &SessionState) -> Option<&str> {
+    state.transcript().and_then(|t| t.worked_in.as_deref()).or_else(|| working_directory(state))
 }
 
 /// Makes the card.

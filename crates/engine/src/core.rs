@@ -24,7 +24,7 @@ use lamplight_model::assess::{Assessment, Circumstances, assess, heard_last};
 use lamplight_model::attention::{Cause, CauseKind};
 use lamplight_model::ids::{Agent, FactId, SessionKey, Timestamp};
 use lamplight_model::pricing::PriceTable;
-use lamplight_model::session::{LivenessState, Process, SessionState, TurnState, Validity};
+use lamplight_model::session::{LivenessState, Process, SeenWorktree, SessionState, TurnState, Validity};
 use lamplight_model::view::{Hidden, SessionCard, Status};
 
 use crate::board::{Board, Pending};
@@ -370,9 +370,19 @@ impl Core {
             causes::put(&self.store.db, id, &cause)?;
         }
         let class = classify(&loaded.state, &verdict, alive);
-        let work = card::work_directory(&loaded.state, alive).unwrap_or("");
-        let place = self.places.look(work, now);
-        let worktree = place.worktree;
+        let work = card::work_directory(&loaded.state).unwrap_or("").to_owned();
+        let place = self.places.look(&work, now);
+        // Of a directory that is gone only whoever has looked before can say whose worktree it lay in: above it may be
+        // another one.
+        let worktree = match (&loaded.state.worktree, place.worktree) {
+            (Some(seen), _) if place.exists == Some(false) => {
+                Some(seen.root.clone()).filter(|_| seen.directory == work)
+            }
+            (_, worktree) => worktree,
+        };
+        if let Some(root) = &worktree {
+            loaded.state.worktree = Some(SeenWorktree { directory: work.clone(), root: root.clone() });
+        }
         let presence = presence(&loaded.key, &loaded.state, &verdict);
         let is_archived = verdict.archived_at.is_some();
         let asks = loaded.causes.iter().any(|c| c.cause.is_open());
@@ -395,7 +405,7 @@ impl Core {
             && let Some(root) = &worktree
             && !self.worktrees.has(root)
         {
-            self.worktrees.open(root, stored_worktrees::memory(&self.store.db, root)?);
+            self.worktrees.open(root, stored_worktrees::memory(&self.store.db, root)?, now);
         }
         let touched = if is_present {
             self.worktrees.note(id, worktree.as_deref(), presence, now)
@@ -735,7 +745,7 @@ fn presence(key: &SessionKey, state: &SessionState, verdict: &Assessment) -> Pre
         key: key.to_string(),
         is_alive,
         is_unknown: verdict.liveness.state == LivenessState::Unknown,
-        came_at: started.or(transcript.and_then(|t| t.first_at)).or(state.hooks.started_at),
+        started_at: started.or(transcript.and_then(|t| t.first_at)).or(state.hooks.started_at),
         last_activity: verdict.last_activity,
         left_at: if is_alive { None } else { left_at(state, verdict) },
         step: (state.tool_calls, transcript.map_or(0, |t| t.open_calls.len()), is_working),

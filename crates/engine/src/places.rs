@@ -68,18 +68,8 @@ pub(crate) struct Place {
     pub exists: Option<bool>,
     /// Root of its main repository: a linked worktree leads to the repository it was made from.
     pub git_root: Option<String>,
-    /// Root of the worktree itself: a linked one's own.
+    /// Root of the worktree itself: a linked one's own. `None` of a directory that is gone.
     pub worktree: Option<String>,
-}
-
-impl Place {
-    /// Of a directory that is gone nobody can say whose worktree it lay in: above it may be another one.
-    fn since_known(self, before: Option<&Self>) -> Self {
-        match self.exists {
-            Some(false) => Self { worktree: before.and_then(|b| b.worktree.clone()), ..self },
-            _ => self,
-        }
-    }
 }
 
 /// A repository as seen from a directory in it.
@@ -107,8 +97,6 @@ impl Places {
         } else {
             Place::default()
         };
-        let before = self.known.get(directory).map(|(_, place)| place);
-        let place = place.since_known(before);
         if self.known.len() >= MOST {
             self.known.clear();
         }
@@ -122,7 +110,6 @@ impl Places {
         let before = self.late.len();
         self.late.retain(|directory, looker| match looker.answers.try_recv() {
             Ok(place) => {
-                let place = place.since_known(known.get(directory).map(|(_, place)| place));
                 known.insert(directory.clone(), (now, place));
                 false
             }
@@ -164,11 +151,16 @@ impl Places {
 fn probe(path: &Path) -> Place {
     let found = repository(path);
     let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let exists = path.try_exists().ok().map(|there| there && path.is_dir());
     Place {
-        exists: path.try_exists().ok().map(|there| there && path.is_dir()),
+        exists,
         git_root: found.as_ref().map(|r| text(&r.main)),
         // A path that is no text cannot be named on the screen, and so is not looked at.
-        worktree: found.as_ref().and_then(|r| r.worktree.to_str()).map(str::to_owned),
+        worktree: found
+            .as_ref()
+            .filter(|_| exists != Some(false))
+            .and_then(|r| r.worktree.to_str())
+            .map(str::to_owned),
     }
 }
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::time::SystemTime;
 
 use lamplight_engine::sources::opencode::Trouble;
-use lamplight_engine::sources::tail::{Limits, Tailer};
+use lamplight_engine::sources::tail::{Flow, Limits, Tailer};
 use lamplight_model::event::{EventKind, PromptOrigin};
 use lamplight_model::session::{EntryKind, Phase};
 use opencode_support::{CAPTURES, OpenCode, Reading, capture, whole};
@@ -70,6 +70,25 @@ fn small_pieces_give_the_same_and_each_is_a_look_of_its_own() {
     let mut tailer = Tailer::new(Limits { batch_bytes: 1, ..Limits::default() });
     reading.read_with(&found, &mut tailer);
     assert_eq!(reading.batches, 8, "one for each message");
+    assert_eq!(reading.state, whole(&found));
+}
+
+#[test]
+fn whoever_pauses_after_each_piece_comes_to_the_end() {
+    let capture = capture("run_tools", 0);
+    let mut opencode = OpenCode::start(&capture.schema);
+    capture.events.iter().for_each(|event| opencode.write(event));
+    let found = opencode.only();
+    let mut reading = Reading::default();
+    reading.flow = Flow::Pause;
+    let mut tailer = Tailer::new(Limits { batch_bytes: 1, ..Limits::default() });
+    let mut looks = 0;
+    while reading.revision() != Some(found.size_bytes) {
+        reading.read_with(&found, &mut tailer);
+        looks += 1;
+        assert!(looks <= 8, "it has got no further than {:?}", reading.revision());
+    }
+    assert!(looks > 1);
     assert_eq!(reading.state, whole(&found));
 }
 

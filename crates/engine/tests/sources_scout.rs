@@ -568,6 +568,32 @@ fn a_codex_lock_is_seen_held_let_go_and_removed_without_being_touched() {
 }
 
 #[test]
+fn a_thread_of_an_old_day_that_was_open_before_the_start_is_followed() {
+    let holder = std::cell::RefCell::new(None);
+    let mut watching = Watching::start(|home| {
+        let day = home.join(".codex/sessions/2020/01/01");
+        put(
+            day.join(format!("rollout-2020-01-01T12-00-00-{}.jsonl", session(1))),
+            rollout_start(&session(1)),
+        );
+        for newer in ["2026/11/19", "2026/11/20"] {
+            fs::create_dir_all(home.join(".codex/sessions").join(newer)).unwrap();
+        }
+        let locks = home.join(".codex/thread-writer-locks");
+        fs::create_dir_all(&locks).unwrap();
+        let lock = locks.join(format!("{}.lock", session(1)));
+        let running = Running::start("flock", &["-F", lock.to_str().unwrap(), "sleep", "600"]);
+        while !lock.exists() {
+            std::thread::yield_now();
+        }
+        holder.replace(Some(running));
+    });
+    let day = watching.home.path().join(".codex/sessions/2020/01/01");
+    append(&day.join(format!("rollout-2020-01-01T12-00-00-{}.jsonl", session(1))), "no json\n");
+    watching.until("the append", |i| matches!(i, Input::Batch(b) if !b.issues.is_empty()));
+}
+
+#[test]
 fn a_lock_left_by_a_crash_is_told_as_held_by_nobody() {
     let watching = Watching::start(|home| {
         put(home.join(".codex/thread-writer-locks").join(format!("{}.lock", session(1))), "");

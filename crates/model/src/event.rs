@@ -126,6 +126,8 @@ pub struct ContextSeen {
     pub hidden: Option<HiddenKind>,
     /// Git root or main repository, where the record names it.
     pub git_root: Option<String>,
+    /// Its client took it to the directory when it removed the one it had worked in.
+    pub relocated: bool,
 }
 
 /// Why a thread is never a row.

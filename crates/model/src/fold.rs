@@ -26,6 +26,9 @@ pub fn fold(t: &mut Transcript, event: &Event) {
     if event.sidechain {
         return;
     }
+    if matches!(event.kind, EventKind::PromptSubmitted(_) | EventKind::ResponseReceived(_)) {
+        t.worked_in = None;
+    }
     match &event.kind {
         EventKind::ContextSeen(seen) => fold_context(t, seen),
         EventKind::PromptSubmitted(prompt) => match prompt.origin {
@@ -81,7 +84,6 @@ pub fn fold(t: &mut Transcript, event: &Event) {
             if t.turn.phase != Phase::Working {
                 begin_turn(t, at);
             }
-            t.worked_in.clone_from(&t.cwd);
             keep_open(&mut t.open_calls, call, at, MAX_OPEN_CALLS);
         }
         EventKind::ToolAnswered(answer) => t.open_calls.retain(|c| c.key != answer.key),
@@ -190,6 +192,9 @@ fn fold_context(t: &mut Transcript, seen: &crate::event::ContextSeen) {
     }
     if t.home_cwd.is_none() {
         t.home_cwd.clone_from(&seen.cwd);
+    }
+    if seen.relocated {
+        t.worked_in = t.worked_in.take().or(t.cwd.take());
     }
     set(&mut t.cwd, seen.cwd.as_ref());
     set(&mut t.branch, seen.branch.as_ref());

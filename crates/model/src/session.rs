@@ -244,6 +244,9 @@ pub struct SessionState {
     /// Where its latest process had its terminal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seat: Option<Seat>,
+    /// The worktree its directory was seen to lie in last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worktree: Option<SeenWorktree>,
     /// The latest resume that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume_failed: Option<Dated<ResumeFailure>>,
@@ -298,7 +301,7 @@ pub struct Transcript {
     pub cwd: Option<String>,
     /// The directory of the first record: where the transcript's folder is, and where `--resume` finds it.
     pub home_cwd: Option<String>,
-    /// Working directory of the latest tool call. It may be left without anything being done where it leads to.
+    /// Where it worked, when its client removed that and took it to the present directory, until it goes on there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worked_in: Option<String>,
     /// Git branch.
@@ -512,6 +515,15 @@ pub enum Validity {
     Dead,
     /// Written in another pid namespace or on another machine: nobody can look.
     Foreign,
+}
+
+/// The worktree a directory was seen to lie in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenWorktree {
+    /// Absolute path.
+    pub directory: String,
+    /// Absolute path of the worktree's root.
+    pub root: String,
 }
 
 /// Writer lock of a thread (Codex), read from the kernel's lock table.

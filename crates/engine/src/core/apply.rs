@@ -349,6 +349,7 @@ impl Core {
     fn apply_registry(&mut self, update: RegistryUpdate) -> Result<(), StoreError> {
         let key = SessionKey { agent: update.agent, id: update.session.clone() };
         let Some(id) = self.row_of(&key)? else { return Ok(()) };
+        let is_listed = self.listed_at.is_some();
         let has_moved = update.validity == Validity::Valid && self.leave_former_session(&update, id)?;
         let Some(loaded) = self.load(id)? else { return Ok(()) };
         // It runs again: whatever took its place has not any more.
@@ -366,7 +367,9 @@ impl Core {
             update.read_at,
         );
         if has_moved && let Some(process) = loaded.state.processes.get_mut(&update.pid) {
-            process.joined_at = Some(update.read_at);
+            process.worked = status == Some(RegistryStatus::Busy);
+            // Of a move that the first listing shows nobody knows when it was.
+            process.joined_at = is_listed.then_some(update.read_at);
         }
         if before.as_ref() != Some(&status) {
             let fact = match &status {
@@ -442,12 +445,14 @@ impl Core {
             return Ok(());
         }
         let was_held = holder.is_some() || before.is_some_and(|l| l.was_held);
+        let listed_from = listed_at.map(|at| at.plus_ms(-LISTING_MS));
         // Of a lock that was held when the engine began to look, nobody knows when it was taken.
         let (taken_at, free_at) = match (holder, before) {
             (None, _) => (None, None),
-            (Some(_), Some(l)) if l.holder.is_none() => (Some(at), Some(l.since)),
+            // What was listed as free was free then.
+            (Some(_), Some(l)) if l.holder.is_none() => (Some(at), Some(l.since).max(listed_from)),
             (Some(_), Some(l)) => (l.taken_at, l.free_at),
-            (Some(_), None) => (listed_at.map(|_| at), listed_at.map(|at| at.plus_ms(-LISTING_MS))),
+            (Some(_), None) => (listed_at.map(|_| at), listed_from),
         };
         let unheld = before.filter(|l| holder.is_none() && l.holder.is_none());
         let left_behind = !present

@@ -20,6 +20,9 @@ const FRESH_MS: i64 = 30_000;
 /// A look that is done this soon after an agent was started shows what lay there before it.
 const JUST_CAME_MS: i64 = 30_000;
 
+/// What was left and is gone may come back for so long: a stash, a pull and a pop make a worktree clean for a moment.
+const PASSING_MS: i64 = 5 * 60_000;
+
 /// All worktrees of the sessions on the screen.
 #[derive(Debug, Default)]
 pub(super) struct Worktrees {
@@ -42,8 +45,8 @@ struct Tree {
     /// The next look may show what lay there before an agent that came just now.
     awaits_before: bool,
     members: BTreeMap<i64, Presence>,
-    /// When those came that were seen to come from another worktree.
-    moved: BTreeMap<i64, Timestamp>,
+    /// Work that was left is seen to be gone since this; what was known before, should that pass.
+    passing: Option<(Timestamp, Option<Timestamp>)>,
     /// What was left last: its mark, by whom, and since when.
     left: Option<(u128, i64, Timestamp)>,
     /// What was told of it last.
@@ -66,8 +69,7 @@ pub(super) struct Presence {
     pub is_alive: bool,
     /// Nobody knows whether it runs.
     pub is_unknown: bool,
-    /// When it was started, or came from another worktree.
-    pub came_at: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
     pub last_activity: Option<Timestamp>,
     /// When it ended, where that is known.
     pub left_at: Option<Timestamp>,
@@ -111,7 +113,9 @@ impl Worktrees {
     }
 
     /// Begins with a worktree of which something may be remembered.
-    pub(super) fn open(&mut self, root: &str, memory: Memory) {
+    pub(super) fn open(&mut self, root: &str, memory: Memory, now: Timestamp) {
+        // The clock may have been set back since it was dated.
+        let memory = Memory { settled_at: memory.settled_at.map(|at| at.min(now)), ..memory };
         self.trees.entry(root.to_owned()).or_default().memory = memory;
         self.is_other_set = true;
     }
@@ -120,7 +124,7 @@ impl Worktrees {
     pub(super) fn clock_set_back(&mut self, now: Timestamp) {
         for tree in self.trees.values_mut() {
             tree.memory.settled_at = tree.memory.settled_at.map(|at| at.min(now));
-            tree.moved.values_mut().for_each(|at| *at = (*at).min(now));
+            tree.passing = None;
         }
     }
 
@@ -133,20 +137,14 @@ impl Worktrees {
         now: Timestamp,
     ) -> Vec<i64> {
         let mut touched = Vec::new();
-        let former = self.of_session.get(&id);
-        if former.map(String::as_str) != root {
-            let moves = former.is_some();
+        if self.of_session.get(&id).map(String::as_str) != root {
             touched.extend(self.forget(id, now));
             if let Some(root) = root {
                 self.of_session.insert(id, root.to_owned());
-                if moves {
-                    self.trees.entry(root.to_owned()).or_default().moved.insert(id, now);
-                }
             }
         }
         let Some(root) = root else { return touched };
         let tree = self.trees.entry(root.to_owned()).or_default();
-        let presence = Presence { came_at: presence.came_at.max(tree.moved.get(&id).copied()), ..presence };
         let known = tree.members.get(&id);
         if known != Some(&presence) {
             // Of one of which nobody knows whether it runs, only that it is there for the first time.
@@ -179,7 +177,6 @@ impl Worktrees {
         let Some(root) = self.of_session.remove(&id) else { return Vec::new() };
         let Some(tree) = self.trees.get_mut(&root) else { return Vec::new() };
         tree.members.remove(&id);
-        tree.moved.remove(&id);
         self.changed = true;
         if tree.members.is_empty() {
             self.trees.remove(&root);
@@ -326,7 +323,13 @@ impl Tree {
         let is_nobodys = is_clean || self.memory.before == Some(look.mark);
         let is_empty = !self.members.values().any(|p| p.may_run(look.at));
         let is_news = self.members.values().any(|p| self.may_be_of(p) && p.seen_last() < Some(look.began));
+        if let Some((gone_at, before)) = self.passing.take_if(|_| !is_nobodys)
+            && look.at.since(gone_at) <= PASSING_MS
+        {
+            self.memory.settled_at = before;
+        }
         if is_nobodys && is_empty && is_news {
+            self.passing = self.left.map(|_| (look.at, self.memory.settled_at));
             self.memory.settled_at = Some(look.began);
         }
     }
@@ -386,9 +389,9 @@ impl Presence {
                 && self.last_activity.is_some_and(|last| now.since(last) < MAY_RUN_MS))
     }
 
-    /// It runs, and has come so lately that a look at this moment shows what lay there before it.
+    /// It runs, and has been started so lately that a look at this moment shows what lay there before it.
     fn has_just_come(&self, now: Timestamp) -> bool {
-        self.may_run(now) && self.came_at.is_some_and(|at| now.since(at) <= JUST_CAME_MS)
+        self.may_run(now) && self.started_at.is_some_and(|at| now.since(at) <= JUST_CAME_MS)
     }
 
     /// The last sign of it: something it did, or that it left.

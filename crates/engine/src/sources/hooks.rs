@@ -60,6 +60,12 @@ pub fn is_hook_name(name: &OsStr) -> bool {
     name.ends_with(b".json") && !name.starts_with(b".")
 }
 
+/// Whether a name is that of the mark that hooks leave when they find the spool full.
+#[must_use]
+pub(crate) fn is_full_mark(name: &OsStr) -> bool {
+    name == FULL
+}
+
 /// What waits in a spool.
 #[derive(Debug, Default)]
 pub struct Waiting {

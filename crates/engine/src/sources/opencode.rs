@@ -188,7 +188,7 @@ fn sessions(database: &Path, sessions: Vec<Listed>) -> Sessions {
 }
 
 /// Hands on what changed in a session since `position`, and moves `position` along. Nothing is held of the database
-/// while a batch is taken.
+/// while a batch is taken. It pauses only where the next look goes on: what is not settled is read again from its begin.
 pub(crate) fn read(
     path: &Path,
     role: &FileRole,
@@ -208,6 +208,7 @@ pub(crate) fn read(
     let mut from = if carried.is_some() { known.map_or(0, |c| c.offset) } else { 0 };
     let mut decoder = carried.unwrap_or_else(|| Decoder::new(role));
     let mut after: Option<String> = None;
+    let begin = settled_to(&decoder).to_owned();
     loop {
         let part = again(|| look(database, session, &decoder, after.as_deref(), limits, read_at))?;
         let mut out = Decoded::default();
@@ -241,12 +242,17 @@ pub(crate) fn read(
         if part.is_last {
             return Ok(Stopped::AtEnd);
         }
-        if flow == Flow::Pause {
+        if flow == Flow::Pause && settled_to(&decoder) != begin {
             return Ok(Stopped::Paused);
         }
         // Ids have one length, so that this stands right after the last.
         after = part.last.map(|last| last + "!");
     }
+}
+
+/// The message from which on the next look reads.
+fn settled_to(decoder: &Decoder) -> &str {
+    if let Decoder::OpenCode(carry) = decoder { carry.first_unsettled() } else { "" }
 }
 
 /// A part of a session, in one consistent state.
@@ -269,7 +275,6 @@ fn look(
 ) -> Result<Piece, OpenCodeError> {
     let look = Look::open(database, now)?;
     let listed = look.session(session, now)?.ok_or(OpenCodeError::Gone)?;
-    let settled = if let Decoder::OpenCode(carry) = decoder { carry.first_unsettled() } else { "" };
     let row = look.row(session)?;
     let mut piece = Piece {
         revision: listed.revision,
@@ -279,7 +284,7 @@ fn look(
         is_last: true,
     };
     let mut bytes: u64 = 0;
-    look.messages(session, after.unwrap_or(settled), |message, parts| {
+    look.messages(session, after.unwrap_or(settled_to(decoder)), |message, parts| {
         if bytes >= limits.batch_bytes || piece.lines.len() >= limits.batch_events {
             piece.is_last = false;
             return false;

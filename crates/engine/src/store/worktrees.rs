@@ -19,19 +19,30 @@ pub(crate) struct Memory {
 
 /// What is remembered of a worktree.
 pub(crate) fn memory(db: &Connection, root: &str) -> Result<Memory, StoreError> {
-    let mut select = db.prepare_cached("SELECT before, settled_at_ms FROM worktrees WHERE root = ?1")?;
-    let found = select
-        .query_row([root], |row| Ok((row.get::<_, Option<[u8; 16]>>(0)?, row.get::<_, Option<i64>>(1)?)));
-    let (before, settled) = found.optional()?.unwrap_or_default();
+    let mut before = db.prepare_cached("SELECT before FROM worktrees WHERE root = ?1")?;
+    let before: Option<[u8; 16]> = before.query_row([root], |row| row.get(0)).optional()?;
+    let mut settled = db.prepare_cached("SELECT at_ms FROM worktrees_settled WHERE root = ?1")?;
+    let settled: Option<i64> = settled.query_row([root], |row| row.get(0)).optional()?;
     Ok(Memory { before: before.map(u128::from_be_bytes), settled_at: settled.map(Timestamp) })
 }
 
 /// Keeps it.
 pub(crate) fn put(db: &Connection, root: &str, memory: Memory, at: Timestamp) -> Result<(), StoreError> {
-    db.prepare_cached(
-        "INSERT OR REPLACE INTO worktrees (root, before, settled_at_ms, at_ms) VALUES (?1, ?2, ?3, ?4)",
-    )?
-    .execute((root, memory.before.map(u128::to_be_bytes), memory.settled_at.map(|t| t.0), at.0))?;
-    db.prepare_cached("DELETE FROM worktrees WHERE at_ms < ?1")?.execute([at.plus_ms(-KEPT_MS).0])?;
+    let old = at.plus_ms(-KEPT_MS).0;
+    if let Some(before) = memory.before {
+        db.prepare_cached("INSERT OR REPLACE INTO worktrees (root, before, at_ms) VALUES (?1, ?2, ?3)")?
+            .execute((root, before.to_be_bytes(), at.0))?;
+        db.prepare_cached("DELETE FROM worktrees WHERE at_ms < ?1")?.execute([old])?;
+    }
+    match memory.settled_at {
+        Some(settled) => {
+            db.prepare_cached("INSERT OR REPLACE INTO worktrees_settled (root, at_ms) VALUES (?1, ?2)")?
+                .execute((root, settled.0))?;
+        }
+        None => {
+            db.prepare_cached("DELETE FROM worktrees_settled WHERE root = ?1")?.execute([root])?;
+        }
+    }
+    db.prepare_cached("DELETE FROM worktrees_settled WHERE at_ms < ?1")?.execute([old])?;
     Ok(())
 }

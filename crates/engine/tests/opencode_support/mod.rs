@@ -229,11 +229,18 @@ fn without(object: &Value, columns: &[&str]) -> String {
 }
 
 /// What was read of a session, and where reading stands.
-#[derive(Default)]
 pub struct Reading {
     cursor: Option<Cursor>,
     pub state: Transcript,
     pub batches: usize,
+    /// What is said to each batch.
+    pub flow: Flow,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { cursor: None, state: Transcript::default(), batches: 0, flow: Flow::Continue }
+    }
 }
 
 impl Reading {
@@ -253,7 +260,7 @@ impl Reading {
             assert!(batch.issues.is_empty(), "{:?}", batch.issues);
             facts.extend(batch.events);
             self.batches += 1;
-            Flow::Continue
+            self.flow
         };
         tailer.read(&found.path, &found.role, &mut position, LATER, &mut take).unwrap();
         self.cursor = position.cursor;

@@ -47,7 +47,8 @@ fn by_lock(state: &SessionState, t: Option<&Transcript>, around: &Circumstances,
             crashed(t, lock, "Its writer lock stood without a holder, and was cleaned up since")
         }
         Some(lock) => {
-            let mut v = gone(state, lock.since, "Codex removed its writer lock: an orderly end");
+            let at = t.and_then(|t| t.last_at).map_or(lock.since, |heard| heard.max(lock.since));
+            let mut v = gone(state, at, "Codex removed its writer lock: an orderly end");
             v.is_end_told = v.ended_at.is_some();
             v
         }
@@ -77,8 +78,11 @@ fn by_lock(state: &SessionState, t: Option<&Transcript>, around: &Circumstances,
 
 /// Its process died and left its lock. When, only whoever saw it held can say; else it was heard last before.
 fn crashed(t: Option<&Transcript>, lock: Lock, fact: &str) -> Verdict {
-    let heard = t.and_then(|t| t.last_at).filter(|_| !lock.was_held);
-    let at = heard.map_or(lock.since, |heard| heard.min(lock.since));
+    let at = match t.and_then(|t| t.last_at) {
+        Some(heard) if lock.was_held => heard.max(lock.since),
+        Some(heard) => heard.min(lock.since),
+        None => lock.since,
+    };
     let mut v = Verdict::new(TurnState::Crashed, Some(at), "lock");
     v.dead("lock", lock.since);
     v.note("lock", lock.since, fact.to_owned());

@@ -16,7 +16,7 @@ fn agent(n: i64, started: i64) -> Presence {
         key: format!("claude-code:{n}"),
         is_alive: true,
         is_unknown: false,
-        came_at: Some(at(started)),
+        started_at: Some(at(started)),
         last_activity: Some(at(started)),
         left_at: None,
         step: (0, 0, true),
@@ -174,14 +174,31 @@ fn one_of_which_nobody_knows_whether_it_runs_is_taken_to_run_for_five_minutes() 
 }
 
 #[test]
-fn what_lies_where_an_agent_comes_from_another_worktree_is_not_its_work() {
+fn work_that_is_put_aside_for_a_moment_is_still_there() {
+    for (back, is_still) in [(MINUTE, true), (20 * MINUTE, false)] {
+        let mut trees = Worktrees::default();
+        note(&mut trees, 1, agent(1, -MINUTE), 0);
+        note(&mut trees, 1, gone(agent(1, -MINUTE), MINUTE), MINUTE);
+        trees.found(ROOT, look(dirty(), 7, MINUTE + 50), at(MINUTE + 50));
+        assert_eq!(trees.risk_of(1), Risk::Since(at(MINUTE)));
+        // A stash, a pull, and a pop that writes it anew.
+        trees.found(ROOT, look(clean(), 1, 30 * MINUTE), at(30 * MINUTE));
+        assert_eq!(trees.risk_of(1), Risk::None);
+        let popped = 30 * MINUTE + back;
+        let kept = trees.found(ROOT, look(dirty(), 8, popped), at(popped)).1;
+        assert_eq!(trees.risk_of(1), if is_still { Risk::Since(at(MINUTE)) } else { Risk::None });
+        assert_eq!(kept, is_still.then_some(Memory::default()));
+    }
+}
+
+#[test]
+fn a_memory_that_a_clock_ahead_has_dated_hides_nothing() {
     let mut trees = Worktrees::default();
-    trees.note(1, Some("/home/me/first"), agent(1, 0), at(10));
-    // It has run for an hour, and goes elsewhere, and looks around.
-    note(&mut trees, 1, agent(1, 0), 60 * MINUTE);
-    trees.found(ROOT, look(dirty(), 7, 60 * MINUTE + 100), at(60 * MINUTE + 100));
-    note(&mut trees, 1, gone(agent(1, 0), 61 * MINUTE), 61 * MINUTE);
-    assert_eq!(trees.risk_of(1), Risk::None);
+    let memory = Memory { settled_at: Some(at(60 * MINUTE)), ..Memory::default() };
+    trees.open(ROOT, memory, at(0));
+    note(&mut trees, 1, gone(agent(1, 0), MINUTE), MINUTE);
+    trees.found(ROOT, look(dirty(), 7, MINUTE + 50), at(MINUTE + 50));
+    assert_eq!(trees.risk_of(1), Risk::Since(at(MINUTE)));
 }
 
 #[test]

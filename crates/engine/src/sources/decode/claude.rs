@@ -64,7 +64,9 @@ impl From<Early> for EventKind {
             Early::UserTitle(text) => Self::TitleGiven { text, by: TitleGiver::User },
             Early::AgentTitle(text) => Self::TitleGiven { text, by: TitleGiver::Agent },
             Early::Cost(usd) => Self::CostReported { usd },
-            Early::Cwd(cwd) => Self::ContextSeen(ContextSeen { cwd: Some(cwd), ..ContextSeen::default() }),
+            Early::Cwd(cwd) => {
+                Self::ContextSeen(ContextSeen { cwd: Some(cwd), relocated: true, ..ContextSeen::default() })
+            }
             Early::GitRoot(root) => {
                 Self::ContextSeen(ContextSeen { git_root: Some(root), ..ContextSeen::default() })
             }

@@ -207,7 +207,10 @@ impl Run {
             }
         }
         wanted.extend(days.iter().cloned());
-        wanted.extend(self.folders_of_open_threads(at));
+        for folder in self.folders_of_open_threads(at) {
+            self.watch(&folder, Interest::Writes);
+            wanted.insert(folder);
+        }
         if let Some(watch) = &self.watch {
             for quiet in former.difference(&wanted) {
                 watch.remove(quiet);
@@ -219,13 +222,29 @@ impl Run {
         days
     }
 
-    fn folders_of_open_threads(&self, at: usize) -> Vec<PathBuf> {
+    /// Follows the threads that were open when nobody knew yet where their files are.
+    pub(super) fn follow_open_threads(&mut self, at: usize) -> Running {
+        let files = self.files_of_open_threads(at);
+        if files.is_empty() {
+            return Ok(());
+        }
+        self.watch_days(at);
+        // What was written before the watch stood, no event told.
+        files.iter().try_for_each(|file| self.touch(file))
+    }
+
+    fn folders_of_open_threads(&self, at: usize) -> BTreeSet<PathBuf> {
+        let files = self.files_of_open_threads(at);
+        files.iter().filter_map(|file| file.parent()).map(Path::to_owned).collect()
+    }
+
+    fn files_of_open_threads(&self, at: usize) -> Vec<PathBuf> {
         let Some(place) = self.places.get(at) else { return Vec::new() };
         place
             .live_sessions()
             .into_iter()
             .filter_map(|(agent, session)| self.files.main_of(agent, session))
-            .filter_map(|(_, entry)| entry.path.parent().map(Path::to_owned))
+            .map(|(_, entry)| entry.path.clone())
             .collect()
     }
 

@@ -82,6 +82,11 @@ impl Run {
                     return Ok(true);
                 }
                 let Some(name) = spool.name_of(path) else { return Ok(false) };
+                if hooks::is_full_mark(name) {
+                    // It was, while we were behind: hooks write again once the mark is gone.
+                    self.list_spool()?;
+                    return Ok(true);
+                }
                 spool.found(name);
             }
             WatchEvent::Gone { path, .. } => {

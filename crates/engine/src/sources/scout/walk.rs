@@ -57,6 +57,11 @@ impl Run {
         let behind = self.take_listing(all)?;
         self.backlog.clear();
         self.backlog.extend(behind);
+        for at in 0..self.places.len() {
+            if self.places.get(at).is_some_and(|place| place.root.agent == Agent::Codex) {
+                self.follow_open_threads(at)?;
+            }
+        }
         self.look_for_missing(&whole)
     }
 
