@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use lamplight_model::attention::{CauseKind, Tier};
 use lamplight_model::session::TurnState;
-use lamplight_model::view::{ChangeSet, SessionCard, Status, Worktree};
+use lamplight_model::view::{ChangeSet, SessionCard, SourceHealth, SourceView, Status, Worktree};
 
 /// The lamp's three shapes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -52,6 +52,12 @@ pub struct Summary {
     pub background: usize,
     /// Worktrees with uncommitted work.
     pub uncommitted: usize,
+    /// The engine has told how things stand.
+    pub is_known: bool,
+    /// Something that states are read from fails: this may not be all.
+    pub is_blind: bool,
+    /// The person keeps notifications away for now.
+    pub is_paused: bool,
 }
 
 impl Summary {
@@ -64,9 +70,11 @@ impl Summary {
         }
     }
 
-    /// Returns the sentence that is also the window's headline.
+    /// Returns what the window's headline says, in a tray's words.
     pub fn headline(&self) -> String {
         match self.needs.len() {
+            _ if !self.is_known => "Starting".to_owned(),
+            0 if self.is_blind => "Nothing needs you, as far as Lamplight can see".to_owned(),
             0 => "All clear".to_owned(),
             1 => "1 session needs you".to_owned(),
             n => format!("{n} sessions need you"),
@@ -87,6 +95,11 @@ impl Summary {
     /// Returns what is muted and would need its person, or `None` when nothing does.
     pub fn quieted(&self) -> Option<String> {
         (self.muted > 0).then(|| format!("{} muted", self.muted))
+    }
+
+    /// Returns that notifications are kept away, or `None` when they come.
+    pub fn paused(&self) -> Option<String> {
+        self.is_paused.then(|| "Notifications are paused".to_owned())
     }
 
     /// Returns what goes on by itself, or `None` when nothing does.
@@ -114,6 +127,7 @@ impl Summary {
 pub struct Board {
     cards: HashMap<String, SessionCard>,
     worktrees: Vec<Worktree>,
+    is_blind: bool,
 }
 
 impl Board {
@@ -122,6 +136,7 @@ impl Board {
         Self {
             cards: status.sessions.iter().map(|card| (id_of(card), card.clone())).collect(),
             worktrees: status.worktrees.clone(),
+            is_blind: status.sources.iter().any(blinds),
         }
     }
 
@@ -135,6 +150,9 @@ impl Board {
         }
         if let Some(worktrees) = &change.worktrees {
             self.worktrees.clone_from(worktrees);
+        }
+        if let Some(sources) = &change.sources {
+            self.is_blind = sources.iter().any(blinds);
         }
     }
 
@@ -153,6 +171,9 @@ impl Board {
             working: count(TurnState::Working),
             background: count(TurnState::Background),
             uncommitted: self.worktrees.iter().filter(|tree| tree.is_at_risk).count(),
+            is_known: true,
+            is_blind: self.is_blind,
+            is_paused: false,
         }
     }
 }
@@ -163,6 +184,12 @@ impl Board {
         let snoozes = self.cards.values().flat_map(|card| &card.causes).filter_map(|c| c.snoozed_until_ms);
         snoozes.filter(|until| *until > now_ms).min()
     }
+}
+
+/// Whether states may be missing because this source fails.
+fn blinds(source: &SourceView) -> bool {
+    let gives_states = !["settings", "otlp", "forward"].contains(&source.name.as_str());
+    gives_states && source.state == SourceHealth::Degraded
 }
 
 /// Returns the id every command takes.
@@ -265,6 +292,7 @@ mod tests {
         let board = Board {
             cards: cards.into_iter().map(|card| (id_of(&card), card)).collect(),
             worktrees: Vec::new(),
+            is_blind: false,
         };
         let ids = |now_ms| board.summary(now_ms).needs.into_iter().map(|need| need.label).collect::<Vec<_>>();
         assert_eq!(ids(1_000), ["old", "young", "old-turn"]);
@@ -284,7 +312,8 @@ mod tests {
         let mut muted =
             card("muted", "awaiting_permission", serde_json::json!([cause(1, "permission", 5, None)]));
         muted.muted = Some(lamplight_model::view::Muted::Session);
-        let board = Board { cards: [(id_of(&muted), muted)].into_iter().collect(), worktrees: Vec::new() };
+        let cards = [(id_of(&muted), muted)].into_iter().collect();
+        let board = Board { cards, worktrees: Vec::new(), is_blind: false };
         let summary = board.summary(1_000);
         assert_eq!((summary.lamp(), summary.tiers(), summary.needs.len()), (Lamp::Quiet, None, 0));
         assert_eq!(summary.quieted().as_deref(), Some("1 muted"));
@@ -292,7 +321,12 @@ mod tests {
 
     #[test]
     fn the_lamp_and_its_sentence_follow_the_counts() {
-        let quiet = Summary::default();
+        assert_eq!(Summary::default().headline(), "Starting", "nobody has looked yet");
+        let quiet = Summary { is_known: true, ..Summary::default() };
+        assert_eq!(
+            Summary { is_blind: true, ..quiet.clone() }.headline(),
+            "Nothing needs you, as far as Lamplight can see"
+        );
         assert_eq!(
             (quiet.lamp(), quiet.headline(), quiet.at_work(), quiet.at_risk()),
             (Lamp::Quiet, "All clear".to_owned(), None, None)

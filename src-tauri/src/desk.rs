@@ -9,8 +9,8 @@ use tauri::{AppHandle, Emitter as _, Manager as _};
 use crate::host::Host;
 use crate::window;
 
-/// Event of the page: no tray shows the lamp.
-const TRAY_MISSING: &str = "tray-missing";
+/// Event of the page: whether a tray shows the lamp.
+const TRAY: &str = "tray";
 
 /// What the window tells its person about the desktop it lives on.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -41,6 +41,8 @@ struct Facts {
     is_focused: bool,
     on_screen: Option<String>,
     open_next: Option<String>,
+    /// The page has drawn and hears events.
+    is_page_ready: bool,
     is_closed_too_early: bool,
     /// When the lamp was offered to a tray, in milliseconds since the epoch: that there is none may be told after it.
     offered_at_ms: Option<i64>,
@@ -81,9 +83,13 @@ impl Desk {
         facts.tray != Some(false)
     }
 
-    /// Keeps a session for the page that is being built.
-    pub fn open_next(&self, id: String) {
-        self.facts().open_next = Some(id);
+    /// Keeps what is to be opened, a session or nothing, for a page that does not hear yet; `false` when it does.
+    pub fn open_next(&self, id: Option<String>) -> bool {
+        let mut facts = self.facts();
+        if !facts.is_page_ready {
+            facts.open_next = id;
+        }
+        !facts.is_page_ready
     }
 
     /// Returns the session the person looks at right now, as `agent:session_id`.
@@ -111,6 +117,7 @@ pub fn set_on_screen(app: &AppHandle, id: Option<String>) {
 pub fn window_gone(app: &AppHandle) {
     attend(app, |facts| {
         facts.is_focused = false;
+        facts.is_page_ready = false;
         facts.on_screen = None;
     });
 }
@@ -128,7 +135,7 @@ fn attend(app: &AppHandle, change: impl FnOnce(&mut Facts)) {
     });
 }
 
-/// Notes whether a tray shows the lamp, and tells the window when there is none.
+/// Notes whether a tray shows the lamp, and tells the window.
 pub fn set_tray(app: &AppHandle, is_there: bool) {
     let was_closed = {
         let desk = app.state::<Desk>();
@@ -141,7 +148,7 @@ pub fn set_tray(app: &AppHandle, is_there: bool) {
     if was_closed && !is_there {
         app.exit(0);
     }
-    tell_if_tray_is_missing(app);
+    tell(app, TRAY, is_there);
 }
 
 /// Notes that the lamp was offered to a tray: one shows it, unless the contrary is known already, or told in a moment.
@@ -161,16 +168,17 @@ pub fn set_notifications(app: &AppHandle, is_there: bool) {
 
 /// The page has drawn and listens: tells it what happened before it could hear.
 pub fn page_ready(app: &AppHandle) {
-    tell_if_tray_is_missing(app);
-    let open_next = app.state::<Desk>().facts().open_next.take();
+    let desk = app.state::<Desk>();
+    let (tray, open_next) = {
+        let mut facts = desk.facts();
+        facts.is_page_ready = true;
+        (facts.tray, facts.open_next.take())
+    };
+    if let Some(is_there) = tray {
+        tell(app, TRAY, is_there);
+    }
     if let Some(id) = open_next {
         tell(app, window::OPEN_SESSION, id);
-    }
-}
-
-fn tell_if_tray_is_missing(app: &AppHandle) {
-    if app.state::<Desk>().info().tray == Some(false) {
-        tell(app, TRAY_MISSING, ());
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::board::{Board, Summary};
 use crate::host::Host;
+use crate::notices::pause::Pause;
 
 /// Starts the tray and keeps it up to date until the engine stops.
 pub fn start(app: &AppHandle) {
@@ -22,18 +23,20 @@ pub fn start(app: &AppHandle) {
         let tray = platform::Tray::start(&app).await;
         // No engine: the app is ending, and says why.
         if let Ok(engine) = app.state::<Host>().engine().await {
-            follow(&engine, &tray).await;
+            follow(&app, &engine, &tray).await;
         }
     });
 }
 
-async fn follow(engine: &Engine, tray: &platform::Tray) {
+async fn follow(app: &AppHandle, engine: &Engine, tray: &platform::Tray) {
     let mut shown = Summary::default();
     loop {
         let mut subscription = engine.subscribe();
         let mut board = Board::from_snapshot(&subscription.snapshot);
         loop {
-            let summary = board.summary(lamplight_engine::clock::now().0);
+            let pause = app.state::<Pause>();
+            let is_paused = pause.chosen().is_some();
+            let summary = Summary { is_paused, ..board.summary(lamplight_engine::clock::now().0) };
             if summary != shown {
                 tray.show(summary.clone()).await;
                 shown = summary;
@@ -49,6 +52,7 @@ async fn follow(engine: &Engine, tray: &platform::Tray) {
             let change = tokio::select! {
                 change = subscription.changes.recv() => change,
                 () = next => continue,
+                () = pause.changed() => continue,
             };
             match change {
                 Ok(change) => board.apply(&change),

@@ -63,13 +63,17 @@ pub fn paint(window: &WebviewWindow) -> tauri::Result<()> {
 
 /// Shows the window: raises it, or builds it again.
 pub fn show(app: &AppHandle) {
-    on_main_thread(app, |app| raise(app).map(drop));
+    on_main_thread(app, raise);
 }
 
 /// Shows the window with what needs its person.
 pub fn show_now(app: &AppHandle) {
     on_main_thread(app, |app| {
         raise(app)?;
+        if app.state::<Desk>().open_next(None) {
+            // A page that is drawn anew shows that by itself.
+            return Ok(());
+        }
         app.emit_to(LABEL, OPEN_NOW, ())
     });
 }
@@ -77,26 +81,21 @@ pub fn show_now(app: &AppHandle) {
 /// Shows the window with one session. `id` is `agent:session_id`.
 pub fn show_session(app: &AppHandle, id: String) {
     on_main_thread(app, move |app| {
-        if raise(app)? {
-            app.emit_to(LABEL, OPEN_SESSION, id)
-        } else {
-            // The page is not there to hear it; it is told when it has drawn.
-            app.state::<Desk>().open_next(id);
-            Ok(())
+        raise(app)?;
+        // A page that is not there to hear it is told when it has drawn.
+        if app.state::<Desk>().open_next(Some(id.clone())) {
+            return Ok(());
         }
+        app.emit_to(LABEL, OPEN_SESSION, id)
     });
 }
 
-/// Returns whether the window was already there.
-fn raise(app: &AppHandle) -> tauri::Result<bool> {
-    let Some(window) = app.get_webview_window(LABEL) else {
-        build(app)?;
-        return Ok(false);
-    };
+/// Brings the window to the front, and builds it where there is none.
+fn raise(app: &AppHandle) -> tauri::Result<()> {
+    let Some(window) = app.get_webview_window(LABEL) else { return build(app).map(drop) };
     window.unminimize()?;
     window.show()?;
-    window.set_focus()?;
-    Ok(true)
+    window.set_focus()
 }
 
 /// Does something with windows where the platform wants it done; an error goes to the log.

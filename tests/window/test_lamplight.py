@@ -71,7 +71,7 @@ class Story(Window):
         # Nothing there: the window says how to begin.
         wait_for("the empty state", lambda: "No session is open right now" in app.text("body"))
         lamp = wait_for("the lamp in the tray", desktop.lamp)
-        self.assertEqual(desktop.item(lamp, "Title"), "Lamplight: All clear")
+        wait_for("a lamp that is out", lambda: desktop.item(lamp, "Title") == "Lamplight: All clear")
         self.picture(desktop, "1-empty")
 
         # An agent starts and works.

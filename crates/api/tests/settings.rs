@@ -76,6 +76,17 @@ async fn a_change_of_the_settings_holds_at_once_and_a_mistake_costs_nothing() {
     assert!(said(&engine.status()).unwrap().contains("[store] durable was changed"));
     until(&engine, "the name of old", |s| label(s).is_some_and(|(label, _)| label == "mend the till")).await;
 
+    // It is a link into a folder of dot files: what is written there holds too.
+    let kept = home.path().join("dotfiles/lamplight.toml");
+    fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    fs::write(&kept, "[session_labels]\nbb0d985f = \"kept\"\n").unwrap();
+    let link = settings.with_extension("link");
+    std::os::unix::fs::symlink(&kept, &link).unwrap();
+    fs::rename(&link, &settings).unwrap();
+    until(&engine, "the linked file", |s| label(s).is_some_and(|(label, _)| label == "kept")).await;
+    write(&kept, "[session_labels]\nbb0d985f = \"kept anew\"\n");
+    until(&engine, "its change", |s| label(s).is_some_and(|(label, _)| label == "kept anew")).await;
+
     fs::remove_file(&settings).unwrap();
     until(&engine, "no settings", |s| said(s).is_some_and(|text| text.contains("there is no such file")))
         .await;

@@ -71,6 +71,7 @@ fn undo(config: &Config, args: &SetupArgs) -> anyhow::Result<()> {
     if args.json {
         let done = if args.yes { Some(setup::undo(data_dir, &args.agents)?) } else { None };
         output::print_json(&json!({ "written": written, "done": done }))?;
+        done.as_ref().map_or(Ok(()), all_undone)?;
         return if written.is_empty() || args.yes || args.dry_run { Ok(()) } else { Err(not_asked("--yes")) };
     }
     if written.is_empty() {
@@ -93,7 +94,23 @@ fn undo(config: &Config, args: &SetupArgs) -> anyhow::Result<()> {
         }
     }
     let done = setup::undo(data_dir, &args.agents)?;
-    output::print(&screen.done(&done, "Undone. Open terminals keep the wrapper until they are closed."))
+    let failed = all_undone(&done);
+    let end = match &failed {
+        Ok(()) => "Undone. Open terminals keep the wrapper until they are closed.",
+        Err(_) => "What could be undone is undone.",
+    };
+    output::print(&screen.done(&done, end))?;
+    failed
+}
+
+/// An error when a file could not be dealt with: what is Lamplight's is in it still.
+fn all_undone(done: &SetupDone) -> anyhow::Result<()> {
+    match done.files.iter().filter(|file| file.outcome == SetupOutcome::Failed).count() {
+        0 => Ok(()),
+        failed => {
+            anyhow::bail!("not undone: {failed} of {} files; run it again when they can be", done.files.len())
+        }
+    }
 }
 
 /// The project to set: given, asked for, or none.
@@ -274,5 +291,6 @@ fn outcome(file: &SetupFile) -> &'static str {
         SetupOutcome::Removed => "removed ",
         SetupOutcome::TakenOut => "cleaned ",
         SetupOutcome::Kept => "kept    ",
+        SetupOutcome::Failed => "FAILED  ",
     }
 }

@@ -366,7 +366,7 @@ fn subagents(state: &SessionState, verdict: &Assessment) -> Subagents {
 }
 
 fn superseded_by(state: &SessionState, verdict: &Assessment) -> Option<String> {
-    if verdict.liveness.state == LivenessState::Alive {
+    if !verdict.is_superseded {
         return None;
     }
     let continued = state.transcript().and_then(|t| t.continued_in.as_ref());

@@ -552,3 +552,43 @@ pub(crate) fn snooze_until(until_ms: i64, now: Timestamp) -> Timestamp {
     const YEAR_MS: i64 = 366 * 86_400_000;
     Timestamp(until_ms.clamp(now.0, now.plus_ms(YEAR_MS).0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lamplight_model::view::SourceHealth;
+
+    #[test]
+    fn sources_that_end_by_themselves_are_said_to_and_hold_nobody_up() {
+        let home = tempfile::tempdir().unwrap();
+        let config = Config {
+            data_dir: home.path().join("data"),
+            roots: Vec::new(),
+            home: Some(home.path().to_owned()),
+            idle_minutes: 240,
+            resume_max_hours: 24,
+            session_labels: Default::default(),
+            projects: Default::default(),
+            prices: Vec::new(),
+            durable: false,
+            limits: Default::default(),
+            git: false,
+            terminals: false,
+            notify: Default::default(),
+            otlp_token: None,
+            setup: Default::default(),
+            forward: None,
+            forward_unclear: false,
+            warnings: Vec::new(),
+        };
+        let engine = Engine::start(config).unwrap();
+        engine.inner.commands.send(Command::SourcesFailed).unwrap();
+        engine.barrier().unwrap();
+        let status = engine.status();
+        let source = status.sources.iter().find(|source| source.name == "sources").unwrap();
+        assert_eq!(source.state, SourceHealth::Degraded);
+        assert!(source.issues[0].message.contains("start it again"), "{:?}", source.issues);
+        assert!(matches!(engine.rescan(), Err(EngineError::Stopped)), "nobody lists anything any more");
+        engine.shutdown();
+    }
+}

@@ -296,6 +296,8 @@ pub enum IssueKind {
     WatchOverflow,
     /// The database refused a write; nothing is read any more.
     StoreFailed,
+    /// The sources ended by a fault of ours, or could not be started.
+    SourcesFailed,
     /// A compressed transcript (`.jsonl.zst`), which is not read.
     Compressed,
     /// A telemetry record that could not be read, or is over 1 MiB.

@@ -118,16 +118,16 @@ pub(crate) fn again(core: &mut Core) -> Result<(), StoreError> {
         if cursor.is_some_and(|c| c.offset == file.size_bytes && c.path == file.path) {
             continue;
         }
-        let mut inputs = Vec::new();
+        let mut stored = Ok(());
         let mut position = sources::tail::Position::from(cursor.cloned());
         let read = tailer.read(&file.path, &file.role, &mut position, clock::now(), &mut |batch| {
-            inputs.push(Input::Batch(batch));
-            sources::tail::Flow::Continue
+            stored = core.apply_all(vec![Input::Batch(batch)], clock::now());
+            if stored.is_ok() { sources::tail::Flow::Continue } else { sources::tail::Flow::Pause }
         });
+        stored?;
         if let Err(error) = read {
             core.note_import_issues(&error.issue().into_iter().collect::<Vec<_>>());
         }
-        core.apply_all(inputs, clock::now())?;
     }
     Ok(())
 }

@@ -328,6 +328,14 @@ impl Reports {
         self.unsaved.clear();
     }
 
+    /// Nothing is read any more: from here on everything shown is old.
+    pub(crate) fn sources_failed(&mut self, now: Timestamp) {
+        self.sources.entry("sources".to_owned()).or_default().present = true;
+        self.note("sources", &[Issue { kind: IssueKind::SourcesFailed, path: None, at: None }], now);
+        // As above.
+        self.unsaved.clear();
+    }
+
     fn note(&mut self, name: &str, issues: &[Issue], now: Timestamp) {
         for issue in issues {
             let source = self.sources.entry(name.to_owned()).or_default();
@@ -409,7 +417,13 @@ impl Reports {
                 issues.extend(s.low.map(|(bytes, since)| disk_low(bytes, since)));
                 issues.extend(s.taken.iter().map(|address| port_taken(address, self.started_at)));
                 let troubled = s.issues.keys().any(|k| {
-                    matches!(k, IssueKind::WatchLimit | IssueKind::Unreadable | IssueKind::StoreFailed)
+                    matches!(
+                        k,
+                        IssueKind::WatchLimit
+                            | IssueKind::Unreadable
+                            | IssueKind::StoreFailed
+                            | IssueKind::SourcesFailed
+                    )
                 }) || !s.taken.is_empty()
                     || s.trouble.is_some()
                     || s.low.is_some();
@@ -503,6 +517,9 @@ fn message(kind: IssueKind) -> &'static str {
         }
         IssueKind::StoreFailed => {
             "Lamplight stopped reading: its database refused a write (a full disk, another program holding it), or it met a fault of its own. What is shown is from before; start it again."
+        }
+        IssueKind::SourcesFailed => {
+            "Lamplight stopped reading the agents' folders by a fault of its own, or for want of descriptors. What is shown is from before; start it again."
         }
         IssueKind::Compressed => "A compressed transcript is not read. Its session is missing here.",
         IssueKind::BadRecord => {

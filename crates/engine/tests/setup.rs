@@ -329,6 +329,17 @@ fn a_folder_that_cannot_be_written_leaves_its_file_and_says_so() {
     std::fs::remove_dir(&blocked).unwrap();
     let before = home.tree();
     home.apply(SetupChoices::default());
+    // Undoing says of it that it failed, and of the others what became of them.
+    std::fs::create_dir(&blocked).unwrap();
+    let done = home.undo();
+    let failed: Vec<&str> = done
+        .files
+        .iter()
+        .filter(|file| file.outcome == SetupOutcome::Failed)
+        .map(|file| file.path.as_str())
+        .collect();
+    assert_eq!(failed, [folder.join("settings.json").to_str().unwrap()]);
+    std::fs::remove_dir(&blocked).unwrap();
     home.undo();
     assert_eq!(home.tree(), before);
 }

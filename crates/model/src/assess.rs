@@ -190,6 +190,14 @@ pub fn assess(state: &SessionState, around: &Circumstances, now: Timestamp) -> A
         verdict.superseded = true;
         verdict.note("terminal", next.at, format!("Its terminal went on with {}", next.value));
     }
+    if let Some(next) = transcript.and_then(|t| t.continued_in.as_ref())
+        && verdict.liveness.state != LivenessState::Alive
+        && !verdict.superseded
+    {
+        verdict.superseded = true;
+        let at = heard_last(state).unwrap_or_default();
+        verdict.note("transcript", at, format!("It was continued as {next}"));
+    }
     let lifecycle = match (is_over, last_activity) {
         // A span around the session told of its end, and nobody closed it.
         (true, _) if !is_close_pending(state) && state.sdk.completed_at().is_some() => Lifecycle::Completed,

@@ -27,7 +27,9 @@ pub fn fold(t: &mut Transcript, event: &Event) {
         return;
     }
     if matches!(event.kind, EventKind::PromptSubmitted(_) | EventKind::ResponseReceived(_)) {
+        // It goes on here.
         t.worked_in = None;
+        t.continued_in = None;
     }
     match &event.kind {
         EventKind::ContextSeen(seen) => fold_context(t, seen),

@@ -35,5 +35,5 @@ test.each<[Partial<SetupAgentState>[], string]>([
 test("a change says how much of a file it is", () => {
   const [settings, hooks] = new FixtureSetup(false).plan({ agents: ["claude-code", "codex"], hooks: true, telemetry: true, shell: true }).changes;
   expect([settings, hooks].map((c) => (c === undefined ? "" : changeWords(c)))).toEqual(["5 lines more, 1 line less", "new, 3 lines"]);
-  expect(["written", "restored", "removed", "taken_out", "kept"].map((o) => outcomeWords(o as Parameters<typeof outcomeWords>[0]))).toHaveLength(5);
+  expect(["written", "restored", "removed", "taken_out", "kept", "failed"].map((o) => outcomeWords(o as Parameters<typeof outcomeWords>[0]))).toHaveLength(6);
 });

@@ -83,6 +83,7 @@ const OUTCOMES: Record<SetupOutcome, string> = {
   removed: "removed; it was not there before",
   taken_out: "Lamplight’s entries taken out, the rest stays",
   kept: "left as it is",
+  failed: "could not be dealt with, is as it was",
 };
 
 export function outcomeWords(outcome: SetupOutcome): string {

@@ -17,6 +17,7 @@ const OTHERS: Record<string, { name: string; works: string; idle: string }> = {
   hooks: { name: "Hooks", works: "live", idle: "none received" },
   forward: { name: "Forwarding", works: "sending", idle: "nothing sent yet" },
   store: { name: "Database", works: "live", idle: "live" },
+  sources: { name: "Reading", works: "live", idle: "live" },
   settings: { name: "Settings", works: "read", idle: "read" },
 };
 

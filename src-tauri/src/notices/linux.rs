@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tauri::image::Image;
 use tauri::{AppHandle, Builder, Wry};
 use tokio::sync::mpsc::Receiver;
+use zbus::proxy::OwnerChangedStream;
 use zbus::zvariant::Value;
 
 use lamplight_engine::clock;
@@ -67,12 +68,13 @@ pub async fn run(app: &AppHandle, mut requests: Receiver<Request>) {
         Ok(server) => server,
         Err(error) => return without_bus(app, requests, &error).await,
     };
-    let (mut actions, mut closed) = match listen(&server).await {
+    let (mut actions, mut closed, mut owners) = match listen(&server).await {
         Ok(signals) => signals,
         Err(error) => return without_bus(app, requests, &error).await,
     };
     let mut shown: HashMap<u32, Shown> = HashMap::new();
     let mut has_warned = false;
+    let mut owner = owner_of(&server).await;
     loop {
         tokio::select! {
             request = requests.recv() => match request {
@@ -102,13 +104,20 @@ pub async fn run(app: &AppHandle, mut requests: Receiver<Request>) {
                 }
                 None => return,
             },
-            Some(action) = actions.next() => {
-                if let Ok(args) = action.args() && let Some(notice) = shown.get(&args.id) {
-                    act(app, notice, &args.action_key);
+            Some(action) = actions.next() => acted(app, &shown, &action),
+            // Another server counts from one again: its numbers are other notifications, of whatever app.
+            Some(next) = owners.next() => {
+                let next = next.map(|name| name.to_string());
+                if owner.is_some() && next != owner {
+                    shown.clear();
                 }
+                owner = next;
             }
-            // Also sent after an action; what is closed can no longer be acted on or withdrawn.
+            // Also sent right after an action; what is closed can no longer be acted on or withdrawn.
             Some(gone) = closed.next() => {
+                while let Some(Some(action)) = actions.next().now_or_never() {
+                    acted(app, &shown, &action);
+                }
                 if let Ok(args) = gone.args() {
                     shown.remove(&args.id);
                 }
@@ -124,8 +133,19 @@ async fn connect() -> zbus::Result<NotificationsProxy<'static>> {
 
 async fn listen(
     server: &NotificationsProxy<'static>,
-) -> zbus::Result<(ActionInvokedStream, NotificationClosedStream)> {
-    Ok((server.receive_action_invoked().await?, server.receive_notification_closed().await?))
+) -> zbus::Result<(ActionInvokedStream, NotificationClosedStream, OwnerChangedStream<'static>)> {
+    Ok((
+        server.receive_action_invoked().await?,
+        server.receive_notification_closed().await?,
+        server.inner().receive_owner_changed().await?,
+    ))
+}
+
+/// Which connection shows notifications, if one does already.
+async fn owner_of(server: &NotificationsProxy<'_>) -> Option<String> {
+    let bus = zbus::fdo::DBusProxy::new(server.inner().connection()).await.ok()?;
+    let owner = bus.get_name_owner(server.inner().destination().clone()).await.ok()?;
+    Some(owner.to_string())
 }
 
 /// Says once that there is no session bus, and takes the requests so that nobody waits for them.
@@ -197,6 +217,14 @@ async fn withdraw(
         if let Err(error) = server.close_notification(id).await {
             tracing::debug!("notification {id} was gone already: {error}");
         }
+    }
+}
+
+fn acted(app: &AppHandle, shown: &HashMap<u32, Shown>, action: &ActionInvoked) {
+    if let Ok(args) = action.args()
+        && let Some(notice) = shown.get(&args.id)
+    {
+        act(app, notice, &args.action_key);
     }
 }
 

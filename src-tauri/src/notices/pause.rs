@@ -7,6 +7,7 @@ use chrono::{Days, Local, NaiveTime, TimeZone as _};
 use lamplight_engine::clock;
 use tauri::async_runtime::JoinHandle;
 use tauri::{AppHandle, Manager as _};
+use tokio::sync::Notify;
 
 use crate::host::Host;
 
@@ -67,14 +68,22 @@ pub fn tomorrow_morning(now_ms: i64) -> Option<i64> {
 pub struct Pause {
     /// Held while a choice is exchanged. The task ends the pause when its time has come.
     chosen: Mutex<Option<(PauseChoice, JoinHandle<()>)>>,
+    changed: Notify,
 }
 
 impl Pause {
     fn exchange(&self, next: Option<(PauseChoice, JoinHandle<()>)>) {
         let last = std::mem::replace(&mut *self.chosen.lock().unwrap_or_else(PoisonError::into_inner), next);
+        // Before the task that may be this very one is ended.
+        self.changed.notify_one();
         if let Some((_, end)) = last {
             end.abort();
         }
+    }
+
+    /// Waits until it begins, ends or becomes another; also when that was since the last time somebody waited.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// Returns the choice that holds.

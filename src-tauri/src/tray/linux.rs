@@ -81,10 +81,9 @@ impl ksni::Tray for Item {
 
     fn tool_tip(&self) -> ToolTip {
         let summary = &self.summary;
-        let lines: Vec<String> = [summary.tiers(), summary.at_work(), summary.at_risk(), summary.quieted()]
-            .into_iter()
-            .flatten()
-            .collect();
+        let lines =
+            [summary.tiers(), summary.at_work(), summary.at_risk(), summary.quieted(), summary.paused()];
+        let lines: Vec<String> = lines.into_iter().flatten().collect();
         ToolTip { title: self.title(), description: lines.join("\n"), ..ToolTip::default() }
     }
 
@@ -113,7 +112,8 @@ impl ksni::Tray for Item {
             items.push(action(format!("{more} more"), |item| window::show_now(&item.app)));
         }
         items.push(MenuItem::Separator);
-        let facts = [self.summary.at_work(), self.summary.at_risk(), self.summary.quieted()];
+        let summary = &self.summary;
+        let facts = [summary.at_work(), summary.at_risk(), summary.quieted(), summary.paused()];
         let facts: Vec<MenuItem<Self>> = facts.into_iter().flatten().map(note).collect();
         if !facts.is_empty() {
             items.extend(facts);

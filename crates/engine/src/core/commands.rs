@@ -282,6 +282,11 @@ impl Core {
         self.reports.store_failed(crate::clock::now());
     }
 
+    /// Nothing is read any more: what is shown is old from here on, and says so.
+    pub(crate) fn sources_failed(&mut self) {
+        self.reports.sources_failed(crate::clock::now());
+    }
+
     pub(crate) fn note_import_issues(&mut self, issues: &[Issue]) {
         for issue in issues {
             let inside = self.config.roots.iter().filter(|r| r.agent.has_transcripts());

@@ -28,8 +28,9 @@ fn running(status: &Status) -> Vec<DoctorCheck> {
         ),
         None => ok("engine", ABOUT, format!("Version {version} runs as process {}.", std::process::id())),
     }];
-    let stopped =
-        status.sources.iter().any(|source| source.name == "store" && source.state == SourceHealth::Degraded);
+    let stopped = status.sources.iter().any(|source| {
+        ["store", "sources"].contains(&source.name.as_str()) && source.state == SourceHealth::Degraded
+    });
     if stopped {
         checks.push(fail(
             "engine",

@@ -77,6 +77,8 @@ pub(super) enum Command {
     Attend(Option<String>),
     Notices(Sender<Notice>),
     Barrier(Sender<()>),
+    /// The sources have ended though nobody told them to.
+    SourcesFailed,
     /// Answered when the next complete listing has been stored.
     AwaitListed {
         number: u64,

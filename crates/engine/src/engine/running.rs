@@ -86,7 +86,7 @@ impl Running {
         let to_sources = orders.clone();
         let to_self = commands.clone();
         let is_stopping = Arc::new(AtomicBool::new(false));
-        let stopping = Arc::clone(&is_stopping);
+        let (stopping, is_over) = (Arc::clone(&is_stopping), Arc::clone(&is_stopping));
         let to_writer = commands.clone();
         let tell = move |input| to_writer.send(Command::Facts(input)).is_ok();
         let worktrees = config.git.then(|| Tender::start(Git::default(), Pace::default(), tell)).transpose();
@@ -126,8 +126,17 @@ impl Running {
         let sources = std::thread::Builder::new()
             .name("sources".to_owned())
             .spawn(move || {
-                let Ok(Ok(cursors)) = cursors_ready.recv() else { return };
-                run_sources(&source_config, cursors, ignored, to_writer, orders_inbox);
+                let cursors = match cursors_ready.recv() {
+                    Ok(Ok(cursors)) => cursors,
+                    Ok(Err(error)) => {
+                        tracing::error!(%error, "how far the files were read is not known");
+                        // The writer may be gone.
+                        let _ = to_writer.send(Command::SourcesFailed);
+                        return;
+                    }
+                    Err(_) => return,
+                };
+                run_sources(&source_config, cursors, ignored, &to_writer, orders_inbox, &is_over);
             })
             .map_err(StartError::Sources)?;
         if config.forward.is_none() && !config.forward_unclear {
@@ -274,22 +283,30 @@ fn run_sources(
     config: &Config,
     cursors: Vec<Cursor>,
     ignored: Ignored,
-    to_writer: SyncSender<Command>,
+    to_writer: &SyncSender<Command>,
     orders: Receiver<Order>,
+    is_stopping: &AtomicBool,
 ) {
     let (facts, inbox) = sync_channel::<Input>(QUEUE);
     let scout = match scout::spawn(config, cursors, ignored, facts, orders) {
         Ok(scout) => scout,
         Err(error) => {
             tracing::error!(%error, "the agents' folders cannot be watched");
+            // The writer may be gone.
+            let _ = to_writer.send(Command::SourcesFailed);
             return;
         }
     };
-    // Ends when the scout drops its sender: after an order to stop, with everything it read delivered.
+    // Ends when the scout drops its sender: after an order to stop, with everything it read delivered, or by a fault.
     for input in inbox {
         if to_writer.send(Command::Facts(input)).is_err() {
             break;
         }
+    }
+    if !is_stopping.load(Ordering::Relaxed) {
+        tracing::error!("the sources met a fault of their own; reading stops");
+        // An old screen must not look like the truth. The writer may be gone.
+        let _ = to_writer.send(Command::SourcesFailed);
     }
     scout.join();
 }

@@ -1,9 +1,9 @@
 //! Settings that change while the engine runs.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::config::Config;
@@ -25,18 +25,22 @@ impl Drop for Follower {
     }
 }
 
-/// Calls `changed` after each change of a file, on a thread of its own. Where its folder is missing, the nearest one above
+/// Calls `changed` after each change of a file, or of the one it is a link to, on a thread of its own. Where its folder is
+/// missing, the nearest one above
 /// it is watched until that appears; nothing is made.
 pub(super) fn follow(path: PathBuf, changed: impl Fn() + Send + 'static) -> Result<Follower, WatchError> {
     let (bell, rings) = sync_channel(1);
-    let named = path.clone();
+    let named = Arc::new(Mutex::new(names(&path)));
+    let heard = Arc::clone(&named);
     let watch = Arc::new(Watch::start(None, move |events| {
-        if events.iter().any(|event| concerns(event, &named)) {
+        let named = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if events.iter().any(|event| named.iter().any(|name| concerns(event, name))) {
             // One ring is enough for however many events.
             let _ = bell.try_send(());
         }
     })?);
     watch_nearest(&watch, &path)?;
+    watch_target(&watch, &path);
     let ended = Arc::new(AtomicBool::new(false));
     let (theirs, is_over) = (Arc::downgrade(&watch), Arc::clone(&ended));
     let thread = std::thread::Builder::new().name("settings".to_owned()).spawn(move || {
@@ -49,12 +53,29 @@ pub(super) fn follow(path: PathBuf, changed: impl Fn() + Send + 'static) -> Resu
             }
             // Its folder may have come, gone or been replaced; without it the next start reads the file.
             let _ = watch_nearest(&watch, &path);
+            watch_target(&watch, &path);
+            *named.lock().unwrap_or_else(PoisonError::into_inner) = names(&path);
             drop(watch);
             changed();
         }
     });
     thread.map_err(WatchError::Start)?;
     Ok(Follower { _watch: watch, ended })
+}
+
+/// The names an event of the file may have: its own, and that of the file it is a link to.
+fn names(path: &Path) -> Vec<PathBuf> {
+    let target = path.canonicalize().ok().filter(|target| target != path);
+    std::iter::once(path.to_owned()).chain(target).collect()
+}
+
+/// Watches the folder of the file that it is a link to. Without it the next start reads the change.
+fn watch_target(watch: &Watch, path: &Path) {
+    for target in names(path).iter().skip(1) {
+        if let Err(error) = watch_nearest(watch, target) {
+            tracing::warn!(path = %target.display(), %error, "the settings cannot be followed there");
+        }
+    }
 }
 
 fn watch_nearest(watch: &Watch, path: &Path) -> Result<(), WatchError> {

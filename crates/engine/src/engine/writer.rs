@@ -46,6 +46,8 @@ pub(super) struct Writer {
     dirty: bool,
     /// Who waits for a listing, by the number of the request; 0 takes any.
     await_listed: Vec<(u64, Sender<()>)>,
+    /// They read, as far as anybody knows.
+    has_sources: bool,
     /// To the sources, for a listing after sleep.
     orders: Sender<Order>,
     /// The two clocks, read together.
@@ -75,6 +77,7 @@ impl Writer {
             last_publish: None,
             dirty: false,
             await_listed: Vec::new(),
+            has_sources: true,
             orders,
             clocks: (clock::now(), Instant::now()),
             to_self,
@@ -205,7 +208,9 @@ impl Writer {
                 }
                 // In its place among the facts: whoever asks after a listing waits for the next one, and one that comes
                 // in the same group is not missed.
-                Command::AwaitListed { number, answer } => self.await_listed.push((number, answer)),
+                Command::AwaitListed { number, answer } if self.has_sources => {
+                    self.await_listed.push((number, answer));
+                }
                 Command::AwaitFirstLook(answer) if !self.core.has_listed() => {
                     self.await_listed.push((0, answer));
                 }
@@ -240,7 +245,14 @@ impl Writer {
         let (mut barriers, mut go_on, mut has_failed) = (Vec::new(), true, false);
         for command in rest {
             match command {
-                Command::Facts(_) | Command::Ingest { .. } | Command::AwaitListed { .. } => {}
+                Command::Facts(_) | Command::Ingest { .. } => {}
+                // Nobody lists anything any more: whoever waits for it is not answered.
+                Command::AwaitListed { .. } => {}
+                Command::SourcesFailed => {
+                    self.has_sources = false;
+                    self.await_listed.clear();
+                    self.core.sources_failed();
+                }
                 Command::AwaitFirstLook(answer) => {
                     // Whoever waited may have gone.
                     let _ = answer.send(());

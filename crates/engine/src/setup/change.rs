@@ -189,7 +189,8 @@ fn write(change: &Change, journal: &Journal, step: Step<'_>) -> Result<(), FileE
     let made = change.target.parent().map_or(Ok(Vec::new()), files::make_folders);
     record.folders.extend(made.map_err(|source| FileError::Write { path: change.target.clone(), source })?);
     journal.keep(&record, original, step)?;
-    files::replace(&change.target, &change.after, change.mode.unwrap_or(NEW_MODE), step)
+    let mode = change.mode.unwrap_or(NEW_MODE);
+    files::replace_known(&change.target, change.before.as_deref(), &change.after, mode, step)
 }
 
 /// Whether anything of ours is in the file as it is.

@@ -108,11 +108,39 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
 
 /// Replaces a file by rename: it is as before or as given, at any moment. Mode and owner stay; a new one gets `mode`.
 pub(super) fn replace(target: &Path, bytes: &[u8], mode: u32, step: Step<'_>) -> Result<(), FileError> {
-    write_whole(target, bytes, mode, step)
+    write_whole(target, bytes, mode, step, &|| Ok(true))
         .map_err(|source| FileError::Write { path: target.to_owned(), source })
 }
 
-fn write_whole(target: &Path, bytes: &[u8], mode: u32, step: Step<'_>) -> io::Result<()> {
+/// [`replace`], unless the file holds something else than `before` by the time the new one could take its place: its owner
+/// writes to it too.
+pub(super) fn replace_known(
+    target: &Path,
+    before: Option<&[u8]>,
+    bytes: &[u8],
+    mode: u32,
+    step: Step<'_>,
+) -> Result<(), FileError> {
+    let is_other = std::cell::Cell::new(false);
+    let may_replace = || {
+        let now = look(target).map_err(io::Error::other)?;
+        is_other.set(now.bytes.as_deref() != before);
+        Ok(!is_other.get())
+    };
+    match write_whole(target, bytes, mode, step, &may_replace) {
+        Ok(()) => Ok(()),
+        Err(_) if is_other.get() => Err(FileError::Changed { path: target.to_owned() }),
+        Err(source) => Err(FileError::Write { path: target.to_owned(), source }),
+    }
+}
+
+fn write_whole(
+    target: &Path,
+    bytes: &[u8],
+    mode: u32,
+    step: Step<'_>,
+    may_replace: &dyn Fn() -> io::Result<bool>,
+) -> io::Result<()> {
     let folder = target.parent().ok_or_else(|| io::Error::other("it has no folder"))?;
     sweep(folder, target);
     let temporary = folder.join(temporary_name(target, std::process::id()));
@@ -129,6 +157,9 @@ fn write_whole(target: &Path, bytes: &[u8], mode: u32, step: Step<'_>) -> io::Re
         set_mode(&file, mode)?;
         file.sync_all()?;
         step("synced")?;
+        if !may_replace()? {
+            return Err(io::Error::other("somebody else has written it meanwhile"));
+        }
         fs::rename(&temporary, target)
     })();
     match written {
@@ -271,6 +302,22 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn what_its_owner_writes_at_the_last_moment_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("settings.json");
+        fs::write(&path, "old").unwrap();
+        let refused = replace_known(&path, Some(b"old"), b"new", 0o600, &mut |step| match step {
+            "synced" => fs::write(&path, "theirs"),
+            _ => Ok(()),
+        });
+        assert!(matches!(refused, Err(FileError::Changed { .. })), "{refused:?}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+        replace_known(&path, Some(b"theirs"), b"new", 0o600, &mut |_| Ok(())).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files::{FileError, look, make_folders, replace};
+use super::files::{FileError, look, make_folders, replace_known};
 
 /// Mode of a new settings file: a token may be in it.
 const MODE: u32 = 0o600;
@@ -40,6 +40,9 @@ pub fn write_settings(path: &Path, before: &ReadSettings, text: &str) -> Result<
     if let Some(folder) = before.target.parent() {
         make_folders(folder).map_err(|source| FileError::Write { path: before.target.clone(), source })?;
     }
-    replace(&before.target, text.as_bytes(), before.mode, &mut |_| Ok(()))?;
-    Ok(true)
+    let was = before.text.as_deref().map(str::as_bytes);
+    match replace_known(&before.target, was, text.as_bytes(), before.mode, &mut |_| Ok(())) {
+        Err(FileError::Changed { .. }) => Ok(false),
+        written => written.map(|()| true),
+    }
 }

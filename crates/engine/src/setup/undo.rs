@@ -43,7 +43,7 @@ fn is_asked(record: &Record, agents: &[SetupAgent]) -> bool {
 fn take_back(record: &Record, journal: &Journal) -> SetupFile {
     let (outcome, note) = match try_to(record, journal) {
         Ok(done) => done,
-        Err(error) => (SetupOutcome::Kept, Some(format!("{error}."))),
+        Err(error) => (SetupOutcome::Failed, Some(format!("{error}."))),
     };
     SetupFile { path: shown(&record.path), outcome, note }
 }
@@ -58,7 +58,7 @@ fn try_to(record: &Record, journal: &Journal) -> Result<(SetupOutcome, Option<St
         Some(bytes) if hash(bytes) == record.wrote && !record.edited => match &original {
             Some(original) => {
                 let mode = record.mode.or(now.mode).unwrap_or(0o600);
-                files::replace(&record.target, original, mode, &mut |_| Ok(()))?;
+                files::replace_known(&record.target, Some(bytes), original, mode, &mut |_| Ok(()))?;
                 (SetupOutcome::Restored, None)
             }
             None => {
@@ -103,7 +103,8 @@ fn without_ours(
         };
         return Ok((SetupOutcome::Kept, Some(note.to_owned())));
     }
-    files::replace(&record.target, out.as_bytes(), mode.unwrap_or(0o600), &mut |_| Ok(()))?;
+    let mode = mode.unwrap_or(0o600);
+    files::replace_known(&record.target, Some(bytes), out.as_bytes(), mode, &mut |_| Ok(()))?;
     Ok((SetupOutcome::TakenOut, Some(note.to_owned())))
 }
 

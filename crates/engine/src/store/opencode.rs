@@ -210,7 +210,7 @@ impl Look {
     pub(crate) fn sessions(&self, now: Timestamp) -> Result<Vec<Listed>, OpenCodeError> {
         let sql = if self.has_events { SESSIONS } else { SESSIONS_WITHOUT_EVENTS };
         let mut select = self.db.prepare(sql)?;
-        let rows = select.query_map((now.plus_ms(-LATELY_MS).0, None::<&str>), listed)?;
+        let rows = select.query_map([now.plus_ms(-LATELY_MS).0], listed)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -239,8 +239,8 @@ impl Look {
     /// One of them.
     pub(crate) fn session(&self, id: &str, now: Timestamp) -> Result<Option<Listed>, OpenCodeError> {
         let sql = if self.has_events { SESSIONS } else { SESSIONS_WITHOUT_EVENTS };
-        let mut select = self.db.prepare(sql)?;
-        Ok(select.query_row((now.plus_ms(-LATELY_MS).0, Some(id)), listed).optional()?)
+        let mut select = self.db.prepare_cached(&[sql, OF_ONE].concat())?;
+        Ok(select.query_row((now.plus_ms(-LATELY_MS).0, id), listed).optional()?)
     }
 
     /// Its row.
@@ -288,8 +288,7 @@ const SESSIONS: &str = "
                ifnull((SELECT m.time_updated FROM message m WHERE m.session_id = s.id ORDER BY m.rowid DESC LIMIT 1), 0),
                ifnull((SELECT p.time_updated FROM part p WHERE p.session_id = s.id ORDER BY p.rowid DESC LIMIT 1), 0))
            END
-    FROM session s LEFT JOIN event_sequence e ON e.aggregate_id = s.id
-    WHERE ?2 IS NULL OR s.id = ?2";
+    FROM session s LEFT JOIN event_sequence e ON e.aggregate_id = s.id";
 
 const SESSIONS_WITHOUT_EVENTS: &str = "
     SELECT s.id, s.time_updated, NULL,
@@ -297,8 +296,10 @@ const SESSIONS_WITHOUT_EVENTS: &str = "
                ifnull((SELECT m.time_updated FROM message m WHERE m.session_id = s.id ORDER BY m.rowid DESC LIMIT 1), 0),
                ifnull((SELECT p.time_updated FROM part p WHERE p.session_id = s.id ORDER BY p.rowid DESC LIMIT 1), 0))
            END
-    FROM session s
-    WHERE ?2 IS NULL OR s.id = ?2";
+    FROM session s";
+
+/// Ends either of them.
+const OF_ONE: &str = " WHERE s.id = ?2";
 
 const MARK: &str = "SELECT ifnull((SELECT max(rowid) FROM event), 0), (SELECT count(*) FROM session)";
 

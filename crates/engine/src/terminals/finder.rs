@@ -56,30 +56,33 @@ impl Finder {
 }
 
 fn find(inbox: &Receiver<Order>, tell: &dyn Fn(Input) -> bool) {
-    while let Ok(first) = inbox.recv() {
-        // Whether one is in front is asked because somebody waits for the answer; where one is can wait.
-        let (mut fronts, mut wanted, mut is_over) = (Vec::new(), HashMap::new(), false);
-        for order in std::iter::once(first).chain(inbox.try_iter()) {
+    // Where one is can wait, and takes its time where a multiplexer hangs: orders are looked at between any two.
+    let mut wanted: HashMap<SessionKey, u32> = HashMap::new();
+    loop {
+        let first = if wanted.is_empty() { inbox.recv().ok() } else { inbox.try_recv().ok() };
+        if first.is_none() && wanted.is_empty() {
+            return;
+        }
+        let mut fronts = Vec::new();
+        for order in first.into_iter().chain(inbox.try_iter()) {
             match order {
                 Order::Front { session, pid } => fronts.push((session, pid)),
                 Order::Locate { session, pid } => drop(wanted.insert(session, pid)),
-                Order::Stop => is_over = true,
+                Order::Stop => return,
             }
         }
-        if is_over {
-            return;
-        }
+        // Whether one is in front is asked because somebody waits for the answer.
         for (session, pid) in fronts {
             let is_in_front = super::is_in_front(pid);
             if !tell(Input::Front { session, is_in_front, at: clock::now() }) {
                 return;
             }
         }
-        for (session, pid) in wanted {
-            let look = TerminalLook { session, pid, found: super::locate(pid), at: clock::now() };
-            if !tell(Input::Terminal(Box::new(look))) {
-                return;
-            }
+        let Some(session) = wanted.keys().next().cloned() else { continue };
+        let Some(pid) = wanted.remove(&session) else { continue };
+        let look = TerminalLook { session, pid, found: super::locate(pid), at: clock::now() };
+        if !tell(Input::Terminal(Box::new(look))) {
+            return;
         }
     }
 }

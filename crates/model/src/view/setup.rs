@@ -199,8 +199,10 @@ pub enum SetupOutcome {
     Removed,
     /// Somebody changed it since: our entries were taken out, the rest stayed.
     TakenOut,
-    /// It was left as it is; the note says why.
+    /// It was left as it is, because it is not ours to change; the note says why.
     Kept,
+    /// It could not be dealt with and is as it was; the note says why.
+    Failed,
 }
 
 /// One file that set-up or its undo dealt with.

@@ -3,4 +3,4 @@
 /**
  * What became of one file.
  */
-export type SetupOutcome = "written" | "restored" | "removed" | "taken_out" | "kept";
+export type SetupOutcome = "written" | "restored" | "removed" | "taken_out" | "kept" | "failed";

@@ -1,5 +1,6 @@
 //! OpenCode's database: when it is looked at, and what a look finds.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -70,7 +71,8 @@ impl Run {
         let Some(mut listing) = listing else { return Ok(()) };
         self.note_database(at, listing.trouble, listing.mark);
         if !listing.partial && !is_partly {
-            self.look_for_deleted(at, listing.found.len());
+            let there = listing.found.iter().map(|found| found.file).collect();
+            self.look_for_deleted(at, &there);
         }
         listing.found.retain(|found| {
             self.files.get(found.file).is_none_or(|e| e.is_gone || e.is_behind(found.size_bytes))
@@ -87,8 +89,8 @@ impl Run {
         Ok(())
     }
 
-    /// Where fewer sessions are there than are known, some were deleted.
-    fn look_for_deleted(&mut self, at: usize, there: usize) {
+    /// Sessions that are known and are not among all that are there were deleted.
+    fn look_for_deleted(&mut self, at: usize, there: &HashSet<FileId>) {
         let Some(root) = self.places.get(at).map(|p| p.root.path.clone()) else { return };
         let known: Vec<FileId> = self
             .files
@@ -96,10 +98,8 @@ impl Run {
             .filter(|(_, e)| e.role.agent == Agent::OpenCode && !e.is_gone && e.path.starts_with(&root))
             .map(|(id, _)| id)
             .collect();
-        if known.len() > there {
-            for file in known {
-                self.timers.at(Instant::now(), Due::Gone(file));
-            }
+        for file in known.into_iter().filter(|file| !there.contains(file)) {
+            self.timers.at(Instant::now(), Due::Gone(file));
         }
     }
 

@@ -46,8 +46,12 @@ pub(super) fn failure(record: &Record<'_>, message: &Message<'_>) -> Option<Fail
     Some(Failure { class, resets_at: resets_at(said), text, status })
 }
 
+/// The last second of the year 9999.
+const LAST_SECOND: i64 = 253_402_300_799;
+
 /// Returns when a limit resets, where the text gives an instant and not only a time of some day.
 fn resets_at(text: &str) -> Option<Timestamp> {
     let seconds: i64 = text.trim().strip_prefix(OLD_LIMIT)?.strip_prefix('|')?.trim().parse().ok()?;
-    seconds.checked_mul(1000).map(Timestamp)
+    // A gateway's own text may hold any number.
+    (0..=LAST_SECOND).contains(&seconds).then(|| Timestamp(seconds * 1_000))
 }
