@@ -37,6 +37,9 @@ pub const DEFAULT_HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Ad
 /// Requests that may wait for SQLite at the same time; more would only queue inside SQLite.
 const MAX_BLOCKING_THREADS: usize = 4;
 
+/// Commands of them that may wait for the writer, which may be busy for long: what only reads is answered meanwhile.
+const MAX_WAITING_COMMANDS: usize = 2;
+
 /// What to serve, and where.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
@@ -266,7 +269,7 @@ fn start(
         .thread_name("lamplight-serve-blocking")
         .build()
         .map_err(thread_error)?;
-    let app = routes::App { engine, stop: stop.subscribe() };
+    let app = routes::App::new(engine, stop.subscribe());
     let (mut incoming, mut over_grpc) = (Vec::new(), None);
     {
         let _inside = runtime.enter();

@@ -1,6 +1,7 @@
 //! Routes, made from the command table, and the one adapter between HTTP and a command.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,7 +15,7 @@ use axum::routing::{MethodRouter, any, get, post};
 use http_body_util::{BodyExt, Limited};
 use lamplight_engine::Engine;
 use serde_json::{Map, Value};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::token::Token;
 use super::{HttpHost, guard, metrics, otlp, stream, ui};
@@ -34,6 +35,14 @@ pub(super) struct App {
     pub(super) engine: Engine,
     /// Turns true when the server stops; streams end then.
     pub(super) stop: watch::Receiver<bool>,
+    /// Held by commands that may wait for the writer.
+    writing: Arc<Semaphore>,
+}
+
+impl App {
+    pub(super) fn new(engine: Engine, stop: watch::Receiver<bool>) -> Self {
+        Self { engine, stop, writing: Arc::new(Semaphore::new(super::MAX_WAITING_COMMANDS)) }
+    }
 }
 
 /// Routes of the control socket: no guard, since only its owner can open it.
@@ -113,7 +122,16 @@ async fn run_command(
     for (name, value) in &path {
         params.insert(name.to_owned(), Value::String(value.to_owned()));
     }
-    answer(move || command.run(&app.engine, Value::Object(params))).await
+    let turn = match command.verb {
+        Verb::Get => None,
+        // Never closed.
+        Verb::Post => app.writing.acquire_owned().await.ok(),
+    };
+    answer(move || {
+        let _turn = turn;
+        command.run(&app.engine, Value::Object(params))
+    })
+    .await
 }
 
 /// Runs `work` where it may block, and answers with what it returns as JSON.
