@@ -895,6 +895,31 @@ fn whoever_opens_a_session_is_not_told_how_it_stands() {
     assert_eq!(case.log(), ["reply resolved", "reply held_back opened"]);
 }
 
+/// A session dies in quiet hours, and its person opens it in them.
+#[test]
+fn what_its_person_opened_at_night_is_not_told_in_the_morning() {
+    let (mut case, mut session) = Case::new();
+    let day = case.home.config();
+    let night = Config { notify: Notify { quiet: Some((0, 24 * 60)), ..Notify::default() }, ..day.clone() };
+    case.clocked.reconfigure(&night, at(0));
+    case.registry(RegistryStatus::Busy, at(0));
+    session.prompt(at(0), "go");
+    session.says(at(1_000), "Done.", 100);
+    case.read(&session, at(1_010));
+    case.registry(RegistryStatus::Idle, at(1_020));
+    case.put(Input::ProcessExited { pid: PID, at: at(5_000) }, at(5_000));
+    case.run_until(at(MINUTE));
+    let resumed =
+        registry(&case.key, 4_194_007, RegistryStatus::Idle, Validity::Valid, at(MINUTE), at(MINUTE));
+    case.put(resumed, at(MINUTE));
+    case.run_until(at(2 * MINUTE));
+    case.clocked.reconfigure(&day, at(HOUR));
+    case.run_until(at(2 * HOUR));
+    let log = case.log();
+    assert_eq!(log.last().map(String::as_str), Some("reply held_back opened"), "{log:?}");
+    assert!(!log.iter().any(|line| line.ends_with("told")), "{log:?}");
+}
+
 /// A server that the agent started runs on, and the next turn runs into a limit.
 #[test]
 fn what_stopped_a_turn_is_told_whatever_runs_in_the_background() {

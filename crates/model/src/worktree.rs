@@ -43,6 +43,9 @@ pub struct Branch {
     pub ahead: Option<u32>,
     /// Commits behind upstream.
     pub behind: Option<u32>,
+    /// Entries of its repository's stash; 0 where git is older than 2.35 and does not say.
+    #[serde(default)]
+    pub stashes: u32,
 }
 
 /// Why nobody could look.

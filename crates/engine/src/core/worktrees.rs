@@ -20,9 +20,6 @@ const FRESH_MS: i64 = 30_000;
 /// A look that is done this soon after an agent was started shows what lay there before it.
 const JUST_CAME_MS: i64 = 30_000;
 
-/// What was left and is gone may come back for so long: a stash, a pull and a pop make a worktree clean for a moment.
-const PASSING_MS: i64 = 5 * 60_000;
-
 /// All worktrees of the sessions on the screen.
 #[derive(Debug, Default)]
 pub(super) struct Worktrees {
@@ -45,8 +42,8 @@ struct Tree {
     /// The next look may show what lay there before an agent that came just now.
     awaits_before: bool,
     members: BTreeMap<i64, Presence>,
-    /// Work that was left is seen to be gone since this; what was known before, should that pass.
-    passing: Option<(Timestamp, Option<Timestamp>)>,
+    /// What was left lies in git's stash: so many entries were there without it.
+    aside: Option<u32>,
     /// What was left last: its mark, by whom, and since when.
     left: Option<(u128, i64, Timestamp)>,
     /// What was told of it last.
@@ -124,7 +121,6 @@ impl Worktrees {
     pub(super) fn clock_set_back(&mut self, now: Timestamp) {
         for tree in self.trees.values_mut() {
             tree.memory.settled_at = tree.memory.settled_at.map(|at| at.min(now));
-            tree.passing = None;
         }
     }
 
@@ -323,13 +319,14 @@ impl Tree {
         let is_nobodys = is_clean || self.memory.before == Some(look.mark);
         let is_empty = !self.members.values().any(|p| p.may_run(look.at));
         let is_news = self.members.values().any(|p| self.may_be_of(p) && p.seen_last() < Some(look.began));
-        if let Some((gone_at, before)) = self.passing.take_if(|_| !is_nobodys)
-            && look.at.since(gone_at) <= PASSING_MS
-        {
-            self.memory.settled_at = before;
+        let stashes = |finding: &Finding| finding.branch().map_or(0, |branch| branch.stashes);
+        let (now, before) =
+            (stashes(&look.finding), self.found.as_ref().map(|found| stashes(&found.finding)));
+        if matches!(self.risk, Risk::Since(_)) && before.is_some_and(|before| before < now) {
+            self.aside = before;
         }
-        if is_nobodys && is_empty && is_news {
-            self.passing = self.left.map(|_| (look.at, self.memory.settled_at));
+        self.aside = self.aside.filter(|without| is_nobodys && *without < now);
+        if is_nobodys && is_empty && is_news && self.aside.is_none() {
             self.memory.settled_at = Some(look.began);
         }
     }

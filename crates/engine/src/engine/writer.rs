@@ -211,7 +211,7 @@ impl Writer {
                 Command::AwaitListed { number, answer } if self.has_sources => {
                     self.await_listed.push((number, answer));
                 }
-                Command::AwaitFirstLook(answer) if !self.core.has_listed() => {
+                Command::AwaitFirstLook(answer) if !self.core.has_listed() && self.has_sources => {
                     self.await_listed.push((0, answer));
                 }
                 other => rest.push(other),
@@ -253,6 +253,8 @@ impl Writer {
                     self.await_listed.clear();
                     self.core.sources_failed();
                 }
+                // Nothing was looked at, and nobody will: it is not answered.
+                Command::AwaitFirstLook(_) if !self.core.has_listed() => {}
                 Command::AwaitFirstLook(answer) => {
                     // Whoever waited may have gone.
                     let _ = answer.send(());

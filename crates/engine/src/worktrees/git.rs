@@ -100,6 +100,7 @@ impl Git {
             "status",
             "--porcelain=v2",
             "--branch",
+            "--show-stash",
             "-z",
             "--untracked-files=normal",
             // A submodule's own changes would have git run in it, with its configuration.

@@ -1,4 +1,4 @@
-//! Reads `git status --porcelain=v2 --branch -z`.
+//! Reads `git status --porcelain=v2 --branch --show-stash -z`.
 
 use std::path::{Path, PathBuf};
 
@@ -85,6 +85,8 @@ fn read_header(header: &[u8], branch: &mut Branch) {
     let text = String::from_utf8_lossy(header);
     if let Some(name) = text.strip_prefix("branch.head ") {
         branch.name = (name != "(detached)").then(|| name.to_owned());
+    } else if let Some(count) = text.strip_prefix("stash ") {
+        branch.stashes = count.parse().unwrap_or(0);
     } else if let Some(counts) = text.strip_prefix("branch.ab +")
         && let Some((ahead, behind)) = counts.split_once(" -")
     {
@@ -131,7 +133,7 @@ mod tests {
     #[test]
     fn every_kind_of_entry_is_counted_once() {
         let output =
-            b"# branch.oid 1234\0# branch.head main\0# branch.upstream origin/main\0# branch.ab +3 -2\0\
+            b"# branch.oid 1234\0# branch.head main\0# branch.upstream origin/main\0# branch.ab +3 -2\0# stash 4\0\
             1 M. N... 100644 100644 100644 a b staged file\0\
             1 .M N... 100644 100644 100644 a b changed\0\
             1 MM N... 100644 100644 100644 a b both\0\
@@ -139,7 +141,7 @@ mod tests {
             u UU N... 100644 100644 100644 100644 a b c torn\0\
             ? new/\0? .claude/settings.local.json\0? .claude/worktrees/\0";
         let listing = parse(output, |_| false);
-        let branch = Branch { name: Some("main".to_owned()), ahead: Some(3), behind: Some(2) };
+        let branch = Branch { name: Some("main".to_owned()), ahead: Some(3), behind: Some(2), stashes: 4 };
         assert_eq!(listing.branch, branch);
         let counts = Counts { staged: 3, unstaged: 2, untracked: 1, conflicted: 1, paths: 6 };
         assert_eq!(listing.counts, counts);

@@ -335,7 +335,12 @@ fn died_in_turn<'a>(state: &'a SessionState, t: &Transcript, idle: &Process) -> 
         })
         .filter(|p| match p.exited_at {
             Some(at) => at >= began && idle.status_since < at,
-            None => p.validity == Validity::Dead && idle.status_since < p.status_since,
+            // Busy is said a moment before or after the prompt is written.
+            None => {
+                p.validity == Validity::Dead
+                    && idle.status_since < p.status_since
+                    && p.status_since.plus_ms(TRANSCRIPT_LAG_MS) >= began
+            }
         })
         .max_by_key(|p| (p.status_since, p.pid))
 }

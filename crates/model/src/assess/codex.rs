@@ -142,12 +142,13 @@ fn in_turn(state: &SessionState, t: &Transcript, lock: Lock, now: Timestamp) -> 
     }
 }
 
-/// Whether the open turn began before the process that holds the lock took it. That is seen late where nothing tells of
-/// it: what counts is when nobody held it for certain.
+/// Whether the open turn began before the process that holds the lock took it, and before nobody held it for certain: the
+/// taking is seen late where nothing tells of it.
 fn is_of_former_holder(t: &Transcript, lock: Lock) -> bool {
     match (lock.free_at, lock.taken_at) {
-        (Some(free), Some(_)) => t.turn.since < free,
-        (None, Some(taken)) => t.turn.since.plus_ms(LOCK_LAG_MS) < taken,
+        (free, Some(taken)) => {
+            t.turn.since.plus_ms(LOCK_LAG_MS) < taken && free.is_none_or(|free| t.turn.since < free)
+        }
         (_, None) => false,
     }
 }

@@ -105,6 +105,7 @@ impl Notifier {
                         let is_untold = stored.cause.notified_at.is_none() && !stored.baseline;
                         if is_opened_so && is_untold && stored.cause.snoozed_until.is_none() {
                             self.unschedule(id);
+                            self.waiting.remove(&id);
                             stored.baseline = true;
                             self.note(id, need.kind, NoticeOutcome::HeldBack, Some(HeldBack::Opened), now);
                         }

@@ -174,21 +174,36 @@ fn one_of_which_nobody_knows_whether_it_runs_is_taken_to_run_for_five_minutes() 
 }
 
 #[test]
-fn work_that_is_put_aside_for_a_moment_is_still_there() {
-    for (back, is_still) in [(MINUTE, true), (20 * MINUTE, false)] {
-        let mut trees = Worktrees::default();
-        note(&mut trees, 1, agent(1, -MINUTE), 0);
-        note(&mut trees, 1, gone(agent(1, -MINUTE), MINUTE), MINUTE);
-        trees.found(ROOT, look(dirty(), 7, MINUTE + 50), at(MINUTE + 50));
-        assert_eq!(trees.risk_of(1), Risk::Since(at(MINUTE)));
-        // A stash, a pull, and a pop that writes it anew.
-        trees.found(ROOT, look(clean(), 1, 30 * MINUTE), at(30 * MINUTE));
-        assert_eq!(trees.risk_of(1), Risk::None);
-        let popped = 30 * MINUTE + back;
-        let kept = trees.found(ROOT, look(dirty(), 8, popped), at(popped)).1;
-        assert_eq!(trees.risk_of(1), if is_still { Risk::Since(at(MINUTE)) } else { Risk::None });
-        assert_eq!(kept, is_still.then_some(Memory::default()));
+fn work_that_is_put_aside_is_still_whoevers_left_it() {
+    let stashed = |stashes| Finding::Clean(Branch { stashes, ..Branch::default() });
+    let mut trees = Worktrees::default();
+    note(&mut trees, 1, agent(1, -MINUTE), 0);
+    note(&mut trees, 1, gone(agent(1, -MINUTE), MINUTE), MINUTE);
+    trees.found(ROOT, look(dirty(), 7, MINUTE + 50), at(MINUTE + 50));
+    assert_eq!(trees.risk_of(1), Risk::Since(at(MINUTE)));
+    // A stash, a pull, and a pop that writes it anew.
+    for ms in [30 * MINUTE, 40 * MINUTE] {
+        let kept = trees.found(ROOT, look(stashed(1), 1, ms), at(ms)).1;
+        assert_eq!((trees.risk_of(1), kept), (Risk::None, None));
     }
+    trees.found(ROOT, look(dirty(), 8, 50 * MINUTE), at(50 * MINUTE));
+    assert_eq!(trees.risk_of(1), Risk::Since(at(MINUTE)));
+    // Put aside once more, and dropped: what its person writes then is theirs.
+    trees.found(ROOT, look(stashed(1), 1, 51 * MINUTE), at(51 * MINUTE));
+    trees.found(ROOT, look(stashed(0), 1, 52 * MINUTE), at(52 * MINUTE));
+    trees.found(ROOT, look(dirty(), 9, 53 * MINUTE), at(53 * MINUTE));
+    assert_eq!(trees.risk_of(1), Risk::None);
+}
+
+#[test]
+fn what_its_person_writes_after_a_commit_is_theirs() {
+    let mut trees = Worktrees::default();
+    note(&mut trees, 1, agent(1, -MINUTE), 0);
+    note(&mut trees, 1, gone(agent(1, -MINUTE), MINUTE), MINUTE);
+    trees.found(ROOT, look(dirty(), 7, MINUTE + 50), at(MINUTE + 50));
+    trees.found(ROOT, look(clean(), 1, 2 * MINUTE), at(2 * MINUTE));
+    trees.found(ROOT, look(dirty(), 8, 3 * MINUTE), at(3 * MINUTE));
+    assert_eq!(trees.risk_of(1), Risk::None);
 }
 
 #[test]
@@ -225,4 +240,20 @@ fn a_clock_that_is_set_back_makes_nobodys_of_nothing() {
     note(&mut trees, 2, gone(agent(2, 2 * MINUTE), 5 * MINUTE), 5 * MINUTE);
     trees.found(ROOT, look(dirty(), 7, 5 * MINUTE + 50), at(5 * MINUTE + 50));
     assert_eq!(trees.risk_of(2), Risk::Since(at(5 * MINUTE)));
+}
+
+#[test]
+fn a_clean_leaving_after_work_that_was_left_and_committed_is_one() {
+    let mut trees = Worktrees::default();
+    note(&mut trees, 1, agent(1, -MINUTE), 0);
+    note(&mut trees, 1, gone(agent(1, -MINUTE), MINUTE), MINUTE);
+    trees.found(ROOT, look(dirty(), 7, MINUTE + 50), at(MINUTE + 50));
+    trees.found(ROOT, look(clean(), 1, 30 * MINUTE), at(30 * MINUTE));
+    // The next one commits all it does; then their person writes.
+    note(&mut trees, 2, agent(2, 60 * MINUTE), 60 * MINUTE);
+    trees.found(ROOT, look(clean(), 2, 89 * MINUTE), at(89 * MINUTE));
+    note(&mut trees, 2, gone(agent(2, 60 * MINUTE), 90 * MINUTE), 90 * MINUTE);
+    trees.found(ROOT, look(clean(), 2, 90 * MINUTE + 50), at(90 * MINUTE + 50));
+    trees.found(ROOT, look(dirty(), 9, 92 * MINUTE), at(92 * MINUTE));
+    assert_eq!((trees.risk_of(1), trees.risk_of(2)), (Risk::None, Risk::None));
 }

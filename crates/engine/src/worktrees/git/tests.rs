@@ -72,7 +72,7 @@ impl World {
 }
 
 fn on(name: &str) -> Branch {
-    Branch { name: Some(name.to_owned()), ahead: None, behind: None }
+    Branch { name: Some(name.to_owned()), ..Branch::default() }
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn how_far_it_is_from_its_upstream_is_told() {
     world.write("clone/ours-too", "1");
     world.commit("clone");
     world.git("clone", &["fetch", "-q"]);
-    let branch = Branch { name: Some("main".to_owned()), ahead: Some(2), behind: Some(1) };
+    let branch = Branch { name: Some("main".to_owned()), ahead: Some(2), behind: Some(1), stashes: 0 };
     assert_eq!(world.look("clone").finding, Finding::Clean(branch));
 }
 
