@@ -20,6 +20,11 @@ function start(name: string, chip: string | null = "all"): FixtureClient {
 const WEBHOOK = "claude-code:7c1e2a41-93d4-4f0e-a6b8-2d51f0c9e3aa";
 const cardOf = (id: string): HTMLElement => screen.getByTestId(`card-${id}`);
 const key = (k: string, more: KeyboardEventInit = {}): Promise<boolean> => fireEvent.keyDown(document.activeElement ?? document.body, { key: k, ...more });
+/** A session that was not there before asks for something. */
+const arrive = (client: FixtureClient, id: string): void => {
+  const attention = cause("permission", Date.now() - MIN, id);
+  client.change([{ ...client.card(WEBHOOK), session_id: id, label: id, attention, causes: [attention] }]);
+};
 const settle = (): Promise<void> => new Promise((resolve) => { setTimeout(resolve, 0); });
 
 test("the title is the answer", () => {
@@ -116,6 +121,38 @@ test("rename (A59): Esc changes nothing, blank goes back to the name it has by i
   await key("Enter");
   await screen.findByText("make the stripe webhook handler safe to call twice");
   expect(client.calls.filter(([c]) => c === "setLabel")).toEqual([["setLabel", WEBHOOK, null]]);
+});
+
+test("a field that is taken away unsettled changes nothing and lets the list go", async () => {
+  const client = start("three");
+  within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();
+  await key("F2");
+  await fireEvent.input(screen.getByTestId("rename"), { target: { value: "x" } });
+  arrive(client, "late");
+  await screen.findByText("1 session more needs you");
+  await fireEvent.click(screen.getByTestId("chip-quiet"));
+  await fireEvent.click(screen.getByTestId("chip-all"));
+  expect(cardOf("claude-code:late").isConnected).toBe(true);
+  expect(screen.queryByTestId("rename")).toBeNull();
+  expect(client.calls.filter(([c]) => c === "setLabel")).toEqual([]);
+});
+
+test("the list moves again once a menu that was opened over a reason is closed; asked for what arrived, it moves at once", async () => {
+  const client = start("three");
+  await fireEvent.click(within(cardOf(WEBHOOK)).getByTestId("state"));
+  await screen.findByTestId("evidence");
+  await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
+  await screen.findByTestId("menu-rename");
+  expect(screen.queryByTestId("evidence")).toBeNull();
+  arrive(client, "late");
+  await fireEvent.click(await screen.findByText("1 session more needs you"));
+  expect(cardOf("claude-code:late").isConnected).toBe(true);
+  await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
+  await screen.findByTestId("menu-rename");
+  await key("Escape");
+  await waitFor(() => { expect(screen.queryByTestId("menu-rename")).toBeNull(); });
+  arrive(client, "later");
+  await waitFor(() => { expect(cardOf("claude-code:later").isConnected).toBe(true); });
 });
 
 test("right-click opens the menu of that session, without the webview's own; Rename is in it", async () => {

@@ -2,6 +2,7 @@
 import { getContext, setContext } from "svelte";
 import { toApiError, type CauseAction, type Client } from "./client";
 import { cleanLine } from "./clean";
+import { elementOf } from "./dom";
 import { DAY, MINUTE, upcoming, wait } from "./format";
 import type { Router } from "./router.svelte";
 import { idOf, type LeftTree } from "./sections";
@@ -94,10 +95,9 @@ export class Actions {
   async rename(card: SessionCard, typed: string): Promise<void> {
     const label = cleanLine(typed).slice(0, LABEL_MAX).trim();
     const wanted = label === "" ? null : label;
-    this.#store.renaming = null;
-    this.#store.unhold("rename");
-    if (wanted === card.label || (wanted === null && card.label_source !== "rename")) return;
     const id = idOf(card);
+    this.cancelRename(id);
+    if (wanted === card.label || (wanted === null && card.label_source !== "rename")) return;
     const before = card.label_source === "rename" ? card.label : null;
     await this.#attempt(async () => {
       this.#relabel(await this.client.setLabel(id, wanted));
@@ -107,15 +107,14 @@ export class Actions {
     });
   }
 
-  /** Puts the field where the name is. */
+  /** Puts the field where the name is; one that stands nowhere here, as of a session that is only named by its worktree, is on its page. */
   startRename(id: string): void {
     this.#store.renaming = id;
-    this.#store.hold("rename");
+    if (elementOf(id) === null) this.open(id);
   }
 
-  cancelRename(): void {
-    this.#store.renaming = null;
-    this.#store.unhold("rename");
+  cancelRename(id: string): void {
+    if (this.#store.renaming === id) this.#store.renaming = null;
   }
 
   async snooze(card: SessionCard, until: number): Promise<void> {

@@ -53,28 +53,24 @@ export class Overlays {
   }
 
   openMenu(id: string, x: number, y: number, from: HTMLElement | null): void {
-    this.#store.hold("menu");
-    this.evidence = null;
+    this.closeWhy();
     this.menu = { id, x, y, from };
   }
 
   closeMenu(): void {
     this.menu = null;
-    this.#store.unhold("menu");
   }
 
   openSnooze(cause: Attention, anchor: HTMLElement): void {
-    this.#store.hold("menu");
+    this.closeWhy();
     this.snooze = { cause, anchor };
   }
 
   closeSnooze(): void {
     this.snooze = null;
-    this.#store.unhold("menu");
   }
 
   why(id: string, anchor: HTMLElement): void {
-    this.#store.hold("evidence");
     this.evidence = { id, anchor };
   }
 
@@ -95,7 +91,6 @@ export class Overlays {
 
   closeWhy(): void {
     this.evidence = null;
-    this.#store.unhold("evidence");
   }
 }
 
