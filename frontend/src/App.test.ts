@@ -188,6 +188,20 @@ test("E marks as handled and Z takes it back", async () => {
   expect(client.calls.filter(([c]) => c === "setCause").map(([, , action]) => action)).toEqual([{ type: "dismiss" }, { type: "restore" }]);
 });
 
+test("a key that is held walks through the list, and does nothing else more than once", async () => {
+  const client = start("thirty");
+  await key("j");
+  await key("j", { repeat: true });
+  expect(document.activeElement?.textContent).toContain("Checkout totals");
+  await key("e");
+  await waitFor(() => { expect(client.calls.filter(([c]) => c === "setCause").length).toBe(1); });
+  await key("j");
+  expect(await key("e", { repeat: true }), "the webview does nothing with it either").toBe(false);
+  expect(await key("Enter", { repeat: true }), "the name under the focus is not opened by a key that was pressed elsewhere").toBe(false);
+  await settle();
+  expect(client.calls.filter(([c]) => c === "setCause").length).toBe(1);
+});
+
 test("a change of the stream changes the card in place, and a new blocked session is said once", async () => {
   const client = start("three");
   const idle = [...document.querySelectorAll<HTMLElement>(".line")][0]?.dataset["id"] ?? "";

@@ -29,6 +29,8 @@ export class Keyboard {
   onkeydown(event: KeyboardEvent): void {
     if (event.defaultPrevented || event.isComposing) return;
     const target = event.target;
+    // A button is pressed once for as long as its key is down, as a key of ours is.
+    if (event.repeat && event.key === "Enter" && target instanceof HTMLButtonElement) event.preventDefault();
     const command = commandFor(event, {
       typing: target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement,
       overlay: this.#overlays.any,
@@ -38,7 +40,9 @@ export class Keyboard {
     });
     this.#gAt = command === "g" ? event.timeStamp : -Infinity;
     if (command === null || command === "g") return;
-    if (this.#run(command)) event.preventDefault();
+    // A key that is held walks on, and does nothing else twice: what E acts on next, nobody has seen yet.
+    if (event.repeat && command.do !== "move") event.preventDefault();
+    else if (this.#run(command)) event.preventDefault();
   }
 
   /** The session the focus is on, or the one whose page is open. */
