@@ -368,7 +368,58 @@ test("work left by an archived session stays listed, counted, and leads to that 
   expect(screen.getByTestId("chip-uncommitted").textContent, "it still lies there").toContain("4");
   await fireEvent.click(within(screen.getByTestId("tree-/home/ada/src/mobile-app/.claude/worktrees/deep-links")).getByRole("button"));
   await screen.findByTestId("back");
-  expect(client.calls).toContainEqual(["setOnScreen", tree.dataset["id"]]);
+  expect(client.calls).toContainEqual(["setOnScreen", expect.stringMatching(/^claude-code:7c977b95-/)]);
+});
+
+test("a name changed from its worktree's row: the field is on the session's page, and the list is not held after it", async () => {
+  const client = start("thirty", "uncommitted");
+  within(screen.getByTestId("tree-/home/ada/src/storefront-spike")).getByText("spike/view-transitions").closest("button")?.focus();
+  await key("F2");
+  expect(document.activeElement).toBe(await screen.findByTestId("rename"));
+  await key("Escape");
+  await key("Escape");
+  await waitFor(() => { expect(screen.queryByTestId("back")).toBeNull(); });
+  arrive(client, "late");
+  await fireEvent.click(screen.getByTestId("chip-needs"));
+  await screen.findByTestId("card-claude-code:late");
+});
+
+test("on a worktree's row keys and menu act on the work left there, not on what its session asks for", async () => {
+  const client = start("thirty");
+  const row = (): HTMLElement => screen.getByTestId("tree-/home/ada/src/ledger-core");
+  const acts = (): unknown[] => client.calls.filter(([c]) => c === "setCause").map(([, id, action]) => [id, (action as { type: string }).type]);
+  const name = (): HTMLElement => row().querySelector<HTMLElement>("[data-open]") as HTMLElement;
+  name().focus();
+  await key("s");
+  await waitFor(() => { expect(acts()).toEqual([["uncommitted-r1", "snooze"]]); });
+  expect((await screen.findByTestId("toast")).textContent.replaceAll("\u00a0", " ")).toMatch(/“ledger-core” snoozed until/);
+  await key("z");
+  name().focus();
+  await key("e");
+  await waitFor(() => { expect(acts()).toEqual([["uncommitted-r1", "snooze"], ["uncommitted-r1", "restore"], ["uncommitted-r1", "dismiss"]]); });
+  await key("z");
+  await waitFor(() => { expect(acts()).toHaveLength(4); });
+  await fireEvent.contextMenu(row(), { clientX: 40, clientY: 40 });
+  await fireEvent.click(await screen.findByTestId("menu-handled"));
+  await waitFor(() => { expect(acts().at(-1)).toEqual(["uncommitted-r1", "dismiss"]); });
+  expect(screen.getByTestId("headline").textContent, "its reply calls as before").toBe("7 sessions need you");
+});
+
+test("a worktree that calls nobody is not handled again, and the end of its snooze is in its menu", async () => {
+  const client = start("thirty");
+  const row = (): HTMLElement => screen.getByTestId("tree-/home/ada/src/storefront-spike");
+  row().querySelector<HTMLElement>("[data-open]")?.focus();
+  await key("s");
+  await waitFor(() => { expect(row().textContent).toContain("snoozed until"); });
+  row().querySelector<HTMLElement>("[data-open]")?.focus();
+  await key("e");
+  await settle();
+  expect(client.calls.filter(([c]) => c === "setCause")).toHaveLength(1);
+  await fireEvent.contextMenu(row(), { clientX: 40, clientY: 40 });
+  await screen.findByTestId("menu-wake");
+  expect(screen.queryByTestId("menu-handled")).toBeNull();
+  await fireEvent.click(screen.getByTestId("menu-wake"));
+  await waitFor(() => { expect(client.calls.filter(([c]) => c === "setCause").at(-1)).toEqual(["setCause", "uncommitted-u2", { type: "restore" }]); });
 });
 
 test("what was told as one thing and turned out to be another is called as it is known now", async () => {

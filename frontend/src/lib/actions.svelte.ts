@@ -5,7 +5,7 @@ import { cleanLine } from "./clean";
 import { elementOf } from "./dom";
 import { DAY, MINUTE, upcoming, wait } from "./format";
 import type { Router } from "./router.svelte";
-import { idOf, type LeftTree } from "./sections";
+import { idOf, type Tree } from "./sections";
 import type { Store } from "./store.svelte";
 import type { Attention, SessionCard } from "./types";
 import { calling, causeLook, openCauses, snoozed, terminalWords } from "./words";
@@ -207,15 +207,22 @@ export class Actions {
     if (cause !== null) await this.wakeCause(cause);
   }
 
-  async treeHandled(tree: LeftTree, name: string): Promise<void> {
-    await this.#attempt(async () => {
-      for (const id of tree.causeIds) await this.client.setCause(id, { type: "dismiss" });
-      this.#store.release();
-      this.#push(`“${name}” is back`, async () => {
-        for (const id of tree.causeIds) await this.client.setCause(id, { type: "restore" });
-      });
-      this.say("done", `“${name}” marked as handled`, null, true);
-    });
+  /** Waves away the work that was left in a worktree, whatever else its sessions ask for. */
+  async treeHandled(tree: Tree): Promise<void> {
+    const name = cleanLine(tree.name);
+    await this.#onCauses(tree.calls, { type: "dismiss" }, `“${name}” marked as handled`, `“${name}” is back`);
+  }
+
+  async treeSnoozed(tree: Tree, until: number): Promise<void> {
+    await this.#onCauses(tree.calls, { type: "snooze", until_ms: until }, `“${cleanLine(tree.name)}” snoozed until ${upcoming(until, this.#store.clock.now())}`);
+  }
+
+  async treeSnoozedUntilChange(tree: Tree): Promise<void> {
+    await this.#onCauses(tree.calls, { type: "snooze_until_change" }, `“${cleanLine(tree.name)}” snoozed until something happens in it`);
+  }
+
+  async treeWoken(tree: Tree): Promise<void> {
+    for (const cause of tree.putOff) await this.wakeCause(cause);
   }
 
   /** Puts a session away until something happens in it. */
@@ -312,10 +319,16 @@ export class Actions {
   }
 
   async #onCause(cause: Attention, action: CauseAction, done: string): Promise<void> {
+    await this.#onCauses([cause], action, done);
+  }
+
+  async #onCauses(causes: Attention[], action: CauseAction, done: string, undone = "Undone"): Promise<void> {
     await this.#attempt(async () => {
-      await this.client.setCause(cause.cause_id, action);
+      for (const cause of causes) await this.client.setCause(cause.cause_id, action);
       this.#store.release();
-      this.#push("Undone", () => this.client.setCause(cause.cause_id, { type: "restore" }));
+      this.#push(undone, async () => {
+        for (const cause of causes) await this.client.setCause(cause.cause_id, { type: "restore" });
+      });
       this.say("done", done, null, true);
     });
   }

@@ -5,6 +5,7 @@ import { HOUR } from "./format";
 import { commandFor, type Command } from "./keys";
 import type { Overlays } from "./overlays.svelte";
 import type { Router } from "./router.svelte";
+import { treeKey, type Tree } from "./sections";
 import type { Store } from "./store.svelte";
 import type { SessionCard } from "./types";
 
@@ -45,13 +46,17 @@ export class Keyboard {
     else if (this.#run(command)) event.preventDefault();
   }
 
-  /** The session the focus is on, or the one whose page is open. */
-  #current(): { id: string; card: SessionCard; element: HTMLElement } | null {
+  /** The session the focus is on, or the one whose page is open; on the row of a worktree that one, and a session that worked there. */
+  #current(): { id: string; card: SessionCard; tree: Tree | null; element: HTMLElement } | null {
     const element = document.activeElement?.closest<HTMLElement>("[data-id]") ?? document.querySelector<HTMLElement>("header[data-id]");
-    const id = element?.dataset["id"];
-    if (element === null || id === undefined) return null;
-    const card = this.#overlays.card(id);
-    return card === null ? null : { id, card, element };
+    const key = element?.dataset["id"];
+    if (element === null || key === undefined) return null;
+    const tree = [...this.#store.shown.trees, ...this.#store.shown.resting].find((t) => treeKey(t) === key) ?? null;
+    for (const id of tree?.ids ?? [key]) {
+      const card = this.#overlays.card(id);
+      if (card !== null) return { id, card, tree, element };
+    }
+    return null;
   }
 
   #run(command: Command): boolean {
@@ -105,11 +110,13 @@ export class Keyboard {
         return true;
       case "snooze":
         if (at === null) return false;
-        this.#afterLeaving(at.element, this.#actions.snooze(at.card, this.#store.clock.now() + HOUR));
+        if (at.tree?.calls.length === 0) return false;
+        this.#afterLeaving(at.element, at.tree === null ? this.#actions.snooze(at.card, this.#store.clock.now() + HOUR) : this.#actions.treeSnoozed(at.tree, this.#store.clock.now() + HOUR));
         return true;
       case "handled":
         if (at === null) return false;
-        this.#afterLeaving(at.element, this.#actions.handled(at.card));
+        if (at.tree?.calls.length === 0) return false;
+        this.#afterLeaving(at.element, at.tree === null ? this.#actions.handled(at.card) : this.#actions.treeHandled(at.tree));
         return true;
       case "close":
         if (at === null) return false;
@@ -125,7 +132,7 @@ export class Keyboard {
         if (at === null) return false;
         const from = at.element.querySelector<HTMLElement>("[data-open]");
         const box = (from ?? at.element).getBoundingClientRect();
-        this.#overlays.openMenu(at.id, box.left, box.bottom + 4, from);
+        this.#overlays.openMenu(at.id, box.left, box.bottom + 4, from, at.tree);
         return true;
       }
     }
