@@ -188,6 +188,71 @@ test("E marks as handled and Z takes it back", async () => {
   expect(client.calls.filter(([c]) => c === "setCause").map(([, , action]) => action)).toEqual([{ type: "dismiss" }, { type: "restore" }]);
 });
 
+test("the toast of a new name takes back the new name, and each toast what it tells of, nothing else", async () => {
+  const client = start("three");
+  within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();
+  await key("F2");
+  await fireEvent.input(screen.getByTestId("rename"), { target: { value: "Webhooks" } });
+  await key("Enter");
+  await waitFor(() => { expect(screen.getByTestId("toast").textContent).toContain("Renamed to “Webhooks”"); });
+  await fireEvent.click(screen.getByTestId("undo"));
+  await screen.findByText("Stripe webhook idempotency");
+  expect(screen.getByTestId("toast").textContent).toContain("Name of “Webhooks” put back");
+  await key("z");
+  await settle();
+  expect(client.calls.filter(([c]) => c === "setLabel"), "it is taken back once").toHaveLength(2);
+});
+
+test("Z after what cannot be undone says so, and takes back nothing that was done before it", async () => {
+  const client = start("thirty");
+  const dead = [...document.querySelectorAll<HTMLElement>(".line")].map((e) => e.dataset["id"] ?? "").find((id) => client.card(id).liveness.state === "dead") ?? "";
+  cardOf(WEBHOOK).querySelector<HTMLElement>("[data-open]")?.focus();
+  await key("e");
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("6 sessions need you"); });
+  cardOf(dead).querySelector<HTMLElement>("[data-open]")?.focus();
+  await key("Delete");
+  await waitFor(() => { expect(screen.getByTestId("toast").textContent).toContain("closed. It comes back by itself"); });
+  expect(screen.queryByTestId("undo")).toBeNull();
+  await key("z");
+  await waitFor(() => { expect(screen.getByTestId("toast").textContent).toContain("stays closed until it goes on."); });
+  expect(screen.getByTestId("headline").textContent).toBe("6 sessions need you");
+  await key("z");
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("7 sessions need you"); });
+});
+
+test("what was put off and is waved away is put off again by Z, and so is what was woken", async () => {
+  const client = start("thirty");
+  const acts = (): unknown[] => client.calls.filter(([c]) => c === "setCause").map(([, , action]) => (action as { type: string }).type);
+  const chip = (): HTMLElement => screen.getByTestId("cause-limit-q2");
+  expect(chip().textContent).toContain("snoozed until");
+  await fireEvent.click(within(chip()).getByRole("button", { name: /^Mark as handled/ }));
+  await waitFor(() => { expect(screen.queryByTestId("cause-limit-q2")).toBeNull(); });
+  await key("z");
+  await waitFor(() => { expect(chip().textContent).toContain("snoozed until"); });
+  await fireEvent.click(within(chip()).getByRole("button", { name: /^Snooze/ }));
+  await fireEvent.click(await screen.findByTestId("menu-wake"));
+  await waitFor(() => { expect(chip().textContent).not.toContain("snoozed until"); });
+  await fireEvent.click(screen.getByTestId("undo"));
+  await waitFor(() => { expect(chip().textContent).toContain("snoozed until"); });
+  expect(acts()).toEqual(["dismiss", "restore", "snooze", "restore", "restore", "snooze"]);
+});
+
+test("a toast that takes the place of one under the pointer does not stay for ever", async () => {
+  vi.useFakeTimers({ shouldAdvanceTime: true });
+  try {
+    start("three");
+    await fireEvent.click(within(cardOf(WEBHOOK)).getByTestId("copy-resume"));
+    await fireEvent.pointerEnter(await screen.findByTestId("toast"));
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(screen.queryByTestId("toast"), "it is looked at").not.toBeNull();
+    await fireEvent.click(within(cardOf(WEBHOOK)).getByTestId("copy-resume"));
+    await vi.advanceTimersByTimeAsync(7_000);
+    expect(screen.queryByTestId("toast")).toBeNull();
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 test("a key that is held walks through the list, and does nothing else more than once", async () => {
   const client = start("thirty");
   await key("j");

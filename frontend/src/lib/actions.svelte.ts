@@ -16,12 +16,15 @@ export interface Toast {
   text: string;
   /** The exact bytes that were copied. */
   command: string | null;
-  undo: boolean;
+  /** Takes back what it tells of; `null` where nothing does. */
+  undo: Undo | null;
 }
 
-interface Undo {
+/** One step back. */
+export interface Undo {
+  /** What is said once it is taken back; where nothing takes it back, that. */
   text: string;
-  run: () => Promise<unknown>;
+  run: (() => Promise<unknown>) | null;
 }
 
 /** Undo steps kept: more than anybody remembers. */
@@ -101,7 +104,8 @@ export class Actions {
     const before = card.label_source === "rename" ? card.label : null;
     await this.#attempt(async () => {
       this.#relabel(await this.client.setLabel(id, wanted));
-      this.#push(`Name of “${wanted ?? cleanLine(card.label_default)}” put back`, async () => {
+      const name = cleanLine(wanted ?? card.label_default);
+      this.#done(`Renamed to “${name}”`, `Name of “${name}” put back`, async () => {
         this.#relabel(await this.client.setLabel(id, before));
       });
     });
@@ -150,7 +154,7 @@ export class Actions {
   }
 
   async wakeCause(cause: Attention): Promise<void> {
-    await this.#attempt(() => this.client.setCause(cause.cause_id, { type: "restore" }));
+    await this.#onCauses([cause], { type: "restore" }, `Snooze of ${this.#nameOf(cause)} ended`);
   }
 
   /** Silences a session, or lets it call again. */
@@ -159,8 +163,7 @@ export class Actions {
     await this.#attempt(async () => {
       await this.client.setMuted(idOf(card), muted);
       this.#store.release();
-      this.#push(muted ? `“${name}” calls again` : `“${name}” is muted again`, () => this.client.setMuted(idOf(card), !muted));
-      this.say("done", muted ? `“${name}” is muted` : `“${name}” calls again`, null, true);
+      this.#done(muted ? `“${name}” is muted` : `“${name}” calls again`, muted ? `“${name}” calls again` : `“${name}” is muted again`, () => this.client.setMuted(idOf(card), !muted));
     });
   }
 
@@ -170,8 +173,7 @@ export class Actions {
     await this.#attempt(async () => {
       await this.#setProjectMuted(project, muted);
       this.#store.release();
-      this.#push(muted ? `Project “${name}” calls again` : `Project “${name}” is muted again`, () => this.#setProjectMuted(project, !muted));
-      this.say("done", muted ? `Project “${name}” is muted` : `Project “${name}” calls again`, null, true);
+      this.#done(muted ? `Project “${name}” is muted` : `Project “${name}” calls again`, muted ? `Project “${name}” calls again` : `Project “${name}” is muted again`, () => this.#setProjectMuted(project, !muted));
     });
   }
 
@@ -222,7 +224,7 @@ export class Actions {
   }
 
   async treeWoken(tree: Tree): Promise<void> {
-    for (const cause of tree.putOff) await this.wakeCause(cause);
+    await this.#onCauses(tree.putOff, { type: "restore" }, `Snooze of “${cleanLine(tree.name)}” ended`);
   }
 
   /** Puts a session away until something happens in it. */
@@ -231,16 +233,16 @@ export class Actions {
     await this.#attempt(async () => {
       await this.client.archive(idOf(card));
       this.#store.release();
-      this.#push(`“${name}” is back`, () => this.client.unarchive(idOf(card)));
-      this.say("done", `“${name}” archived. It comes back by itself when it goes on.`, null, true);
+      this.#done(`“${name}” archived. It comes back by itself when it goes on.`, `“${name}” is back`, () => this.client.unarchive(idOf(card)));
     });
   }
 
   async unarchive(card: SessionCard): Promise<void> {
+    const name = cleanLine(card.label);
     await this.#attempt(async () => {
       await this.client.unarchive(idOf(card));
       this.#store.release();
-      this.say("done", `“${cleanLine(card.label)}” is back`);
+      this.#done(`“${name}” is back`, `“${name}” archived again`, () => this.client.archive(idOf(card)));
     });
   }
 
@@ -254,7 +256,7 @@ export class Actions {
       this.forgotten = idOf(card);
       const { route } = this.#router;
       if (route.page === "session" && route.id === idOf(card)) this.#router.go({ page: "now" });
-      this.say("done", `“${name}” is forgotten. Its transcript stays where the agent keeps it.`);
+      this.#final(`“${name}” is forgotten. Its transcript stays where the agent keeps it.`, `“${name}” is forgotten for good: nothing brings it back.`);
     });
   }
 
@@ -275,14 +277,13 @@ export class Actions {
       await this.client.closeSession(idOf(card));
       this.#store.release();
       if (card.liveness.state !== "alive") {
-        this.say("done", `“${name}” closed. It comes back by itself when it goes on.`);
+        this.#final(`“${name}” closed. It comes back by itself when it goes on.`, `“${name}” stays closed until it goes on.`);
       } else if (asked.length === 0) {
-        this.say("done", `“${name}” still runs: it is closed once its process is gone.`);
+        this.#final(`“${name}” still runs: it is closed once its process is gone.`, `“${name}” is closed once its process is gone: that cannot be undone.`);
       } else {
-        this.#push(`“${name}” calls again`, async () => {
+        this.#done(`“${name}” still runs: it calls you no more until it goes on.`, `“${name}” calls again`, async () => {
           for (const cause of asked) await this.#bringBack(cause);
         });
-        this.say("done", `“${name}” still runs: it calls you no more until it goes on.`, null, true);
       }
     });
   }
@@ -299,17 +300,19 @@ export class Actions {
     await this.#attempt(() => this.client.openFolder(idOf(card)));
   }
 
-  async undo(): Promise<void> {
-    const step = this.#undo.pop();
-    if (!step) return;
+  /** Takes a step back: that of a toast, else the last one. What nothing takes back says so, and nothing before it is touched in its place. */
+  async undo(step: Undo | undefined = this.#undo.at(-1)): Promise<void> {
+    const at = step === undefined ? -1 : this.#undo.indexOf(step);
+    if (step === undefined || at < 0) return;
+    this.#undo.splice(at, 1);
     await this.#attempt(async () => {
-      await step.run();
+      await step.run?.();
       this.#store.release();
       this.say("done", step.text);
     });
   }
 
-  say(tone: Toast["tone"], text: string, command: string | null = null, undo = false): void {
+  say(tone: Toast["tone"], text: string, command: string | null = null, undo: Undo | null = null): void {
     this.#toasts += 1;
     this.toast = { id: this.#toasts, tone, text, command, undo };
   }
@@ -326,10 +329,9 @@ export class Actions {
     await this.#attempt(async () => {
       for (const cause of causes) await this.client.setCause(cause.cause_id, action);
       this.#store.release();
-      this.#push(undone, async () => {
-        for (const cause of causes) await this.client.setCause(cause.cause_id, { type: "restore" });
+      this.#done(done, undone, async () => {
+        for (const cause of causes) await this.#bringBack(cause);
       });
-      this.say("done", done, null, true);
     });
   }
 
@@ -338,9 +340,21 @@ export class Actions {
     this.renamed = card;
   }
 
-  #push(text: string, run: Undo["run"]): void {
-    this.#undo.push({ text, run });
+  /** Says what was done, with the step that takes it back. */
+  #done(text: string, undone: string, run: () => Promise<unknown>): void {
+    this.say("done", text, null, this.#push({ text: undone, run }));
+  }
+
+  /** Says what was done and cannot be taken back; `asked` is said to who tries. */
+  #final(text: string, asked: string): void {
+    this.#push({ text: asked, run: null });
+    this.say("done", text);
+  }
+
+  #push(step: Undo): Undo {
+    this.#undo.push(step);
     if (this.#undo.length > UNDO_KEPT) this.#undo.shift();
+    return step;
   }
 
   #copied(card: SessionCard): string {
