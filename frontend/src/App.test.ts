@@ -267,6 +267,22 @@ test("a key that is held walks through the list, and does nothing else more than
   expect(client.calls.filter(([c]) => c === "setCause").length).toBe(1);
 });
 
+test("time goes on where nothing is told: a limit that was to reset has reset, tomorrow is today", async () => {
+  vi.useFakeTimers({ now: new Date(2026, 10, 20, 14) });
+  try {
+    const client = start("thirty");
+    const limited = cardOf([...(await client.status()).sessions].filter((c) => c.attention?.cause === "limit").map(idOf)[0] ?? "");
+    expect(limited.textContent.replaceAll("\u00a0", " ")).toContain("resets 16:06, in 2 h 6 min");
+    vi.setSystemTime(new Date(2026, 10, 21, 8));
+    await vi.advanceTimersByTimeAsync(16_000);
+    expect(limited.textContent).toContain("reset at");
+    expect(limited.textContent).not.toContain(" in ");
+    expect(screen.queryByText("Active today, list price")).toBeNull();
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 test("a change of the stream changes the card in place, and a new blocked session is said once", async () => {
   const client = start("three");
   const idle = [...document.querySelectorAll<HTMLElement>(".line")][0]?.dataset["id"] ?? "";

@@ -113,7 +113,7 @@ export class Store {
   readonly news: string[] = $derived(news(this.sources).filter((text) => !this.#read.includes(text)));
   /** List price of the sessions active today, and how many of them have no known price. */
   readonly spent: { usd: number; unknown: number; sessions: number } = $derived.by(() => {
-    const from = today(this.clock.now());
+    const from = today(this.#moment);
     const sum = { usd: 0, unknown: 0, sessions: 0 };
     for (const card of this.cards.values()) {
       if ((card.last_activity_at_ms ?? 0) < from) continue;
@@ -265,7 +265,7 @@ export class Store {
     this.release();
   }
 
-  /** Lets time pass: a snooze may have ended. */
+  /** Lets time pass: a snooze may have ended, a day begun. */
   retime(): void {
     this.#moment = this.clock.now();
     this.#announceNew([...this.cards.values()], this.#moment);

@@ -189,6 +189,14 @@ test("today's money counts what was active today, and says how much is not known
   expect(store.spent).toEqual({ usd: 1.5, unknown: 1, sessions: 2 });
 });
 
+test("at midnight what was active yesterday is no longer today's", () => {
+  snapshot([card(now, "a", "a", { cost_usd: 1.5 })]);
+  expect(store.spent.sessions).toBe(1);
+  vi.advanceTimersByTime(24 * 60 * MIN);
+  store.retime();
+  expect(store.spent.sessions).toBe(0);
+});
+
 test("a new name shows before the stream tells it, and touches nothing else", () => {
   snapshot([works("a")]);
   const id = "claude-code:a";
