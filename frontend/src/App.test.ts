@@ -81,6 +81,29 @@ test("what agents write is text: no element of it exists, nothing of it runs", (
   expect(list?.textContent).not.toMatch(/[\u0000-\u0008\u001b\u202e]/);
 });
 
+test("a time that no calendar has takes nothing away: it is not known", async () => {
+  const client = start("three");
+  const far = Number.MAX_SAFE_INTEGER;
+  const attention = cause("permission", far, "w");
+  client.change([{ ...client.card(WEBHOOK), last_activity_at_ms: far, started_at_ms: far, turn_state_since_ms: far, attention, causes: [attention], evidence: client.card(WEBHOOK).evidence.map((e) => ({ ...e, at_ms: far })) }]);
+  await waitFor(() => { expect(cardOf(WEBHOOK).getAttribute("aria-label")).toContain("for not known"); });
+  expect(cardOf(WEBHOOK).querySelector("time")?.textContent).toBe("not known");
+  await fireEvent.click(within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency"));
+  await screen.findByText("good. go on with the webhook then");
+});
+
+test("a session that cannot be drawn says so by its id, costs no neighbour, and comes back once it can be", async () => {
+  const client = start("three");
+  const before = client.card(WEBHOOK);
+  client.change([{ ...before, context: null as never }]);
+  const line = await screen.findByTestId("not-drawn");
+  expect(line.textContent).toContain(`Session ${WEBHOOK} cannot be shown: `);
+  expect(screen.getByText("OTLP queue: backpressure and 503").isConnected).toBe(true);
+  client.change([before]);
+  await waitFor(() => { expect(cardOf(WEBHOOK).isConnected).toBe(true); });
+  expect(screen.queryByTestId("not-drawn")).toBeNull();
+});
+
 test("F2 renames: Enter saves, trimmed and in one line; undo puts the old name back", async () => {
   const client = start("three");
   within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();

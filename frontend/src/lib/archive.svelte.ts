@@ -1,7 +1,7 @@
 // Past sessions: a search and its pages. Kept while other pages are looked at, so that back is where one was.
 import { getContext, setContext } from "svelte";
 import { toApiError, type ApiError, type Client } from "./client";
-import { day } from "./format";
+import { day, isMoment } from "./format";
 import { idOf } from "./sections";
 import type { SessionCard } from "./types";
 
@@ -103,7 +103,7 @@ export function byDay(cards: SessionCard[], now: number): ArchiveRow[] {
   const rows: ArchiveRow[] = [];
   let last: string | null = null;
   for (const card of cards) {
-    const text = card.last_activity_at_ms === null ? "Time not known" : day(card.last_activity_at_ms, now);
+    const text = card.last_activity_at_ms === null || !isMoment(card.last_activity_at_ms) ? "Time not known" : day(card.last_activity_at_ms, now);
     if (text !== last) rows.push({ kind: "day", key: `day ${text} ${String(rows.length)}`, text });
     last = text;
     rows.push({ kind: "hit", key: idOf(card), card });

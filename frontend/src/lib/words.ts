@@ -2,7 +2,7 @@
 // components only lay it out.
 import type { Attention, CauseKind, NoticeView, SessionCard, Terminal, WaitKind } from "./types";
 import { clean, cleanLine, reveal } from "./clean";
-import { count, HOUR, money, NOT_KNOWN, upcoming, within } from "./format";
+import { count, HOUR, isMoment, money, NOT_KNOWN, upcoming, within } from "./format";
 
 /** Which pair of colours a state has (`data-s`). */
 export type Tone = "blocked" | "turn" | "working" | "background" | "idle" | "error" | "risk";
@@ -78,7 +78,7 @@ function waiting(kind: WaitKind, card: SessionCard, now: number): Said {
     case "sign_in":
       return { ...base, icon: "s-signin", tone: "blocked", words: "Needs you to sign in" };
     case "limit": {
-      const at = w?.resets_at_ms ?? null;
+      const at = w?.resets_at_ms != null && isMoment(w.resets_at_ms) ? w.resets_at_ms : null;
       const reset = at === null ? null : at > now ? `resets ${upcoming(at, now)}, ${within(at, now)}` : `reset at ${upcoming(at, now)}`;
       return { ...base, icon: "s-limit", tone: "error", words: "Stopped by a usage limit", after: reset };
     }
