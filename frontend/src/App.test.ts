@@ -243,6 +243,19 @@ test("Z after what cannot be undone says so, and takes back nothing that was don
   await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("7 sessions need you"); });
 });
 
+test("a session that was put off and left work is counted, and wakes to what was put off", async () => {
+  const client = start("thirty", null);
+  const id = "cause-uncommitted-r1";
+  const left = screen.getByTestId(id).closest<HTMLElement>("[data-id]")?.dataset["id"] ?? "";
+  cardOf(left).querySelector<HTMLElement>("[data-open]")?.focus();
+  await key("s");
+  const line = await screen.findByTestId("snoozed");
+  expect(line.textContent).toContain("1 session snoozed:");
+  await fireEvent.click(within(line).getByRole("button", { name: /^End snooze/ }));
+  await waitFor(() => { expect(screen.queryByTestId("snoozed")).toBeNull(); });
+  expect(client.calls.filter(([c]) => c === "setCause").map(([, cause]) => cause)).toEqual(["reply-r1", "reply-r1"]);
+});
+
 test("what was put off and is waved away is put off again by Z, and so is what was woken", async () => {
   const client = start("thirty");
   const acts = (): unknown[] => client.calls.filter(([c]) => c === "setCause").map(([, , action]) => (action as { type: string }).type);

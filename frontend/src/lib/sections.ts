@@ -1,7 +1,7 @@
 // Where each session stands on the Now screen. Pure: the same cards and the same moment give the same arrangement.
 import { basename } from "./format";
 import type { Attention, SessionCard, Status, Worktree } from "./types";
-import { calling, isHushed, isPutOff, mutedWords, openCauses, putOffWords, snoozed } from "./words";
+import { asleep, calling, isHushed, isPutOff, mutedWords, openCauses, putOffWords } from "./words";
 
 /** `agent:session_id`, the one name a session has on every screen and route. */
 export function idOf(card: { agent: string; session_id: string }): string {
@@ -150,7 +150,7 @@ export function arrange(cards: Iterable<SessionCard>, worktrees: Worktree[], now
   for (const card of shown) {
     const id = idOf(card);
     if (isHushed(card)) out.muted.push(id);
-    else if (snoozed(card, now) !== null && calling(card, now) === null) out.snoozed.push(id);
+    else if (asleep(card, now) !== null) out.snoozed.push(id);
     const lane = laneOf(card, now);
     if (lane !== "quiet") {
       out[lane].push(id);

@@ -148,9 +148,17 @@ export function isHushed(card: SessionCard): boolean {
   return card.muted !== null && openCauses(card).length > 0;
 }
 
-/** The cause that was put off, if one was. */
+/** The cause that was put off, if one was; the most urgent of several. */
 export function snoozed(card: SessionCard, now: number): Attention | null {
-  return openCauses(card).find((c) => isPutOff(c, now)) ?? null;
+  let best: Attention | null = null;
+  for (const cause of openCauses(card)) if (isPutOff(cause, now) && (best === null || cause.tier < best.tier)) best = cause;
+  return best;
+}
+
+/** The cause for which a session is quiet that would call otherwise. Work that was left beside it is told by its worktree, and does not hide it. */
+export function asleep(card: SessionCard, now: number): Attention | null {
+  const [putOff, calls] = [snoozed(card, now), calling(card, now)];
+  return calls === null || (calls.tier === 3 && putOff?.tier !== 3) ? putOff : null;
 }
 
 /** Until when a cause is put off, in words. */
