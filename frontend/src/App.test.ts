@@ -392,6 +392,57 @@ test("the archive tells what it searched when nothing was found", async () => {
   expect((await screen.findByTestId("nothing")).textContent.trim()).toBe("Nothing was found for “zzz”. Searched 1,227 sessions.");
 });
 
+test("what stands in the list is not in the folded archive again, and its name can be changed", async () => {
+  const client = start("thirty");
+  await fireEvent.click(screen.getByTestId("archive-fold"));
+  const [first] = await waitFor(() => {
+    const hits = [...document.querySelectorAll<HTMLElement>(".hit")];
+    expect(hits).toHaveLength(6);
+    return hits;
+  });
+  const id = first?.dataset["id"] ?? "";
+  const all = screen.getByText(/in the archive$/);
+  expect(all.textContent).toContain("All 900");
+  client.change([{ ...client.card(id), lifecycle: "active" }]);
+  await waitFor(() => { expect(all.textContent).toContain("All 899"); });
+  expect(screen.getAllByTestId(`card-${id}`)).toHaveLength(1);
+  cardOf(id).querySelector<HTMLElement>("[data-open]")?.focus();
+  await key("F2");
+  await fireEvent.input(screen.getByTestId("rename"), { target: { value: "Came back" } });
+  await key("Enter");
+  await waitFor(() => { expect(cardOf(id).textContent).toContain("Came back"); });
+});
+
+test("what is forgotten from the folded archive leaves it", async () => {
+  start("thirty");
+  await fireEvent.click(screen.getByTestId("archive-fold"));
+  const id = (await waitFor(() => document.querySelector<HTMLElement>(".hit") as HTMLElement)).dataset["id"] ?? "";
+  await fireEvent.contextMenu(cardOf(id), { clientX: 40, clientY: 40 });
+  await fireEvent.click(await screen.findByTestId("menu-forget"));
+  await fireEvent.click(await screen.findByTestId("forget-yes"));
+  await waitFor(() => { expect(screen.queryByTestId(`card-${id}`)).toBeNull(); });
+  expect(screen.getByText(/in the archive$/).textContent).toContain("All 899");
+});
+
+test("what is taken out of the archive leaves its page with its count, and Z puts it back", async () => {
+  history.replaceState(null, "", "/#/archive");
+  const client = start("thirty");
+  const id = (await screen.findAllByTestId(/^card-/))[0]?.dataset["id"] ?? "";
+  const put = { ...client.card(id), archived_at_ms: Date.now() };
+  client.sessions = () => Promise.resolve({ sessions: [put, client.card("claude-code:7c977b95-93d4-4f0e-a6b8-2d51f0c9e3aa")], next: null, total: 2 });
+  await fireEvent.input(screen.getByTestId("archive-search"), { target: { value: "x" } });
+  await screen.findByText(/^2 of/);
+  await fireEvent.input(screen.getByTestId("archive-search"), { target: { value: "" } });
+  await screen.findByText("2 sessions");
+  await fireEvent.contextMenu(cardOf(id), { clientX: 40, clientY: 40 });
+  await fireEvent.click(await screen.findByTestId("menu-unarchive"));
+  await screen.findByText("1 session");
+  expect(screen.queryByTestId(`card-${id}`)).toBeNull();
+  await key("z");
+  await screen.findByText("2 sessions");
+  expect(client.calls.filter(([c]) => c === "archive" || c === "unarchive")).toEqual([["unarchive", id], ["archive", id]]);
+});
+
 test("a past session can be renamed where it is found", async () => {
   history.replaceState(null, "", "/#/archive?q=split the import worker");
   const client = start("thirty");

@@ -36,8 +36,8 @@ export const LABEL_MAX = 120;
 
 export class Actions {
   toast = $state.raw<Toast | null>(null);
-  /** The last session that got a new name: pages with a copy of a past session put it in. */
-  renamed = $state.raw<SessionCard | null>(null);
+  /** The last session that was changed here, as it is now: pages with a copy of a past session put it in. */
+  changed = $state.raw<SessionCard | null>(null);
   /** The last session that was forgotten: pages with a copy of it take it out. */
   forgotten = $state.raw<string | null>(null);
   readonly client: Client;
@@ -240,9 +240,12 @@ export class Actions {
   async unarchive(card: SessionCard): Promise<void> {
     const name = cleanLine(card.label);
     await this.#attempt(async () => {
-      await this.client.unarchive(idOf(card));
+      this.changed = await this.client.unarchive(idOf(card));
       this.#store.release();
-      this.#done(`“${name}” is back`, `“${name}” archived again`, () => this.client.archive(idOf(card)));
+      // One that was quiet for long stays among the past ones until it goes on.
+      this.#done(`“${name}” is no longer put away`, `“${name}” archived again`, async () => {
+        this.changed = await this.client.archive(idOf(card));
+      });
     });
   }
 
@@ -337,7 +340,7 @@ export class Actions {
 
   #relabel(card: SessionCard): void {
     this.#store.relabel(card);
-    this.renamed = card;
+    this.changed = card;
   }
 
   /** Says what was done, with the step that takes it back. */

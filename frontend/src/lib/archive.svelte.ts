@@ -41,9 +41,9 @@ export class Archive {
     this.#timer = setTimeout(() => { this.show(query, stamp); }, TYPING_MS);
   }
 
-  /** A session got a new name while it was listed. */
-  relabel(card: SessionCard): void {
-    this.cards = this.cards.map((c) => relabelled(c, card));
+  /** A session got a new name, or was taken out, while it was listed. */
+  change(card: SessionCard): void {
+    this.cards = this.cards.map((c) => asChanged(c, card));
   }
 
   /** A session was forgotten while it was listed. */
@@ -90,10 +90,10 @@ export class Archive {
   }
 }
 
-/** A card with the name of `renamed`, if it is the same session. */
-export function relabelled(card: SessionCard, renamed: SessionCard): SessionCard {
-  if (idOf(card) !== idOf(renamed)) return card;
-  return { ...card, label: renamed.label, label_source: renamed.label_source, label_default: renamed.label_default };
+/** A card with what a person can change of a past session, if `changed` is the same one. */
+export function asChanged(card: SessionCard, changed: SessionCard): SessionCard {
+  if (idOf(card) !== idOf(changed)) return card;
+  return { ...card, label: changed.label, label_source: changed.label_source, label_default: changed.label_default, archived_at_ms: changed.archived_at_ms };
 }
 
 export type ArchiveRow = { kind: "day"; key: string; text: string } | { kind: "hit"; key: string; card: SessionCard };
