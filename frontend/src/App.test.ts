@@ -343,6 +343,46 @@ test("J and K walk through the list, Enter's button opens, Esc comes back", asyn
   await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("1 session needs you"); });
 });
 
+test("the focus stays with a session that moves to another section, and goes to its neighbour when it leaves", async () => {
+  const client = start("thirty");
+  const on = (): string => document.activeElement?.closest<HTMLElement>("[data-id]")?.dataset["id"] ?? "nowhere";
+  const [blocked, next] = [...document.querySelectorAll<HTMLElement>(".card")].map((e) => e.dataset["id"] ?? "");
+  cardOf(blocked ?? "").querySelector<HTMLElement>("[data-open]")?.focus();
+  client.change([{ ...client.card(blocked ?? ""), turn_state: "working", attention: null, causes: [] }]);
+  await waitFor(() => { expect(cardOf(blocked ?? "").classList.contains("wrow")).toBe(true); });
+  await waitFor(() => { expect(on()).toBe(blocked); });
+  cardOf(next ?? "").querySelector<HTMLElement>("[data-open]")?.focus();
+  const after = [...document.querySelectorAll<HTMLElement>(".card")][1]?.dataset["id"];
+  client.change([], [next ?? ""]);
+  await waitFor(() => { expect(screen.queryByTestId(`card-${next ?? ""}`)).toBeNull(); });
+  await waitFor(() => { expect(on()).toBe(after); });
+  const tree = screen.getByTestId("tree-/home/ada/src/storefront-spike");
+  within(tree).getByRole("button", { name: /^Mark as handled/ }).focus();
+  await key("e");
+  await waitFor(() => { expect(screen.getByTestId("tree-/home/ada/src/storefront-spike").textContent).toContain("seen to"); });
+  await waitFor(() => { expect(on()).toBe("tree /home/ada/src/storefront-spike"); });
+});
+
+test("the focus that its person took away is not brought back", async () => {
+  const client = start("three");
+  const leave = async (): Promise<void> => {
+    const { length } = document.querySelectorAll(".card, .wrow, .line");
+    client.change([], [[...document.querySelectorAll<HTMLElement>(".card, .wrow, .line")][0]?.dataset["id"] ?? ""]);
+    await waitFor(() => { expect(document.querySelectorAll(".card, .wrow, .line")).toHaveLength(length - 1); });
+    await settle();
+  };
+  document.querySelector<HTMLElement>("[data-scroll] [data-open]")?.focus();
+  screen.getByTestId("filter").focus();
+  screen.getByTestId("filter").blur();
+  await leave();
+  expect(document.activeElement).toBe(document.body);
+  document.querySelector<HTMLElement>("[data-scroll] [data-open]")?.focus();
+  await fireEvent.pointerDown(screen.getByTestId("headline"));
+  (document.activeElement as HTMLElement).blur();
+  await leave();
+  expect(document.activeElement).toBe(document.body);
+});
+
 test("? lists every key, Esc closes it and gives the focus back; the footer and the palette lead there too", async () => {
   start("three");
   await key("j");

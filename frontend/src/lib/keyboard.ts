@@ -111,16 +111,16 @@ export class Keyboard {
       case "snooze":
         if (at === null) return false;
         if (at.tree?.calls.length === 0) return false;
-        this.#afterLeaving(at.element, at.tree === null ? this.#actions.snooze(at.card, this.#store.clock.now() + HOUR) : this.#actions.treeSnoozed(at.tree, this.#store.clock.now() + HOUR));
+        void (at.tree === null ? this.#actions.snooze(at.card, this.#store.clock.now() + HOUR) : this.#actions.treeSnoozed(at.tree, this.#store.clock.now() + HOUR));
         return true;
       case "handled":
         if (at === null) return false;
         if (at.tree?.calls.length === 0) return false;
-        this.#afterLeaving(at.element, at.tree === null ? this.#actions.handled(at.card) : this.#actions.treeHandled(at.tree));
+        void (at.tree === null ? this.#actions.handled(at.card) : this.#actions.treeHandled(at.tree));
         return true;
       case "close":
         if (at === null) return false;
-        this.#afterLeaving(at.element, this.#actions.close(at.card));
+        void this.#actions.close(at.card);
         return true;
       case "why": {
         const anchor = at?.element.querySelector<HTMLElement>("[data-testid=state]");
@@ -148,16 +148,6 @@ export class Keyboard {
     next?.focus({ preventScroll: true, focusVisible: true } as FocusOptions);
     (next?.closest("[data-id]") ?? next)?.scrollIntoView({ block: "nearest" });
     return true;
-  }
-
-  /** The session may leave the list: the focus goes to its neighbour, not to nowhere. */
-  #afterLeaving(element: HTMLElement, done: Promise<void>): void {
-    const names = [...document.querySelectorAll<HTMLElement>("[data-scroll] [data-open]")];
-    const here = element.querySelector<HTMLElement>("[data-open]");
-    const neighbour = here === null ? undefined : names[names.indexOf(here) + 1];
-    void done.then(tick).then(() => {
-      if (here !== null && !here.isConnected && neighbour?.isConnected) neighbour.focus({ preventScroll: true });
-    });
   }
 
   #focusField(): boolean {
