@@ -707,6 +707,23 @@ test("an alarm says that states may be missing only where states are read from; 
   expect(screen.getByTestId("banner-source").isConnected).toBe(true);
 });
 
+test("a missing tray is said until it is there or read, and once read not again while it is missing", async () => {
+  const client = start("three");
+  const said = (): HTMLElement | null => screen.queryByTestId("banner-tray");
+  client.shell?.tray(false);
+  await waitFor(() => { expect(said()?.textContent).toContain("This desktop shows no tray icon."); });
+  client.shell?.tray(true);
+  await waitFor(() => { expect(said()).toBeNull(); });
+  client.shell?.tray(false);
+  await fireEvent.click(within(await screen.findByTestId("banner-tray")).getByRole("button", { name: "Dismiss" }));
+  client.shell?.tray(false);
+  await settle();
+  expect(said()).toBeNull();
+  client.shell?.tray(true);
+  client.shell?.tray(false);
+  await screen.findByTestId("banner-tray");
+});
+
 test("closed while it runs: the toast and the card say that it calls no more, and Z brings back what it asked", async () => {
   const client = start("three");
   within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();

@@ -50,6 +50,7 @@ export class Store {
   heardAt = $state(0);
   connection = $state<Connection>("reconnecting");
   connectionError = $state.raw<ApiError | null>(null);
+  /** No tray shows the lamp, and its person has not read so. */
   trayMissing = $state(false);
 
   chip = $state<Chip>(savedChip());
@@ -64,6 +65,7 @@ export class Store {
   announcement = $state("");
 
   #read = $state.raw<string[]>([]);
+  #isTrayRead = false;
   #moment = $state(0);
   #frozen = $state.raw<Arrangement | null>(null);
   /** Hands on the list, each until it lets go. */
@@ -210,6 +212,17 @@ export class Store {
   /** The news was read: it is not shown again until it is another one. */
   readNews(): void {
     this.#read = [...this.#read, ...this.news];
+  }
+
+  /** A tray took the lamp, or none is there: that is said once for as long as it is so. */
+  setTray(isThere: boolean): void {
+    if (isThere) this.#isTrayRead = false;
+    this.trayMissing = !isThere && !this.#isTrayRead;
+  }
+
+  readTray(): void {
+    this.#isTrayRead = true;
+    this.trayMissing = false;
   }
 
   openMuted(open: boolean): void {
