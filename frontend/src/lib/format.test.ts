@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { between, bytes, clockTime, count, DAY, day, duration, exactTime, HOUR, isoTime, MINUTE, modelName, moment, money, nextWaitChange, percent, perMinute, SECOND, share, short, tildePath, tomorrowMorning, upcoming, wait } from "./format";
+import { between, bytes, clockTime, count, DAY, day, dayTime, duration, exactTime, HOUR, isoTime, MINUTE, modelName, moment, money, nextWaitChange, percent, perMinute, SECOND, share, short, tildePath, tomorrowMorning, upcoming, wait } from "./format";
 
 const plain = (s: string): string => s.replaceAll("\u00a0", " ");
 
@@ -34,7 +34,7 @@ describe("waits", () => {
 
 test.each([8.64e15 + 1, -8.64e15 - 1, Number.MAX_SAFE_INTEGER, 1e300, Infinity, NaN])("%d is no moment of the calendar: it is not known, and nothing throws", (ms) => {
   const now = Date.UTC(2026, 10, 20);
-  expect([clockTime(ms), exactTime(ms), moment(ms), day(ms, now), upcoming(ms, now), between(ms, now), between(now, ms)]).toEqual(new Array(7).fill("not known"));
+  expect([clockTime(ms), exactTime(ms), moment(ms), day(ms, now), dayTime(ms, now), upcoming(ms, now), between(ms, now), between(now, ms)]).toEqual(new Array(8).fill("not known"));
   expect(isoTime(ms)).toBeUndefined();
 });
 

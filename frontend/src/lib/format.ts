@@ -80,6 +80,11 @@ export function day(ms: number, now: number): string {
   return (new Date(ms).getFullYear() === new Date(now).getFullYear() ? DATE : FULL_DATE).format(ms);
 }
 
+/** A moment that lies behind: `Today 14:02`. */
+export function dayTime(ms: number, now: number): string {
+  return isMoment(ms) ? `${day(ms, now)} ${clockTime(ms)}` : NOT_KNOWN;
+}
+
 /** A moment in full, for hover: `20 November 2026, 14:02:31`. */
 export function moment(ms: number): string {
   if (!isMoment(ms)) return NOT_KNOWN;
