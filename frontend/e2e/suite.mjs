@@ -359,6 +359,31 @@ describe("a hand", () => {
     await context.close();
   });
 
+  test("the focus goes with its card, through a new order, into another section, and to its neighbour; a held key acts once", async () => {
+    const { page, context, complaints } = await open(browser, host.origin, { fixture: "thirty", chip: "all" });
+    // Cards that leave fade: the focus must not go with them.
+    await page.emulateMedia({ reducedMotion: "no-preference" });
+    await page.reload();
+    await page.getByTestId("headline").waitFor();
+    const change = (more) => page.evaluate(([id, more]) => { const host = window.lamplightFixture; host.change([{ ...host.card(id), causes: [], ...more }]); }, [WEBHOOK, more]);
+    const attention = { tier: 1, cause: "permission", cause_id: "permission-w", since_ms: Date.now(), snoozed_until_ms: null, until_change: false, notified_at_ms: null };
+    await page.keyboard.press("j");
+    await change({ attention });
+    await page.waitForFunction((id) => document.querySelector(".card")?.dataset.id !== id, WEBHOOK);
+    assert.equal(await focus(page), WEBHOOK);
+    await change({ attention: null, turn_state: "working" });
+    await page.waitForFunction((id) => document.activeElement?.closest(".wrow")?.dataset.id === id, WEBHOOK);
+    await page.getByTestId("chip-needs").click();
+    await page.locator(".card [data-open]").first().focus();
+    const second = await page.locator(".card").nth(1).getAttribute("data-id");
+    for (let n = 0; n < 5; n += 1) await page.keyboard.down("e");
+    await page.keyboard.up("e");
+    await page.waitForFunction((id) => document.activeElement?.closest("[data-id]")?.dataset.id === id, second);
+    assert.equal(await page.evaluate(() => window.lamplightFixture.calls.filter(([call]) => call === "setCause").length), 1);
+    assert.deepEqual(complaints, []);
+    await context.close();
+  });
+
   test("back is where one was", async () => {
     const { page, context } = await open(browser, host.origin, { fixture: "three-hundred", chip: "all" });
     const scroller = page.locator("[data-scroll]");

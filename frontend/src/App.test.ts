@@ -20,6 +20,11 @@ function start(name: string, chip: string | null = "all"): FixtureClient {
 const WEBHOOK = "claude-code:7c1e2a41-93d4-4f0e-a6b8-2d51f0c9e3aa";
 const cardOf = (id: string): HTMLElement => screen.getByTestId(`card-${id}`);
 const key = (k: string, more: KeyboardEventInit = {}): Promise<boolean> => fireEvent.keyDown(document.activeElement ?? document.body, { key: k, ...more });
+/** A session that was not there before asks for something. */
+const arrive = (client: FixtureClient, id: string): void => {
+  const attention = cause("permission", Date.now() - MIN, id);
+  client.change([{ ...client.card(WEBHOOK), session_id: id, label: id, attention, causes: [attention] }]);
+};
 const settle = (): Promise<void> => new Promise((resolve) => { setTimeout(resolve, 0); });
 
 test("the title is the answer", () => {
@@ -76,6 +81,29 @@ test("what agents write is text: no element of it exists, nothing of it runs", (
   expect(list?.textContent).not.toMatch(/[\u0000-\u0008\u001b\u202e]/);
 });
 
+test("a time that no calendar has takes nothing away: it is not known", async () => {
+  const client = start("three");
+  const far = Number.MAX_SAFE_INTEGER;
+  const attention = cause("permission", far, "w");
+  client.change([{ ...client.card(WEBHOOK), last_activity_at_ms: far, started_at_ms: far, turn_state_since_ms: far, attention, causes: [attention], evidence: client.card(WEBHOOK).evidence.map((e) => ({ ...e, at_ms: far })) }]);
+  await waitFor(() => { expect(cardOf(WEBHOOK).getAttribute("aria-label")).toContain("for not known"); });
+  expect(cardOf(WEBHOOK).querySelector("time")?.textContent).toBe("not known");
+  await fireEvent.click(within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency"));
+  await screen.findByText("good. go on with the webhook then");
+});
+
+test("a session that cannot be drawn says so by its id, costs no neighbour, and comes back once it can be", async () => {
+  const client = start("three");
+  const before = client.card(WEBHOOK);
+  client.change([{ ...before, context: null as never }]);
+  const line = await screen.findByTestId("not-drawn");
+  expect(line.textContent).toContain(`Session ${WEBHOOK} cannot be shown: `);
+  expect(screen.getByText("OTLP queue: backpressure and 503").isConnected).toBe(true);
+  client.change([before]);
+  await waitFor(() => { expect(cardOf(WEBHOOK).isConnected).toBe(true); });
+  expect(screen.queryByTestId("not-drawn")).toBeNull();
+});
+
 test("F2 renames: Enter saves, trimmed and in one line; undo puts the old name back", async () => {
   const client = start("three");
   within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();
@@ -118,6 +146,38 @@ test("rename (A59): Esc changes nothing, blank goes back to the name it has by i
   expect(client.calls.filter(([c]) => c === "setLabel")).toEqual([["setLabel", WEBHOOK, null]]);
 });
 
+test("a field that is taken away unsettled changes nothing and lets the list go", async () => {
+  const client = start("three");
+  within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();
+  await key("F2");
+  await fireEvent.input(screen.getByTestId("rename"), { target: { value: "x" } });
+  arrive(client, "late");
+  await screen.findByText("1 session more needs you");
+  await fireEvent.click(screen.getByTestId("chip-quiet"));
+  await fireEvent.click(screen.getByTestId("chip-all"));
+  expect(cardOf("claude-code:late").isConnected).toBe(true);
+  expect(screen.queryByTestId("rename")).toBeNull();
+  expect(client.calls.filter(([c]) => c === "setLabel")).toEqual([]);
+});
+
+test("the list moves again once a menu that was opened over a reason is closed; asked for what arrived, it moves at once", async () => {
+  const client = start("three");
+  await fireEvent.click(within(cardOf(WEBHOOK)).getByTestId("state"));
+  await screen.findByTestId("evidence");
+  await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
+  await screen.findByTestId("menu-rename");
+  expect(screen.queryByTestId("evidence")).toBeNull();
+  arrive(client, "late");
+  await fireEvent.click(await screen.findByText("1 session more needs you"));
+  expect(cardOf("claude-code:late").isConnected).toBe(true);
+  await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
+  await screen.findByTestId("menu-rename");
+  await key("Escape");
+  await waitFor(() => { expect(screen.queryByTestId("menu-rename")).toBeNull(); });
+  arrive(client, "later");
+  await waitFor(() => { expect(cardOf("claude-code:later").isConnected).toBe(true); });
+});
+
 test("right-click opens the menu of that session, without the webview's own; Rename is in it", async () => {
   start("three");
   const kept = await fireEvent.contextMenu(cardOf(WEBHOOK), { clientX: 40, clientY: 40 });
@@ -151,6 +211,114 @@ test("E marks as handled and Z takes it back", async () => {
   expect(client.calls.filter(([c]) => c === "setCause").map(([, , action]) => action)).toEqual([{ type: "dismiss" }, { type: "restore" }]);
 });
 
+test("the toast of a new name takes back the new name, and each toast what it tells of, nothing else", async () => {
+  const client = start("three");
+  within(cardOf(WEBHOOK)).getByText("Stripe webhook idempotency").closest("button")?.focus();
+  await key("F2");
+  await fireEvent.input(screen.getByTestId("rename"), { target: { value: "Webhooks" } });
+  await key("Enter");
+  await waitFor(() => { expect(screen.getByTestId("toast").textContent).toContain("Renamed to “Webhooks”"); });
+  await fireEvent.click(screen.getByTestId("undo"));
+  await screen.findByText("Stripe webhook idempotency");
+  expect(screen.getByTestId("toast").textContent).toContain("Name of “Webhooks” put back");
+  await key("z");
+  await settle();
+  expect(client.calls.filter(([c]) => c === "setLabel"), "it is taken back once").toHaveLength(2);
+});
+
+test("Z after what cannot be undone says so, and takes back nothing that was done before it", async () => {
+  const client = start("thirty");
+  const dead = [...document.querySelectorAll<HTMLElement>(".line")].map((e) => e.dataset["id"] ?? "").find((id) => client.card(id).liveness.state === "dead") ?? "";
+  cardOf(WEBHOOK).querySelector<HTMLElement>("[data-open]")?.focus();
+  await key("e");
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("6 sessions need you"); });
+  cardOf(dead).querySelector<HTMLElement>("[data-open]")?.focus();
+  await key("Delete");
+  await waitFor(() => { expect(screen.getByTestId("toast").textContent).toContain("closed. It comes back by itself"); });
+  expect(screen.queryByTestId("undo")).toBeNull();
+  await key("z");
+  await waitFor(() => { expect(screen.getByTestId("toast").textContent).toContain("stays closed until it goes on."); });
+  expect(screen.getByTestId("headline").textContent).toBe("6 sessions need you");
+  await key("z");
+  await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("7 sessions need you"); });
+});
+
+test("a session that was put off and left work is counted, and wakes to what was put off", async () => {
+  const client = start("thirty", null);
+  const id = "cause-uncommitted-r1";
+  const left = screen.getByTestId(id).closest<HTMLElement>("[data-id]")?.dataset["id"] ?? "";
+  cardOf(left).querySelector<HTMLElement>("[data-open]")?.focus();
+  await key("s");
+  const line = await screen.findByTestId("snoozed");
+  expect(line.textContent).toContain("1 session snoozed:");
+  await fireEvent.click(within(line).getByRole("button", { name: /^End snooze/ }));
+  await waitFor(() => { expect(screen.queryByTestId("snoozed")).toBeNull(); });
+  expect(client.calls.filter(([c]) => c === "setCause").map(([, cause]) => cause)).toEqual(["reply-r1", "reply-r1"]);
+});
+
+test("what was put off and is waved away is put off again by Z, and so is what was woken", async () => {
+  const client = start("thirty");
+  const acts = (): unknown[] => client.calls.filter(([c]) => c === "setCause").map(([, , action]) => (action as { type: string }).type);
+  const chip = (): HTMLElement => screen.getByTestId("cause-limit-q2");
+  expect(chip().textContent).toContain("snoozed until");
+  await fireEvent.click(within(chip()).getByRole("button", { name: /^Mark as handled/ }));
+  await waitFor(() => { expect(screen.queryByTestId("cause-limit-q2")).toBeNull(); });
+  await key("z");
+  await waitFor(() => { expect(chip().textContent).toContain("snoozed until"); });
+  await fireEvent.click(within(chip()).getByRole("button", { name: /^Snooze/ }));
+  await fireEvent.click(await screen.findByTestId("menu-wake"));
+  await waitFor(() => { expect(chip().textContent).not.toContain("snoozed until"); });
+  await fireEvent.click(screen.getByTestId("undo"));
+  await waitFor(() => { expect(chip().textContent).toContain("snoozed until"); });
+  expect(acts()).toEqual(["dismiss", "restore", "snooze", "restore", "restore", "snooze"]);
+});
+
+test("a toast that takes the place of one under the pointer does not stay for ever", async () => {
+  vi.useFakeTimers({ shouldAdvanceTime: true });
+  try {
+    start("three");
+    await fireEvent.click(within(cardOf(WEBHOOK)).getByTestId("copy-resume"));
+    await fireEvent.pointerEnter(await screen.findByTestId("toast"));
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(screen.queryByTestId("toast"), "it is looked at").not.toBeNull();
+    await fireEvent.click(within(cardOf(WEBHOOK)).getByTestId("copy-resume"));
+    await vi.advanceTimersByTimeAsync(7_000);
+    expect(screen.queryByTestId("toast")).toBeNull();
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("a key that is held walks through the list, and does nothing else more than once", async () => {
+  const client = start("thirty");
+  await key("j");
+  await key("j", { repeat: true });
+  expect(document.activeElement?.textContent).toContain("Checkout totals");
+  await key("e");
+  await waitFor(() => { expect(client.calls.filter(([c]) => c === "setCause").length).toBe(1); });
+  await key("j");
+  expect(await key("e", { repeat: true }), "the webview does nothing with it either").toBe(false);
+  expect(await key("Enter", { repeat: true }), "the name under the focus is not opened by a key that was pressed elsewhere").toBe(false);
+  await settle();
+  expect(client.calls.filter(([c]) => c === "setCause").length).toBe(1);
+});
+
+test("time goes on where nothing is told: a limit that was to reset has reset, tomorrow is today", async () => {
+  vi.useFakeTimers({ now: new Date(2026, 10, 20, 14) });
+  try {
+    const client = start("thirty");
+    const limited = cardOf([...(await client.status()).sessions].filter((c) => c.attention?.cause === "limit").map(idOf)[0] ?? "");
+    expect(limited.textContent.replaceAll("\u00a0", " ")).toContain("resets 16:06, in 2 h 6 min");
+    vi.setSystemTime(new Date(2026, 10, 21, 8));
+    await vi.advanceTimersByTimeAsync(16_000);
+    expect(limited.textContent).toContain("reset at");
+    expect(limited.textContent).not.toContain(" in ");
+    expect(screen.queryByText("Active today, list price")).toBeNull();
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 test("a change of the stream changes the card in place, and a new blocked session is said once", async () => {
   const client = start("three");
   const idle = [...document.querySelectorAll<HTMLElement>(".line")][0]?.dataset["id"] ?? "";
@@ -173,6 +341,46 @@ test("J and K walk through the list, Enter's button opens, Esc comes back", asyn
   await screen.findByText("good. go on with the webhook then");
   await key("Escape");
   await waitFor(() => { expect(screen.getByTestId("headline").textContent).toBe("1 session needs you"); });
+});
+
+test("the focus stays with a session that moves to another section, and goes to its neighbour when it leaves", async () => {
+  const client = start("thirty");
+  const on = (): string => document.activeElement?.closest<HTMLElement>("[data-id]")?.dataset["id"] ?? "nowhere";
+  const [blocked, next] = [...document.querySelectorAll<HTMLElement>(".card")].map((e) => e.dataset["id"] ?? "");
+  cardOf(blocked ?? "").querySelector<HTMLElement>("[data-open]")?.focus();
+  client.change([{ ...client.card(blocked ?? ""), turn_state: "working", attention: null, causes: [] }]);
+  await waitFor(() => { expect(cardOf(blocked ?? "").classList.contains("wrow")).toBe(true); });
+  await waitFor(() => { expect(on()).toBe(blocked); });
+  cardOf(next ?? "").querySelector<HTMLElement>("[data-open]")?.focus();
+  const after = [...document.querySelectorAll<HTMLElement>(".card")][1]?.dataset["id"];
+  client.change([], [next ?? ""]);
+  await waitFor(() => { expect(screen.queryByTestId(`card-${next ?? ""}`)).toBeNull(); });
+  await waitFor(() => { expect(on()).toBe(after); });
+  const tree = screen.getByTestId("tree-/home/ada/src/storefront-spike");
+  within(tree).getByRole("button", { name: /^Mark as handled/ }).focus();
+  await key("e");
+  await waitFor(() => { expect(screen.getByTestId("tree-/home/ada/src/storefront-spike").textContent).toContain("seen to"); });
+  await waitFor(() => { expect(on()).toBe("tree /home/ada/src/storefront-spike"); });
+});
+
+test("the focus that its person took away is not brought back", async () => {
+  const client = start("three");
+  const leave = async (): Promise<void> => {
+    const { length } = document.querySelectorAll(".card, .wrow, .line");
+    client.change([], [[...document.querySelectorAll<HTMLElement>(".card, .wrow, .line")][0]?.dataset["id"] ?? ""]);
+    await waitFor(() => { expect(document.querySelectorAll(".card, .wrow, .line")).toHaveLength(length - 1); });
+    await settle();
+  };
+  document.querySelector<HTMLElement>("[data-scroll] [data-open]")?.focus();
+  screen.getByTestId("filter").focus();
+  screen.getByTestId("filter").blur();
+  await leave();
+  expect(document.activeElement).toBe(document.body);
+  document.querySelector<HTMLElement>("[data-scroll] [data-open]")?.focus();
+  await fireEvent.pointerDown(screen.getByTestId("headline"));
+  (document.activeElement as HTMLElement).blur();
+  await leave();
+  expect(document.activeElement).toBe(document.body);
 });
 
 test("? lists every key, Esc closes it and gives the focus back; the footer and the palette lead there too", async () => {
@@ -222,6 +430,57 @@ test("the archive tells what it searched when nothing was found", async () => {
   history.replaceState(null, "", "/#/archive?q=zzz");
   start("thirty");
   expect((await screen.findByTestId("nothing")).textContent.trim()).toBe("Nothing was found for “zzz”. Searched 1,227 sessions.");
+});
+
+test("what stands in the list is not in the folded archive again, and its name can be changed", async () => {
+  const client = start("thirty");
+  await fireEvent.click(screen.getByTestId("archive-fold"));
+  const [first] = await waitFor(() => {
+    const hits = [...document.querySelectorAll<HTMLElement>(".hit")];
+    expect(hits).toHaveLength(6);
+    return hits;
+  });
+  const id = first?.dataset["id"] ?? "";
+  const all = screen.getByText(/in the archive$/);
+  expect(all.textContent).toContain("All 900");
+  client.change([{ ...client.card(id), lifecycle: "active" }]);
+  await waitFor(() => { expect(all.textContent).toContain("All 899"); });
+  expect(screen.getAllByTestId(`card-${id}`)).toHaveLength(1);
+  cardOf(id).querySelector<HTMLElement>("[data-open]")?.focus();
+  await key("F2");
+  await fireEvent.input(screen.getByTestId("rename"), { target: { value: "Came back" } });
+  await key("Enter");
+  await waitFor(() => { expect(cardOf(id).textContent).toContain("Came back"); });
+});
+
+test("what is forgotten from the folded archive leaves it", async () => {
+  start("thirty");
+  await fireEvent.click(screen.getByTestId("archive-fold"));
+  const id = (await waitFor(() => document.querySelector<HTMLElement>(".hit") as HTMLElement)).dataset["id"] ?? "";
+  await fireEvent.contextMenu(cardOf(id), { clientX: 40, clientY: 40 });
+  await fireEvent.click(await screen.findByTestId("menu-forget"));
+  await fireEvent.click(await screen.findByTestId("forget-yes"));
+  await waitFor(() => { expect(screen.queryByTestId(`card-${id}`)).toBeNull(); });
+  expect(screen.getByText(/in the archive$/).textContent).toContain("All 899");
+});
+
+test("what is taken out of the archive leaves its page with its count, and Z puts it back", async () => {
+  history.replaceState(null, "", "/#/archive");
+  const client = start("thirty");
+  const id = (await screen.findAllByTestId(/^card-/))[0]?.dataset["id"] ?? "";
+  const put = { ...client.card(id), archived_at_ms: Date.now() };
+  client.sessions = () => Promise.resolve({ sessions: [put, client.card("claude-code:7c977b95-93d4-4f0e-a6b8-2d51f0c9e3aa")], next: null, total: 2 });
+  await fireEvent.input(screen.getByTestId("archive-search"), { target: { value: "x" } });
+  await screen.findByText(/^2 of/);
+  await fireEvent.input(screen.getByTestId("archive-search"), { target: { value: "" } });
+  await screen.findByText("2 sessions");
+  await fireEvent.contextMenu(cardOf(id), { clientX: 40, clientY: 40 });
+  await fireEvent.click(await screen.findByTestId("menu-unarchive"));
+  await screen.findByText("1 session");
+  expect(screen.queryByTestId(`card-${id}`)).toBeNull();
+  await key("z");
+  await screen.findByText("2 sessions");
+  expect(client.calls.filter(([c]) => c === "archive" || c === "unarchive")).toEqual([["unarchive", id], ["archive", id]]);
 });
 
 test("a past session can be renamed where it is found", async () => {
@@ -317,7 +576,58 @@ test("work left by an archived session stays listed, counted, and leads to that 
   expect(screen.getByTestId("chip-uncommitted").textContent, "it still lies there").toContain("4");
   await fireEvent.click(within(screen.getByTestId("tree-/home/ada/src/mobile-app/.claude/worktrees/deep-links")).getByRole("button"));
   await screen.findByTestId("back");
-  expect(client.calls).toContainEqual(["setOnScreen", tree.dataset["id"]]);
+  expect(client.calls).toContainEqual(["setOnScreen", expect.stringMatching(/^claude-code:7c977b95-/)]);
+});
+
+test("a name changed from its worktree's row: the field is on the session's page, and the list is not held after it", async () => {
+  const client = start("thirty", "uncommitted");
+  within(screen.getByTestId("tree-/home/ada/src/storefront-spike")).getByText("spike/view-transitions").closest("button")?.focus();
+  await key("F2");
+  expect(document.activeElement).toBe(await screen.findByTestId("rename"));
+  await key("Escape");
+  await key("Escape");
+  await waitFor(() => { expect(screen.queryByTestId("back")).toBeNull(); });
+  arrive(client, "late");
+  await fireEvent.click(screen.getByTestId("chip-needs"));
+  await screen.findByTestId("card-claude-code:late");
+});
+
+test("on a worktree's row keys and menu act on the work left there, not on what its session asks for", async () => {
+  const client = start("thirty");
+  const row = (): HTMLElement => screen.getByTestId("tree-/home/ada/src/ledger-core");
+  const acts = (): unknown[] => client.calls.filter(([c]) => c === "setCause").map(([, id, action]) => [id, (action as { type: string }).type]);
+  const name = (): HTMLElement => row().querySelector<HTMLElement>("[data-open]") as HTMLElement;
+  name().focus();
+  await key("s");
+  await waitFor(() => { expect(acts()).toEqual([["uncommitted-r1", "snooze"]]); });
+  expect((await screen.findByTestId("toast")).textContent.replaceAll("\u00a0", " ")).toMatch(/“ledger-core” snoozed until/);
+  await key("z");
+  name().focus();
+  await key("e");
+  await waitFor(() => { expect(acts()).toEqual([["uncommitted-r1", "snooze"], ["uncommitted-r1", "restore"], ["uncommitted-r1", "dismiss"]]); });
+  await key("z");
+  await waitFor(() => { expect(acts()).toHaveLength(4); });
+  await fireEvent.contextMenu(row(), { clientX: 40, clientY: 40 });
+  await fireEvent.click(await screen.findByTestId("menu-handled"));
+  await waitFor(() => { expect(acts().at(-1)).toEqual(["uncommitted-r1", "dismiss"]); });
+  expect(screen.getByTestId("headline").textContent, "its reply calls as before").toBe("7 sessions need you");
+});
+
+test("a worktree that calls nobody is not handled again, and the end of its snooze is in its menu", async () => {
+  const client = start("thirty");
+  const row = (): HTMLElement => screen.getByTestId("tree-/home/ada/src/storefront-spike");
+  row().querySelector<HTMLElement>("[data-open]")?.focus();
+  await key("s");
+  await waitFor(() => { expect(row().textContent).toContain("snoozed until"); });
+  row().querySelector<HTMLElement>("[data-open]")?.focus();
+  await key("e");
+  await settle();
+  expect(client.calls.filter(([c]) => c === "setCause")).toHaveLength(1);
+  await fireEvent.contextMenu(row(), { clientX: 40, clientY: 40 });
+  await screen.findByTestId("menu-wake");
+  expect(screen.queryByTestId("menu-handled")).toBeNull();
+  await fireEvent.click(screen.getByTestId("menu-wake"));
+  await waitFor(() => { expect(client.calls.filter(([c]) => c === "setCause").at(-1)).toEqual(["setCause", "uncommitted-u2", { type: "restore" }]); });
 });
 
 test("what was told as one thing and turned out to be another is called as it is known now", async () => {
@@ -395,6 +705,23 @@ test("an alarm says that states may be missing only where states are read from; 
   await fireEvent.click(within(said).getByRole("button", { name: "Dismiss" }));
   await waitFor(() => { expect(screen.queryByTestId("banner-news")).toBeNull(); });
   expect(screen.getByTestId("banner-source").isConnected).toBe(true);
+});
+
+test("a missing tray is said until it is there or read, and once read not again while it is missing", async () => {
+  const client = start("three");
+  const said = (): HTMLElement | null => screen.queryByTestId("banner-tray");
+  client.shell?.tray(false);
+  await waitFor(() => { expect(said()?.textContent).toContain("This desktop shows no tray icon."); });
+  client.shell?.tray(true);
+  await waitFor(() => { expect(said()).toBeNull(); });
+  client.shell?.tray(false);
+  await fireEvent.click(within(await screen.findByTestId("banner-tray")).getByRole("button", { name: "Dismiss" }));
+  client.shell?.tray(false);
+  await settle();
+  expect(said()).toBeNull();
+  client.shell?.tray(true);
+  client.shell?.tray(false);
+  await screen.findByTestId("banner-tray");
 });
 
 test("closed while it runs: the toast and the card say that it calls no more, and Z brings back what it asked", async () => {

@@ -2,9 +2,10 @@
 import { getContext, setContext } from "svelte";
 import { toApiError, type CauseAction, type Client } from "./client";
 import { cleanLine } from "./clean";
+import { elementOf } from "./dom";
 import { DAY, MINUTE, upcoming, wait } from "./format";
 import type { Router } from "./router.svelte";
-import { idOf, type LeftTree } from "./sections";
+import { idOf, type Tree } from "./sections";
 import type { Store } from "./store.svelte";
 import type { Attention, SessionCard } from "./types";
 import { calling, causeLook, openCauses, snoozed, terminalWords } from "./words";
@@ -15,12 +16,15 @@ export interface Toast {
   text: string;
   /** The exact bytes that were copied. */
   command: string | null;
-  undo: boolean;
+  /** Takes back what it tells of; `null` where nothing does. */
+  undo: Undo | null;
 }
 
-interface Undo {
+/** One step back. */
+export interface Undo {
+  /** What is said once it is taken back; where nothing takes it back, that. */
   text: string;
-  run: () => Promise<unknown>;
+  run: (() => Promise<unknown>) | null;
 }
 
 /** Undo steps kept: more than anybody remembers. */
@@ -32,8 +36,8 @@ export const LABEL_MAX = 120;
 
 export class Actions {
   toast = $state.raw<Toast | null>(null);
-  /** The last session that got a new name: pages with a copy of a past session put it in. */
-  renamed = $state.raw<SessionCard | null>(null);
+  /** The last session that was changed here, as it is now: pages with a copy of a past session put it in. */
+  changed = $state.raw<SessionCard | null>(null);
   /** The last session that was forgotten: pages with a copy of it take it out. */
   forgotten = $state.raw<string | null>(null);
   readonly client: Client;
@@ -94,28 +98,27 @@ export class Actions {
   async rename(card: SessionCard, typed: string): Promise<void> {
     const label = cleanLine(typed).slice(0, LABEL_MAX).trim();
     const wanted = label === "" ? null : label;
-    this.#store.renaming = null;
-    this.#store.unhold("rename");
-    if (wanted === card.label || (wanted === null && card.label_source !== "rename")) return;
     const id = idOf(card);
+    this.cancelRename(id);
+    if (wanted === card.label || (wanted === null && card.label_source !== "rename")) return;
     const before = card.label_source === "rename" ? card.label : null;
     await this.#attempt(async () => {
       this.#relabel(await this.client.setLabel(id, wanted));
-      this.#push(`Name of “${wanted ?? cleanLine(card.label_default)}” put back`, async () => {
+      const name = cleanLine(wanted ?? card.label_default);
+      this.#done(`Renamed to “${name}”`, `Name of “${name}” put back`, async () => {
         this.#relabel(await this.client.setLabel(id, before));
       });
     });
   }
 
-  /** Puts the field where the name is. */
+  /** Puts the field where the name is; one that stands nowhere here, as of a session that is only named by its worktree, is on its page. */
   startRename(id: string): void {
     this.#store.renaming = id;
-    this.#store.hold("rename");
+    if (elementOf(id) === null) this.open(id);
   }
 
-  cancelRename(): void {
-    this.#store.renaming = null;
-    this.#store.unhold("rename");
+  cancelRename(id: string): void {
+    if (this.#store.renaming === id) this.#store.renaming = null;
   }
 
   async snooze(card: SessionCard, until: number): Promise<void> {
@@ -151,7 +154,7 @@ export class Actions {
   }
 
   async wakeCause(cause: Attention): Promise<void> {
-    await this.#attempt(() => this.client.setCause(cause.cause_id, { type: "restore" }));
+    await this.#onCauses([cause], { type: "restore" }, `Snooze of ${this.#nameOf(cause)} ended`);
   }
 
   /** Silences a session, or lets it call again. */
@@ -160,8 +163,7 @@ export class Actions {
     await this.#attempt(async () => {
       await this.client.setMuted(idOf(card), muted);
       this.#store.release();
-      this.#push(muted ? `“${name}” calls again` : `“${name}” is muted again`, () => this.client.setMuted(idOf(card), !muted));
-      this.say("done", muted ? `“${name}” is muted` : `“${name}” calls again`, null, true);
+      this.#done(muted ? `“${name}” is muted` : `“${name}” calls again`, muted ? `“${name}” calls again` : `“${name}” is muted again`, () => this.client.setMuted(idOf(card), !muted));
     });
   }
 
@@ -171,8 +173,7 @@ export class Actions {
     await this.#attempt(async () => {
       await this.#setProjectMuted(project, muted);
       this.#store.release();
-      this.#push(muted ? `Project “${name}” calls again` : `Project “${name}” is muted again`, () => this.#setProjectMuted(project, !muted));
-      this.say("done", muted ? `Project “${name}” is muted` : `Project “${name}” calls again`, null, true);
+      this.#done(muted ? `Project “${name}” is muted` : `Project “${name}” calls again`, muted ? `Project “${name}” calls again` : `Project “${name}” is muted again`, () => this.#setProjectMuted(project, !muted));
     });
   }
 
@@ -208,15 +209,22 @@ export class Actions {
     if (cause !== null) await this.wakeCause(cause);
   }
 
-  async treeHandled(tree: LeftTree, name: string): Promise<void> {
-    await this.#attempt(async () => {
-      for (const id of tree.causeIds) await this.client.setCause(id, { type: "dismiss" });
-      this.#store.release();
-      this.#push(`“${name}” is back`, async () => {
-        for (const id of tree.causeIds) await this.client.setCause(id, { type: "restore" });
-      });
-      this.say("done", `“${name}” marked as handled`, null, true);
-    });
+  /** Waves away the work that was left in a worktree, whatever else its sessions ask for. */
+  async treeHandled(tree: Tree): Promise<void> {
+    const name = cleanLine(tree.name);
+    await this.#onCauses(tree.calls, { type: "dismiss" }, `“${name}” marked as handled`, `“${name}” is back`);
+  }
+
+  async treeSnoozed(tree: Tree, until: number): Promise<void> {
+    await this.#onCauses(tree.calls, { type: "snooze", until_ms: until }, `“${cleanLine(tree.name)}” snoozed until ${upcoming(until, this.#store.clock.now())}`);
+  }
+
+  async treeSnoozedUntilChange(tree: Tree): Promise<void> {
+    await this.#onCauses(tree.calls, { type: "snooze_until_change" }, `“${cleanLine(tree.name)}” snoozed until something happens in it`);
+  }
+
+  async treeWoken(tree: Tree): Promise<void> {
+    await this.#onCauses(tree.putOff, { type: "restore" }, `Snooze of “${cleanLine(tree.name)}” ended`);
   }
 
   /** Puts a session away until something happens in it. */
@@ -225,16 +233,19 @@ export class Actions {
     await this.#attempt(async () => {
       await this.client.archive(idOf(card));
       this.#store.release();
-      this.#push(`“${name}” is back`, () => this.client.unarchive(idOf(card)));
-      this.say("done", `“${name}” archived. It comes back by itself when it goes on.`, null, true);
+      this.#done(`“${name}” archived. It comes back by itself when it goes on.`, `“${name}” is back`, () => this.client.unarchive(idOf(card)));
     });
   }
 
   async unarchive(card: SessionCard): Promise<void> {
+    const name = cleanLine(card.label);
     await this.#attempt(async () => {
-      await this.client.unarchive(idOf(card));
+      this.changed = await this.client.unarchive(idOf(card));
       this.#store.release();
-      this.say("done", `“${cleanLine(card.label)}” is back`);
+      // One that was quiet for long stays among the past ones until it goes on.
+      this.#done(`“${name}” is no longer put away`, `“${name}” archived again`, async () => {
+        this.changed = await this.client.archive(idOf(card));
+      });
     });
   }
 
@@ -248,7 +259,7 @@ export class Actions {
       this.forgotten = idOf(card);
       const { route } = this.#router;
       if (route.page === "session" && route.id === idOf(card)) this.#router.go({ page: "now" });
-      this.say("done", `“${name}” is forgotten. Its transcript stays where the agent keeps it.`);
+      this.#final(`“${name}” is forgotten. Its transcript stays where the agent keeps it.`, `“${name}” is forgotten for good: nothing brings it back.`);
     });
   }
 
@@ -269,14 +280,13 @@ export class Actions {
       await this.client.closeSession(idOf(card));
       this.#store.release();
       if (card.liveness.state !== "alive") {
-        this.say("done", `“${name}” closed. It comes back by itself when it goes on.`);
+        this.#final(`“${name}” closed. It comes back by itself when it goes on.`, `“${name}” stays closed until it goes on.`);
       } else if (asked.length === 0) {
-        this.say("done", `“${name}” still runs: it is closed once its process is gone.`);
+        this.#final(`“${name}” still runs: it is closed once its process is gone.`, `“${name}” is closed once its process is gone: that cannot be undone.`);
       } else {
-        this.#push(`“${name}” calls again`, async () => {
+        this.#done(`“${name}” still runs: it calls you no more until it goes on.`, `“${name}” calls again`, async () => {
           for (const cause of asked) await this.#bringBack(cause);
         });
-        this.say("done", `“${name}” still runs: it calls you no more until it goes on.`, null, true);
       }
     });
   }
@@ -293,17 +303,19 @@ export class Actions {
     await this.#attempt(() => this.client.openFolder(idOf(card)));
   }
 
-  async undo(): Promise<void> {
-    const step = this.#undo.pop();
-    if (!step) return;
+  /** Takes a step back: that of a toast, else the last one. What nothing takes back says so, and nothing before it is touched in its place. */
+  async undo(step: Undo | undefined = this.#undo.at(-1)): Promise<void> {
+    const at = step === undefined ? -1 : this.#undo.indexOf(step);
+    if (step === undefined || at < 0) return;
+    this.#undo.splice(at, 1);
     await this.#attempt(async () => {
-      await step.run();
+      await step.run?.();
       this.#store.release();
       this.say("done", step.text);
     });
   }
 
-  say(tone: Toast["tone"], text: string, command: string | null = null, undo = false): void {
+  say(tone: Toast["tone"], text: string, command: string | null = null, undo: Undo | null = null): void {
     this.#toasts += 1;
     this.toast = { id: this.#toasts, tone, text, command, undo };
   }
@@ -313,22 +325,39 @@ export class Actions {
   }
 
   async #onCause(cause: Attention, action: CauseAction, done: string): Promise<void> {
+    await this.#onCauses([cause], action, done);
+  }
+
+  async #onCauses(causes: Attention[], action: CauseAction, done: string, undone = "Undone"): Promise<void> {
     await this.#attempt(async () => {
-      await this.client.setCause(cause.cause_id, action);
+      for (const cause of causes) await this.client.setCause(cause.cause_id, action);
       this.#store.release();
-      this.#push("Undone", () => this.client.setCause(cause.cause_id, { type: "restore" }));
-      this.say("done", done, null, true);
+      this.#done(done, undone, async () => {
+        for (const cause of causes) await this.#bringBack(cause);
+      });
     });
   }
 
   #relabel(card: SessionCard): void {
     this.#store.relabel(card);
-    this.renamed = card;
+    this.changed = card;
   }
 
-  #push(text: string, run: Undo["run"]): void {
-    this.#undo.push({ text, run });
+  /** Says what was done, with the step that takes it back. */
+  #done(text: string, undone: string, run: () => Promise<unknown>): void {
+    this.say("done", text, null, this.#push({ text: undone, run }));
+  }
+
+  /** Says what was done and cannot be taken back; `asked` is said to who tries. */
+  #final(text: string, asked: string): void {
+    this.#push({ text: asked, run: null });
+    this.say("done", text);
+  }
+
+  #push(step: Undo): Undo {
+    this.#undo.push(step);
     if (this.#undo.length > UNDO_KEPT) this.#undo.shift();
+    return step;
   }
 
   #copied(card: SessionCard): string {

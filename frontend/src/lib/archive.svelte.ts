@@ -1,7 +1,7 @@
 // Past sessions: a search and its pages. Kept while other pages are looked at, so that back is where one was.
 import { getContext, setContext } from "svelte";
 import { toApiError, type ApiError, type Client } from "./client";
-import { day } from "./format";
+import { day, isMoment } from "./format";
 import { idOf } from "./sections";
 import type { SessionCard } from "./types";
 
@@ -41,9 +41,9 @@ export class Archive {
     this.#timer = setTimeout(() => { this.show(query, stamp); }, TYPING_MS);
   }
 
-  /** A session got a new name while it was listed. */
-  relabel(card: SessionCard): void {
-    this.cards = this.cards.map((c) => relabelled(c, card));
+  /** A session got a new name, or was taken out, while it was listed. */
+  change(card: SessionCard): void {
+    this.cards = this.cards.map((c) => asChanged(c, card));
   }
 
   /** A session was forgotten while it was listed. */
@@ -90,10 +90,10 @@ export class Archive {
   }
 }
 
-/** A card with the name of `renamed`, if it is the same session. */
-export function relabelled(card: SessionCard, renamed: SessionCard): SessionCard {
-  if (idOf(card) !== idOf(renamed)) return card;
-  return { ...card, label: renamed.label, label_source: renamed.label_source, label_default: renamed.label_default };
+/** A card with what a person can change of a past session, if `changed` is the same one. */
+export function asChanged(card: SessionCard, changed: SessionCard): SessionCard {
+  if (idOf(card) !== idOf(changed)) return card;
+  return { ...card, label: changed.label, label_source: changed.label_source, label_default: changed.label_default, archived_at_ms: changed.archived_at_ms };
 }
 
 export type ArchiveRow = { kind: "day"; key: string; text: string } | { kind: "hit"; key: string; card: SessionCard };
@@ -103,7 +103,7 @@ export function byDay(cards: SessionCard[], now: number): ArchiveRow[] {
   const rows: ArchiveRow[] = [];
   let last: string | null = null;
   for (const card of cards) {
-    const text = card.last_activity_at_ms === null ? "Time not known" : day(card.last_activity_at_ms, now);
+    const text = card.last_activity_at_ms === null || !isMoment(card.last_activity_at_ms) ? "Time not known" : day(card.last_activity_at_ms, now);
     if (text !== last) rows.push({ kind: "day", key: `day ${text} ${String(rows.length)}`, text });
     last = text;
     rows.push({ kind: "hit", key: idOf(card), card });

@@ -19,7 +19,8 @@ export type CauseAction = { type: "dismiss" } | { type: "restore" } | { type: "s
 export interface ShellEvents {
   openSession(id: string): void;
   openNow(): void;
-  trayMissing(): void;
+  /** Whether a tray shows the lamp, each time it is found out. */
+  tray(isThere: boolean): void;
 }
 
 /** Which traces, newest first: of a service, or of a session. */
@@ -272,8 +273,8 @@ export class TauriClient implements Client {
       listen("open-now", () => {
         events.openNow();
       }),
-      listen("tray-missing", () => {
-        events.trayMissing();
+      listen<boolean>("tray", (e) => {
+        events.tray(e.payload);
       }),
     ];
     return () => {

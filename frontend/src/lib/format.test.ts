@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { bytes, count, DAY, day, duration, HOUR, MINUTE, modelName, money, nextWaitChange, percent, perMinute, SECOND, share, short, tildePath, tomorrowMorning, upcoming, wait } from "./format";
+import { between, bytes, clockTime, count, DAY, day, dayTime, duration, exactTime, HOUR, isoTime, MINUTE, modelName, moment, money, nextWaitChange, percent, perMinute, SECOND, share, short, tildePath, tomorrowMorning, upcoming, wait } from "./format";
 
 const plain = (s: string): string => s.replaceAll("\u00a0", " ");
 
@@ -30,6 +30,16 @@ describe("waits", () => {
     expect(wait(age + sleep)).not.toBe(wait(age));
     expect(wait(age + sleep - 1)).toBe(wait(age));
   });
+});
+
+test.each([8.64e15 + 1, -8.64e15 - 1, Number.MAX_SAFE_INTEGER, 1e300, Infinity, NaN])("%d is no moment of the calendar: it is not known, and nothing throws", (ms) => {
+  const now = Date.UTC(2026, 10, 20);
+  expect([clockTime(ms), exactTime(ms), moment(ms), day(ms, now), dayTime(ms, now), upcoming(ms, now), between(ms, now), between(now, ms)]).toEqual(new Array(8).fill("not known"));
+  expect(isoTime(ms)).toBeUndefined();
+});
+
+test("the last moments of the calendar are still moments", () => {
+  for (const ms of [8.64e15, -8.64e15]) for (const text of [clockTime(ms), moment(ms), day(ms, 0), upcoming(ms, 0), isoTime(ms)]) expect(text).not.toBe("not known");
 });
 
 test.each([

@@ -11,6 +11,14 @@ export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 
+/** Farthest a `Date` reaches from 1970, either way: beyond it, all that is made of one throws. */
+const DATE_MAX_MS = 8.64e15;
+
+/** Whether it is a moment of the calendar; what files and clients write may be any number. */
+export function isMoment(ms: number): boolean {
+  return Math.abs(ms) <= DATE_MAX_MS;
+}
+
 /** Two units at most: `8 s`, `12 min`, `3 h 20 min`, `2 d`. Never below zero. */
 export function wait(ms: number): string {
   const t = Math.max(0, ms);
@@ -22,6 +30,11 @@ export function wait(ms: number): string {
     return minutes === 0 ? hours : `${hours}${NB}${String(minutes)}${NB}min`;
   }
   return `${number(Math.floor(t / DAY))}${NB}d`;
+}
+
+/** How long it is from one moment to another, as `wait` says it. */
+export function between(from: number, to: number): string {
+  return isMoment(from) && isMoment(to) ? wait(to - from) : NOT_KNOWN;
 }
 
 /** Milliseconds until `wait` reads differently: what a clock has to sleep. */
@@ -40,12 +53,17 @@ const DOLLARS = new Intl.NumberFormat("en-US", { style: "currency", currency: "U
 
 /** 24 h clock by locale: `14:02`. */
 export function clockTime(ms: number): string {
-  return CLOCK.format(ms);
+  return isMoment(ms) ? CLOCK.format(ms) : NOT_KNOWN;
 }
 
 /** With seconds: `14:02:31`. */
 export function exactTime(ms: number): string {
-  return EXACT.format(ms);
+  return isMoment(ms) ? EXACT.format(ms) : NOT_KNOWN;
+}
+
+/** For `datetime`: what a machine reads. Left out where it is not known. */
+export function isoTime(ms: number): string | undefined {
+  return isMoment(ms) ? new Date(ms).toISOString() : undefined;
 }
 
 function startOfDay(ms: number): number {
@@ -55,19 +73,27 @@ function startOfDay(ms: number): number {
 
 /** Today, Yesterday, `12 November`, with the year when it is another one. */
 export function day(ms: number, now: number): string {
+  if (!isMoment(ms)) return NOT_KNOWN;
   const days = Math.round((startOfDay(now) - startOfDay(ms)) / DAY);
   if (days === 0) return "Today";
   if (days === 1) return "Yesterday";
   return (new Date(ms).getFullYear() === new Date(now).getFullYear() ? DATE : FULL_DATE).format(ms);
 }
 
+/** A moment that lies behind: `Today 14:02`. */
+export function dayTime(ms: number, now: number): string {
+  return isMoment(ms) ? `${day(ms, now)} ${clockTime(ms)}` : NOT_KNOWN;
+}
+
 /** A moment in full, for hover: `20 November 2026, 14:02:31`. */
 export function moment(ms: number): string {
+  if (!isMoment(ms)) return NOT_KNOWN;
   return `${FULL_DATE.format(ms)}, ${exactTime(ms)}`;
 }
 
 /** A moment that lies ahead: `16:20` today, `tomorrow 08:00`, `22 November 08:00`. */
 export function upcoming(ms: number, now: number): string {
+  if (!isMoment(ms)) return NOT_KNOWN;
   const days = Math.round((startOfDay(ms) - startOfDay(now)) / DAY);
   if (days <= 0) return clockTime(ms);
   if (days === 1) return `tomorrow${NB}${clockTime(ms)}`;

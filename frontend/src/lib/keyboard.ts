@@ -5,6 +5,7 @@ import { HOUR } from "./format";
 import { commandFor, type Command } from "./keys";
 import type { Overlays } from "./overlays.svelte";
 import type { Router } from "./router.svelte";
+import { treeKey, type Tree } from "./sections";
 import type { Store } from "./store.svelte";
 import type { SessionCard } from "./types";
 
@@ -29,6 +30,8 @@ export class Keyboard {
   onkeydown(event: KeyboardEvent): void {
     if (event.defaultPrevented || event.isComposing) return;
     const target = event.target;
+    // A button is pressed once for as long as its key is down, as a key of ours is.
+    if (event.repeat && event.key === "Enter" && target instanceof HTMLButtonElement) event.preventDefault();
     const command = commandFor(event, {
       typing: target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement,
       overlay: this.#overlays.any,
@@ -38,16 +41,22 @@ export class Keyboard {
     });
     this.#gAt = command === "g" ? event.timeStamp : -Infinity;
     if (command === null || command === "g") return;
-    if (this.#run(command)) event.preventDefault();
+    // A key that is held walks on, and does nothing else twice: what E acts on next, nobody has seen yet.
+    if (event.repeat && command.do !== "move") event.preventDefault();
+    else if (this.#run(command)) event.preventDefault();
   }
 
-  /** The session the focus is on, or the one whose page is open. */
-  #current(): { id: string; card: SessionCard; element: HTMLElement } | null {
+  /** The session the focus is on, or the one whose page is open; on the row of a worktree that one, and a session that worked there. */
+  #current(): { id: string; card: SessionCard; tree: Tree | null; element: HTMLElement } | null {
     const element = document.activeElement?.closest<HTMLElement>("[data-id]") ?? document.querySelector<HTMLElement>("header[data-id]");
-    const id = element?.dataset["id"];
-    if (element === null || id === undefined) return null;
-    const card = this.#overlays.card(id);
-    return card === null ? null : { id, card, element };
+    const key = element?.dataset["id"];
+    if (element === null || key === undefined) return null;
+    const tree = [...this.#store.shown.trees, ...this.#store.shown.resting].find((t) => treeKey(t) === key) ?? null;
+    for (const id of tree?.ids ?? [key]) {
+      const card = this.#overlays.card(id);
+      if (card !== null) return { id, card, tree, element };
+    }
+    return null;
   }
 
   #run(command: Command): boolean {
@@ -101,15 +110,17 @@ export class Keyboard {
         return true;
       case "snooze":
         if (at === null) return false;
-        this.#afterLeaving(at.element, this.#actions.snooze(at.card, this.#store.clock.now() + HOUR));
+        if (at.tree?.calls.length === 0) return false;
+        void (at.tree === null ? this.#actions.snooze(at.card, this.#store.clock.now() + HOUR) : this.#actions.treeSnoozed(at.tree, this.#store.clock.now() + HOUR));
         return true;
       case "handled":
         if (at === null) return false;
-        this.#afterLeaving(at.element, this.#actions.handled(at.card));
+        if (at.tree?.calls.length === 0) return false;
+        void (at.tree === null ? this.#actions.handled(at.card) : this.#actions.treeHandled(at.tree));
         return true;
       case "close":
         if (at === null) return false;
-        this.#afterLeaving(at.element, this.#actions.close(at.card));
+        void this.#actions.close(at.card);
         return true;
       case "why": {
         const anchor = at?.element.querySelector<HTMLElement>("[data-testid=state]");
@@ -121,7 +132,7 @@ export class Keyboard {
         if (at === null) return false;
         const from = at.element.querySelector<HTMLElement>("[data-open]");
         const box = (from ?? at.element).getBoundingClientRect();
-        this.#overlays.openMenu(at.id, box.left, box.bottom + 4, from);
+        this.#overlays.openMenu(at.id, box.left, box.bottom + 4, from, at.tree);
         return true;
       }
     }
@@ -137,16 +148,6 @@ export class Keyboard {
     next?.focus({ preventScroll: true, focusVisible: true } as FocusOptions);
     (next?.closest("[data-id]") ?? next)?.scrollIntoView({ block: "nearest" });
     return true;
-  }
-
-  /** The session may leave the list: the focus goes to its neighbour, not to nowhere. */
-  #afterLeaving(element: HTMLElement, done: Promise<void>): void {
-    const names = [...document.querySelectorAll<HTMLElement>("[data-scroll] [data-open]")];
-    const here = element.querySelector<HTMLElement>("[data-open]");
-    const neighbour = here === null ? undefined : names[names.indexOf(here) + 1];
-    void done.then(tick).then(() => {
-      if (here !== null && !here.isConnected && neighbour?.isConnected) neighbour.focus({ preventScroll: true });
-    });
   }
 
   #focusField(): boolean {

@@ -1,10 +1,13 @@
 // What lies over the page, one of each at a time: the menu of a session, why a state is so, sources, the palette.
 import { getContext, setContext } from "svelte";
+import type { Tree } from "./sections";
 import type { Store } from "./store.svelte";
 import type { Attention, SessionCard } from "./types";
 
 export interface MenuAt {
   id: string;
+  /** The worktree on whose row it was opened: what calls is its work then, not what else the session asks for. */
+  tree: Tree | null;
   x: number;
   y: number;
   /** Gets the focus back. */
@@ -52,29 +55,25 @@ export class Overlays {
     return this.#store.card(id) ?? this.#drawn.get(id) ?? null;
   }
 
-  openMenu(id: string, x: number, y: number, from: HTMLElement | null): void {
-    this.#store.hold("menu");
-    this.evidence = null;
-    this.menu = { id, x, y, from };
+  openMenu(id: string, x: number, y: number, from: HTMLElement | null, tree: Tree | null = null): void {
+    this.closeWhy();
+    this.menu = { id, tree, x, y, from };
   }
 
   closeMenu(): void {
     this.menu = null;
-    this.#store.unhold("menu");
   }
 
   openSnooze(cause: Attention, anchor: HTMLElement): void {
-    this.#store.hold("menu");
+    this.closeWhy();
     this.snooze = { cause, anchor };
   }
 
   closeSnooze(): void {
     this.snooze = null;
-    this.#store.unhold("menu");
   }
 
   why(id: string, anchor: HTMLElement): void {
-    this.#store.hold("evidence");
     this.evidence = { id, anchor };
   }
 
@@ -95,7 +94,6 @@ export class Overlays {
 
   closeWhy(): void {
     this.evidence = null;
-    this.#store.unhold("evidence");
   }
 }
 

@@ -3,6 +3,7 @@ import { card, cause, H, MIN, worktree } from "../fixtures/build";
 import { scenario } from "../fixtures/scenarios";
 import { arrange, idOf, nextTurn, projects, spentOn, successorOf, type Narrowing } from "./sections";
 import type { SessionCard, Worktree } from "./types";
+import { snoozed } from "./words";
 
 const NOW = Date.UTC(2026, 10, 20, 14, 14);
 const ALL: Narrowing = { project: null, filter: "" };
@@ -70,6 +71,18 @@ test("snoozed is quiet and counted, and calls again when its time has come", () 
   check([put], ["blocked: s"], [], ALL, NOW + MIN);
   expect(nextTurn({ sessions: [put] }, NOW)).toBe(NOW + MIN);
   expect(nextTurn({ sessions: [put] }, NOW + MIN)).toBeNull();
+});
+
+test("what was put off is counted although the session left work as well, and whatever the order of its causes", () => {
+  const left = cause("uncommitted", NOW - H, "u");
+  const off = cause("reply", NOW - H, "r", { snoozed_until_ms: NOW + H });
+  const at = (causes: SessionCard["causes"], more: Partial<SessionCard> = {}): SessionCard => card(NOW, "s", "s", { lifecycle: "stale", attention: left, causes, git: { state: "dirty", dirty_files: 3, root: "/w", reason: null }, ...more });
+  check([at([left, off])], ["trees: /w[s] 3", "snoozed: s"]);
+  check([at([left, off, cause("question", NOW - H, "q")], { attention: null })], ["blocked: s", "trees: /w[s] 3"]);
+  const both = at([{ ...left, snoozed_until_ms: NOW + H }, off], { attention: null });
+  check([both], ["quiet: harbor-api(s)", "snoozed: s"]);
+  expect(snoozed(both, NOW)?.cause_id, "that is what wake wakes").toBe("reply-r");
+  check([at([left, { ...left, cause_id: "other", snoozed_until_ms: NOW + H }])], ["trees: /w[s] 3"]);
 });
 
 test("one item per worktree, naming its sessions; old ones are told by it alone", () => {

@@ -1,6 +1,7 @@
 // Where each session stands on the Now screen. Pure: the same cards and the same moment give the same arrangement.
-import type { SessionCard, Status, Worktree } from "./types";
-import { calling, isHushed, isPutOff, mutedWords, openCauses, putOffWords, snoozed } from "./words";
+import { basename } from "./format";
+import type { Attention, SessionCard, Status, Worktree } from "./types";
+import { asleep, calling, isHushed, isPutOff, mutedWords, openCauses, putOffWords } from "./words";
 
 /** `agent:session_id`, the one name a session has on every screen and route. */
 export function idOf(card: { agent: string; session_id: string }): string {
@@ -14,28 +15,37 @@ export function successorOf(card: SessionCard): string | null {
 }
 
 /** One worktree with work left behind and the sessions that worked there. */
-export interface LeftTree {
+export interface Tree {
   /** Root directory, the key. */
   root: string;
+  /** What it is called: by its project, else by its folder. */
+  name: string;
   /** Files that differ, `null` when not known. */
   files: number | null;
-  /** Since when nobody works there. */
-  since: number;
   /** The sessions, latest first; the first one is what copy and open act on. */
   ids: string[];
-  /** The causes to dismiss when it is waved away. */
-  causeIds: string[];
+  /** The causes that call for it: what is put off or waved away with it, whatever else is open in its sessions. */
+  calls: Attention[];
+  /** The causes that were put off. */
+  putOff: Attention[];
+}
+
+/** One for which something calls. */
+export interface LeftTree extends Tree {
+  /** Since when nobody works there. */
+  since: number;
   worktree: Worktree | null;
 }
 
-/** One worktree with work left behind that calls nobody any more: it was seen to, or its sessions were put away. */
-export interface RestingTree {
-  root: string;
-  files: number | null;
-  /** The sessions that worked there, latest first. */
-  ids: string[];
+/** One that calls nobody any more: it was seen to, or its sessions were put away. */
+export interface RestingTree extends Tree {
   /** Why nothing calls for it: `seen to`, `snoozed until 16:20`, `archived session`. */
   why: string;
+}
+
+/** The name a worktree's row has among the rows of the list. */
+export function treeKey(tree: { root: string }): string {
+  return `tree ${tree.root}`;
 }
 
 export interface Group {
@@ -140,7 +150,7 @@ export function arrange(cards: Iterable<SessionCard>, worktrees: Worktree[], now
   for (const card of shown) {
     const id = idOf(card);
     if (isHushed(card)) out.muted.push(id);
-    else if (snoozed(card, now) !== null && calling(card, now) === null) out.snoozed.push(id);
+    else if (asleep(card, now) !== null) out.snoozed.push(id);
     const lane = laneOf(card, now);
     if (lane !== "quiet") {
       out[lane].push(id);
@@ -190,17 +200,19 @@ function leftTrees(cards: SessionCard[], worktrees: Worktree[], now: number): Le
     const tree = trees.get(root);
     if (tree) {
       tree.ids.push(id);
-      if (!tree.causeIds.includes(cause.cause_id)) tree.causeIds.push(cause.cause_id);
+      if (!tree.calls.some((c) => c.cause_id === cause.cause_id)) tree.calls.push(cause);
       tree.since = Math.min(tree.since, cause.since_ms);
       continue;
     }
     const worktree = byRoot.get(root) ?? null;
     trees.set(root, {
       root,
+      name: card.project ?? basename(root),
       files: card.git?.dirty_files ?? changedFiles(worktree),
       since: cause.since_ms,
       ids: [id],
-      causeIds: [cause.cause_id],
+      calls: [cause],
+      putOff: [],
       worktree,
       latest: card.last_activity_at_ms ?? 0,
     });
@@ -226,14 +238,21 @@ function restingTrees(all: SessionCard[], shown: SessionCard[], worktrees: Workt
     .filter((w) => w.is_at_risk && !calls.has(w.root))
     .flatMap((w) => {
       const cards = w.sessions.flatMap((id) => byId.get(id) ?? []);
+      if (!fits(w, cards)) return [];
       const known = cards.find((card) => card.git?.root === w.root)?.git?.dirty_files;
-      return fits(w, cards) ? [{ root: w.root, files: known ?? changedFiles(w), ids: w.sessions, why: whyResting(w, cards, now) }] : [];
+      const putOff = leftBy(cards).flatMap(({ cause }) => (isPutOff(cause, now) ? [cause] : []));
+      return [{ root: w.root, name: cards[0]?.project ?? basename(w.root), files: known ?? changedFiles(w), ids: w.sessions, calls: [], putOff, why: whyResting(w, cards, now) }];
     })
     .sort((a, b) => a.root.localeCompare(b.root));
 }
 
+/** What is still open of the work that these sessions left. */
+function leftBy(cards: SessionCard[]): { card: SessionCard; cause: Attention }[] {
+  return cards.flatMap((card) => openCauses(card).filter((cause) => cause.cause === "uncommitted").map((cause) => ({ card, cause })));
+}
+
 function whyResting(w: Worktree, cards: SessionCard[], now: number): string {
-  const left = cards.flatMap((card) => openCauses(card).filter((cause) => cause.cause === "uncommitted").map((cause) => ({ card, cause })));
+  const left = leftBy(cards);
   const putOff = left.find(({ cause }) => isPutOff(cause, now));
   if (putOff !== undefined) return `snoozed ${putOffWords(putOff.cause, now)}`;
   const muted = left.map(({ card }) => mutedWords(card)).find((words) => words !== null);

@@ -33,9 +33,6 @@ export interface Change {
   removed: string[];
 }
 
-/** A reason not to move anything: a hand is on it. */
-export type Hold = "pointer" | "menu" | "evidence" | "rename";
-
 export class Store {
   readonly clock: Clock;
 
@@ -53,6 +50,7 @@ export class Store {
   heardAt = $state(0);
   connection = $state<Connection>("reconnecting");
   connectionError = $state.raw<ApiError | null>(null);
+  /** No tray shows the lamp, and its person has not read so. */
   trayMissing = $state(false);
 
   chip = $state<Chip>(savedChip());
@@ -67,9 +65,12 @@ export class Store {
   announcement = $state("");
 
   #read = $state.raw<string[]>([]);
+  #isTrayRead = false;
   #moment = $state(0);
   #frozen = $state.raw<Arrangement | null>(null);
-  readonly #holds = new Set<Hold>();
+  /** Hands on the list, each until it lets go. */
+  readonly #holds = new Set<symbol>();
+  readonly #pointer = Symbol("pointer");
   readonly #gone = new Map<string, SessionCard>();
   readonly #announced = new Set<string>();
   readonly #listeners = new Set<(change: Change) => void>();
@@ -114,7 +115,7 @@ export class Store {
   readonly news: string[] = $derived(news(this.sources).filter((text) => !this.#read.includes(text)));
   /** List price of the sessions active today, and how many of them have no known price. */
   readonly spent: { usd: number; unknown: number; sessions: number } = $derived.by(() => {
-    const from = today(this.clock.now());
+    const from = today(this.#moment);
     const sum = { usd: 0, unknown: 0, sessions: 0 };
     for (const card of this.cards.values()) {
       if ((card.last_activity_at_ms ?? 0) < from) continue;
@@ -143,7 +144,9 @@ export class Store {
   apply(message: StreamMessage): void {
     const now = this.clock.now();
     if (message.type === "snapshot") {
-      this.cards = new Map(message.sessions.map((card) => [idOf(card), card]));
+      const cards = new Map(message.sessions.map((card) => [idOf(card), card]));
+      if (this.#frozen !== null) for (const [id, card] of this.cards) if (!cards.has(id)) this.#gone.set(id, card);
+      this.cards = cards;
       this.worktrees = message.worktrees;
       this.#takeServices(message.services);
       this.sources = message.sources;
@@ -211,6 +214,17 @@ export class Store {
     this.#read = [...this.#read, ...this.news];
   }
 
+  /** A tray took the lamp, or none is there: that is said once for as long as it is so. */
+  setTray(isThere: boolean): void {
+    if (isThere) this.#isTrayRead = false;
+    this.trayMissing = !isThere && !this.#isTrayRead;
+  }
+
+  readTray(): void {
+    this.#isTrayRead = true;
+    this.trayMissing = false;
+  }
+
   openMuted(open: boolean): void {
     this.mutedOpen = open;
     this.release();
@@ -226,37 +240,45 @@ export class Store {
     this.release();
   }
 
-  /** Nothing is reordered from here on, until every hold is gone. Contents go on being true. */
-  hold(reason: Hold): void {
-    this.#holds.add(reason);
-    this.#frozen ??= this.#narrowed;
-  }
-
-  unhold(reason: Hold): void {
-    this.#holds.delete(reason);
-    if (this.#holds.size === 0) this.#thaw();
+  /**
+   * Nothing is reordered from here on, until every hold is gone. Contents go on being true. The returned function lets go:
+   * what needs a list that stands still holds it from its mount to its end, so that no hold outlives it.
+   */
+  hold(): () => void {
+    const hand = Symbol("hand");
+    this.#grip(hand);
+    return () => {
+      this.#holds.delete(hand);
+      // What it leads to, as a menu does to a field, holds the list by then.
+      queueMicrotask(() => { this.#letGo(hand); });
+    };
   }
 
   /** The person did something to the list: it may move at once. */
   release(): void {
-    this.#holds.delete("pointer");
     clearTimeout(this.#rest);
-    if (this.#holds.size === 0) this.#thaw();
+    this.#letGo(this.#pointer);
+  }
+
+  /** The person asked to see what arrived: the list moves, whoever holds it. */
+  showArrivals(): void {
+    clearTimeout(this.#rest);
+    this.#holds.clear();
+    this.#thaw();
   }
 
   /** The pointer aims at something in the list; a pointer that rests does not hold it for ever. */
   pointerMoved(): void {
-    this.hold("pointer");
+    this.#grip(this.#pointer);
     clearTimeout(this.#rest);
-    this.#rest = setTimeout(() => { this.unhold("pointer"); }, REST_MS);
+    this.#rest = setTimeout(() => { this.#letGo(this.#pointer); }, REST_MS);
   }
 
   pointerLeft(): void {
-    clearTimeout(this.#rest);
-    this.unhold("pointer");
+    this.release();
   }
 
-  /** Lets time pass: a snooze may have ended. */
+  /** Lets time pass: a snooze may have ended, a day begun. */
   retime(): void {
     this.#moment = this.clock.now();
     this.#announceNew([...this.cards.values()], this.#moment);
@@ -274,6 +296,16 @@ export class Store {
     const fell = services.filter((s) => s.state === "quiet" && before.get(serviceKey(s)) === "live");
     if (fell.length > 0) this.announcement = `${fell.map((s) => cleanLine(s.name)).join(", ")} went quiet. It may be an outage`;
     this.services = reuse(this.services, services);
+  }
+
+  #grip(hand: symbol): void {
+    this.#holds.add(hand);
+    this.#frozen ??= this.#narrowed;
+  }
+
+  #letGo(hand: symbol): void {
+    this.#holds.delete(hand);
+    if (this.#holds.size === 0) this.#thaw();
   }
 
   #thaw(): void {

@@ -92,15 +92,39 @@ describe("a hand on the list", () => {
     expect([names(store.shown.blocked), store.card("claude-code:a")]).toEqual(["", null]);
   });
 
-  test("a pointer that rests lets go; a menu does not", () => {
+  test("a pointer that rests lets go; a menu does not", async () => {
     snapshot([asks("a", MIN)]);
     store.pointerMoved();
-    store.hold("menu");
+    const letGo = store.hold();
     news([asks("b", 9 * MIN)]);
     vi.advanceTimersByTime(60_000);
     expect(names(store.shown.blocked)).toBe("a");
-    store.unhold("menu");
+    letGo();
+    await Promise.resolve();
     expect(names(store.shown.blocked)).toBe("b a");
+  });
+
+  test("what a menu leads to takes its hold over; who asks for what arrived gets it, whoever holds the list", async () => {
+    snapshot([asks("a", MIN)]);
+    const menu = store.hold();
+    news([asks("b", 9 * MIN)]);
+    menu();
+    const field = store.hold();
+    await Promise.resolve();
+    expect([names(store.shown.blocked), store.arrivals]).toEqual(["a", 1]);
+    store.showArrivals();
+    expect([names(store.shown.blocked), store.arrivals]).toEqual(["b a", 0]);
+    field();
+    await Promise.resolve();
+    news([asks("c", 10 * MIN)]);
+    expect(names(store.shown.blocked)).toBe("c b a");
+  });
+
+  test("what a snapshot no longer has is still drawn while the list is held", () => {
+    snapshot([asks("a", MIN), asks("b", MIN)]);
+    store.pointerMoved();
+    snapshot([asks("b", MIN)]);
+    expect([names(store.shown.blocked), store.card("claude-code:a")?.label]).toEqual(["a b", "a"]);
   });
 
   test("the person's own doing moves the list at once", () => {
@@ -163,6 +187,14 @@ test("today's money counts what was active today, and says how much is not known
     card(now, "c", "c", { cost_usd: 99, last_activity_at_ms: now - 48 * 60 * MIN }),
   ]);
   expect(store.spent).toEqual({ usd: 1.5, unknown: 1, sessions: 2 });
+});
+
+test("at midnight what was active yesterday is no longer today's", () => {
+  snapshot([card(now, "a", "a", { cost_usd: 1.5 })]);
+  expect(store.spent.sessions).toBe(1);
+  vi.advanceTimersByTime(24 * 60 * MIN);
+  store.retime();
+  expect(store.spent.sessions).toBe(0);
 });
 
 test("a new name shows before the stream tells it, and touches nothing else", () => {

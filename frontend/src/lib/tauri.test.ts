@@ -6,7 +6,7 @@ import type { StreamMessage } from "./types";
 interface FakeChannel {
   onmessage: (m: StreamMessage) => void;
 }
-const shell = vi.hoisted(() => ({ calls: [] as [string, Record<string, unknown>][], fail: null as object | null, listeners: new Map<string, (e: { payload: string }) => void>() }));
+const shell = vi.hoisted(() => ({ calls: [] as [string, Record<string, unknown>][], fail: null as object | null, listeners: new Map<string, (e: { payload: unknown }) => void>() }));
 
 vi.mock("@tauri-apps/api/core", () => ({
   Channel: class {
@@ -19,7 +19,7 @@ vi.mock("@tauri-apps/api/core", () => ({
   },
 }));
 vi.mock("@tauri-apps/api/event", () => ({
-  listen: (name: string, f: (e: { payload: string }) => void) => {
+  listen: (name: string, f: (e: { payload: unknown }) => void) => {
     shell.listeners.set(name, f);
     return Promise.resolve(() => shell.listeners.delete(name));
   },
@@ -104,11 +104,12 @@ test("commands are spelt as the shell knows them", async () => {
 
 test("the shell can send the window to a session, and stops when it is no longer listened to", async () => {
   const log: string[] = [];
-  const stop = new TauriClient().onShell({ openSession: (id) => log.push(id), openNow: () => log.push("now"), trayMissing: () => log.push("tray") });
+  const stop = new TauriClient().onShell({ openSession: (id) => log.push(id), openNow: () => log.push("now"), tray: (isThere) => log.push(`tray ${String(isThere)}`) });
   shell.listeners.get("open-session")?.({ payload: "claude-code:1" });
   shell.listeners.get("open-now")?.({ payload: "" });
-  shell.listeners.get("tray-missing")?.({ payload: "" });
-  expect(log).toEqual(["claude-code:1", "now", "tray"]);
+  shell.listeners.get("tray")?.({ payload: false });
+  shell.listeners.get("tray")?.({ payload: true });
+  expect(log).toEqual(["claude-code:1", "now", "tray false", "tray true"]);
   stop();
   await vi.waitFor(() => { expect(shell.listeners.size).toBe(0); });
 });

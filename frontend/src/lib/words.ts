@@ -2,7 +2,7 @@
 // components only lay it out.
 import type { Attention, CauseKind, NoticeView, SessionCard, Terminal, WaitKind } from "./types";
 import { clean, cleanLine, reveal } from "./clean";
-import { count, HOUR, money, NOT_KNOWN, upcoming, within } from "./format";
+import { count, HOUR, isMoment, money, NOT_KNOWN, upcoming, within } from "./format";
 
 /** Which pair of colours a state has (`data-s`). */
 export type Tone = "blocked" | "turn" | "working" | "background" | "idle" | "error" | "risk";
@@ -78,7 +78,7 @@ function waiting(kind: WaitKind, card: SessionCard, now: number): Said {
     case "sign_in":
       return { ...base, icon: "s-signin", tone: "blocked", words: "Needs you to sign in" };
     case "limit": {
-      const at = w?.resets_at_ms ?? null;
+      const at = w?.resets_at_ms != null && isMoment(w.resets_at_ms) ? w.resets_at_ms : null;
       const reset = at === null ? null : at > now ? `resets ${upcoming(at, now)}, ${within(at, now)}` : `reset at ${upcoming(at, now)}`;
       return { ...base, icon: "s-limit", tone: "error", words: "Stopped by a usage limit", after: reset };
     }
@@ -148,9 +148,17 @@ export function isHushed(card: SessionCard): boolean {
   return card.muted !== null && openCauses(card).length > 0;
 }
 
-/** The cause that was put off, if one was. */
+/** The cause that was put off, if one was; the most urgent of several. */
 export function snoozed(card: SessionCard, now: number): Attention | null {
-  return openCauses(card).find((c) => isPutOff(c, now)) ?? null;
+  let best: Attention | null = null;
+  for (const cause of openCauses(card)) if (isPutOff(cause, now) && (best === null || cause.tier < best.tier)) best = cause;
+  return best;
+}
+
+/** The cause for which a session is quiet that would call otherwise. Work that was left beside it is told by its worktree, and does not hide it. */
+export function asleep(card: SessionCard, now: number): Attention | null {
+  const [putOff, calls] = [snoozed(card, now), calling(card, now)];
+  return calls === null || (calls.tier === 3 && putOff?.tier !== 3) ? putOff : null;
 }
 
 /** Until when a cause is put off, in words. */
