@@ -12,6 +12,9 @@ use crate::event::{Ask, Failure};
 use crate::ids::{FactId, Timestamp};
 use crate::session::Dated;
 
+/// Services that keep the time put a clock back by no more than this at once; further back they slow it down.
+const PUT_RIGHT_MS: i64 = 1_000;
+
 /// Two tellings of the same request within this time are one: a hook may be installed twice.
 pub const SAME_ASK_MS: i64 = 2_000;
 
@@ -382,7 +385,12 @@ impl HookWitness {
         // Hooks of the last moments and of the end run side by side.
         let later =
             self.active_at.is_some_and(|at| Some(at) > self.ended_at.map(|end| end.plus_ms(SAME_ASK_MS)));
-        self.ended_at.filter(|end| self.started_at.is_none_or(|start| start <= *end) && !later)
+        // A start that its turn came after is not a new one, although a clock was put right before the end.
+        let is_of_turn = |start: Timestamp| self.turn.as_ref().is_some_and(|turn| start <= turn.at);
+        let is_before = |end: Timestamp, start: Timestamp| {
+            start <= end || (start <= end.plus_ms(PUT_RIGHT_MS) && is_of_turn(start))
+        };
+        self.ended_at.filter(|end| self.started_at.is_none_or(|start| is_before(*end, start)) && !later)
     }
 }
 

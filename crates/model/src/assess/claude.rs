@@ -155,7 +155,9 @@ fn status_verdict(state: &SessionState, p: &Process, status: &RegistryStatus, no
         }
         RegistryStatus::Busy => {
             if let Some(over) = t.filter(|t| turn_is_over(t)) {
-                if over.turn.since >= p.status_since && works_in_background(state, over, now) {
+                // A run without a person is busy from its begin to its end.
+                let is_of_status = over.turn.since >= p.status_since || p.entry.kind == EntryKind::Print;
+                if is_of_status && works_in_background(state, over, now) {
                     return resting_verdict(state, t, p, now);
                 }
                 let settled = p.status_since.plus_ms(COMMAND_SETTLE_MS);

@@ -14,8 +14,13 @@ const REOPEN_MS: i64 = 1_000;
 pub(super) fn judge(state: &SessionState, now: Timestamp) -> Verdict {
     let w = &state.hooks;
     let Some(turn) = w.turn.as_ref().filter(|turn| turn.at <= now) else {
-        return telemetry::judge(state, now)
-            .unwrap_or_else(|| Verdict::new(TurnState::Unknown, None, "hooks"));
+        let mut v =
+            telemetry::judge(state, now).unwrap_or_else(|| Verdict::new(TurnState::Unknown, None, "hooks"));
+        if let Some(turn) = &w.turn {
+            // The clock was set back: its time comes again.
+            v.recheck(turn.at);
+        }
+        return v;
     };
     let mut v = Verdict::new(TurnState::Unknown, Some(turn.at), "hooks");
     if let Some(at) = w.over_at() {

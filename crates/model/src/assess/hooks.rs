@@ -311,7 +311,12 @@ pub(super) fn leading_turn<'a>(
     now: Timestamp,
     v: &mut Verdict,
 ) -> Option<&'a HookTurn> {
-    let turn = state.hooks.turn.as_ref().filter(|turn| turn.at <= now)?;
+    let turn = state.hooks.turn.as_ref()?;
+    if turn.at > now {
+        // The clock was set back: its time comes again.
+        v.recheck(turn.at);
+        return None;
+    }
     let Some(t) = state.transcript().filter(|t| t.turn.phase != Phase::None) else { return Some(turn) };
     if t.turn.since >= turn.at || is_of_former_turn(t, turn) {
         return None;
@@ -324,9 +329,9 @@ pub(super) fn leading_turn<'a>(
     t.last_at.is_none_or(|last| last < turn.at.plus_ms(-SHOW_MS)).then_some(turn)
 }
 
-/// Whether a word is the late one of the turn before: it repeats what the agent said then, and nothing since the prompt.
+/// Whether a word is the late one of the turn before: it repeats what the agent said then, and nothing since this one began.
 pub(super) fn is_of_former_turn(t: &Transcript, turn: &HookTurn) -> bool {
-    let is_silent = t.last_speaker.is_none_or(|(who, _)| who == Speaker::User);
+    let is_silent = t.last_speaker.is_none_or(|(who, at)| who == Speaker::User || at < t.turn.since);
     is_silent
         && t.turn.phase == Phase::Working
         && matches!((&turn.said, &t.last_said), (Some(told), Some(shown)) if says(shown, told))
