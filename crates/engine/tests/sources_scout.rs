@@ -534,15 +534,16 @@ fn a_provisional_session_id_is_never_told() {
     assert!(matches!(update.entry.status, Some(RegistryStatus::Waiting(_))));
 }
 
+/// The file of a thread of a day that is not among the newest two.
+fn rollout_of_an_old_day(home: &Path) -> PathBuf {
+    home.join(format!(".codex/sessions/2020/01/01/rollout-2020-01-01T12-00-00-{}.jsonl", session(1)))
+}
+
 #[test]
 fn a_codex_lock_is_seen_held_let_go_and_removed_without_being_touched() {
     let mut watching = Watching::start(|home| {
         fs::create_dir_all(home.join(".codex/thread-writer-locks")).unwrap();
-        let day = home.join(".codex/sessions/2020/01/01");
-        put(
-            day.join(format!("rollout-2020-01-01T12-00-00-{}.jsonl", session(1))),
-            rollout_start(&session(1)),
-        );
+        put(rollout_of_an_old_day(home), rollout_start(&session(1)));
         for newer in ["2026/11/19", "2026/11/20"] {
             fs::create_dir_all(home.join(".codex/sessions").join(newer)).unwrap();
         }
@@ -552,11 +553,7 @@ fn a_codex_lock_is_seen_held_let_go_and_removed_without_being_touched() {
     let mut holder = Running::start("flock", &["-F", lock.to_str().unwrap(), "sleep", "600"]);
     assert_eq!(watching.until_lock(&session(1)), (true, Some(holder.pid())));
     // Its rollout lies in a day long past: it is watched because the thread is open.
-    let rollout = watching
-        .home
-        .path()
-        .join(format!(".codex/sessions/2020/01/01/rollout-2020-01-01T12-00-00-{}.jsonl", session(1)));
-    append(&rollout, "no json\n");
+    append(&rollout_of_an_old_day(watching.home.path()), "no json\n");
     watching.until("the append", |i| matches!(i, Input::Batch(b) if !b.issues.is_empty()));
     holder.end();
     let pid = holder.pid();
@@ -571,11 +568,7 @@ fn a_codex_lock_is_seen_held_let_go_and_removed_without_being_touched() {
 fn a_thread_of_an_old_day_that_was_open_before_the_start_is_followed() {
     let holder = std::cell::RefCell::new(None);
     let mut watching = Watching::start(|home| {
-        let day = home.join(".codex/sessions/2020/01/01");
-        put(
-            day.join(format!("rollout-2020-01-01T12-00-00-{}.jsonl", session(1))),
-            rollout_start(&session(1)),
-        );
+        put(rollout_of_an_old_day(home), rollout_start(&session(1)));
         for newer in ["2026/11/19", "2026/11/20"] {
             fs::create_dir_all(home.join(".codex/sessions").join(newer)).unwrap();
         }
@@ -588,8 +581,7 @@ fn a_thread_of_an_old_day_that_was_open_before_the_start_is_followed() {
         }
         holder.replace(Some(running));
     });
-    let day = watching.home.path().join(".codex/sessions/2020/01/01");
-    append(&day.join(format!("rollout-2020-01-01T12-00-00-{}.jsonl", session(1))), "no json\n");
+    append(&rollout_of_an_old_day(watching.home.path()), "no json\n");
     watching.until("the append", |i| matches!(i, Input::Batch(b) if !b.issues.is_empty()));
 }
 
