@@ -129,19 +129,23 @@ pub(crate) fn erase_worktrees(
     directories: &[PathBuf],
     is_in_use: impl Fn(&str) -> bool,
 ) -> Result<(), StoreError> {
-    let mut select = db.prepare("SELECT root FROM worktrees")?;
+    let mut select = db.prepare("SELECT root FROM worktrees UNION SELECT root FROM worktrees_settled")?;
     let roots: Vec<String> = select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for root in roots {
         let was_theirs = directories.iter().any(|dir| dir.starts_with(Path::new(&root)));
         if !was_theirs || is_in_use(&root) {
             continue;
         }
-        db.execute(
-            "DELETE FROM worktrees WHERE root = ?1 AND NOT EXISTS (
-                 SELECT 1 FROM sessions s, json_each(s.state, '$.mains') m
-                 WHERE m.value ->> '$.cwd' = ?1 OR instr(m.value ->> '$.cwd', ?1 || '/') = 1)",
-            [&root],
-        )?;
+        for table in ["worktrees", "worktrees_settled"] {
+            db.execute(
+                &format!(
+                    "DELETE FROM {table} WHERE root = ?1 AND NOT EXISTS (
+                         SELECT 1 FROM sessions s, json_each(s.state, '$.mains') m
+                         WHERE m.value ->> '$.cwd' = ?1 OR instr(m.value ->> '$.cwd', ?1 || '/') = 1)"
+                ),
+                [&root],
+            )?;
+        }
     }
     Ok(())
 }

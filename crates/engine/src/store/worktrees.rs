@@ -46,3 +46,26 @@ pub(crate) fn put(db: &Connection, root: &str, memory: Memory, at: Timestamp) ->
     db.prepare_cached("DELETE FROM worktrees_settled WHERE at_ms < ?1")?.execute([old])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Store, forgotten};
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_worktree_is_left_when_its_last_session_is_forgotten() {
+        let store = Store::in_memory().unwrap();
+        let kept = Memory { before: Some(7), settled_at: Some(Timestamp(5)) };
+        let settled = Memory { before: None, settled_at: Some(Timestamp(5)) };
+        for (root, memory) in [("/work/both", kept), ("/work/settled", settled), ("/work/other", kept)] {
+            put(&store.db, root, memory, Timestamp(5)).unwrap();
+            assert_eq!(super::memory(&store.db, root).unwrap(), memory);
+        }
+        let theirs = ["/work/both/src".into(), "/work/settled".into()];
+        forgotten::erase_worktrees(&store.db, &theirs, |_| false).unwrap();
+        for root in ["/work/both", "/work/settled"] {
+            assert_eq!(memory(&store.db, root).unwrap(), Memory::default(), "{root}");
+        }
+        assert_eq!(memory(&store.db, "/work/other").unwrap(), kept);
+    }
+}
