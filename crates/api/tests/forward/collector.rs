@@ -36,6 +36,8 @@ pub struct Received {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     Ok,
+    /// The same, a while later.
+    Late,
     /// An HTTP status, with `Retry-After`.
     Status(u16, Option<&'static str>),
     /// A gRPC code, with `grpc-status-details-bin`.
@@ -181,7 +183,10 @@ async fn respond(answer: Answer) -> Response<Body> {
             response
         }
         // An empty answer over HTTP; over gRPC the same within a frame, and trailers, which HTTP/1 leaves out.
-        Answer::Ok => {
+        Answer::Ok | Answer::Late => {
+            if answer == Answer::Late {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
             let trailers =
                 HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static("0"))]);
             let mut message = BytesMut::new();

@@ -1,6 +1,9 @@
 //! Delivering: what waits is sent in order until the Collector has it, with growing pauses while it does not answer.
 
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -32,16 +35,28 @@ const AWAIT_OWN: Duration = Duration::from_secs(2);
 /// How often an address that leads back to ourselves is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// Sends until told to stop. What is under way then is dropped, and sent again after the next start: it was not noted as
-/// delivered.
+/// How long a stop waits for the answer to what is under way; without it, it is sent a second time later.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
+
+/// Sends until told to stop. What is under way then is finished if its answer comes within a second; else it is sent again
+/// after the next start, as it was not noted as delivered.
 pub(super) async fn run(shared: &Shared, tell: Tell, mut stop: watch::Receiver<bool>) {
     let mut told = Told { tell, last: None };
+    let under_way = Cell::new(false);
+    let delivery = Delivery { shared, pause: Duration::ZERO, under_way: &under_way, stop: stop.clone() };
+    let mut delivery = pin!(delivery.run());
     tokio::select! {
         // An error means that the sender is gone, which is a stop as well.
         _ = stop.wait_for(|stop| *stop) => {}
-        () = Delivery { shared, pause: Duration::ZERO }.run() => {}
+        () = &mut delivery => {}
         () = look_after(shared, &mut told) => {}
     }
+    let last = std::future::poll_fn(|context| {
+        let goes_on = under_way.get() && delivery.as_mut().poll(context).is_pending() && under_way.get();
+        if goes_on { Poll::Pending } else { Poll::Ready(()) }
+    });
+    // No answer in time: see above.
+    let _ = tokio::time::timeout(LAST_ANSWER, last).await;
     told.tell(shared);
 }
 
@@ -94,10 +109,13 @@ struct Delivery<'a> {
     shared: &'a Shared,
     /// After the last failure; zero after a success.
     pause: Duration,
+    /// Something is being sent, or its answer is not noted yet.
+    under_way: &'a Cell<bool>,
+    stop: watch::Receiver<bool>,
 }
 
 impl Delivery<'_> {
-    /// Never ends by itself.
+    /// Ends only once it is to stop.
     async fn run(mut self) {
         let sender = match Sender::new(&self.shared.config, &self.shared.sender) {
             Ok(sender) => sender,
@@ -116,7 +134,7 @@ impl Delivery<'_> {
         };
         self.await_own().await;
         let mut looked_at: Option<Instant> = None;
-        loop {
+        while !*self.stop.borrow() {
             if looked_at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN) {
                 looked_at = Some(Instant::now());
                 while self.leads_to_ourselves().await {
@@ -159,6 +177,7 @@ impl Delivery<'_> {
             tracing::debug!(%error, "how far was forwarded cannot be noted");
             self.health(|health| health.disk_failed(clock::now()));
         }
+        self.under_way.set(false);
         if unwanted > 0 {
             self.health(|health| health.unwanted(unwanted));
         }
@@ -196,6 +215,7 @@ impl Delivery<'_> {
         loop {
             // Requests are lists of resources: one after the other they are one.
             let body: Vec<u8> = entries.iter().flat_map(|e| &e.body).copied().collect();
+            self.under_way.set(true);
             let (after, trouble) = match sender.send(signal, body).await {
                 Outcome::Delivered { rejected } => {
                     self.pause = Duration::ZERO;
@@ -223,6 +243,7 @@ impl Delivery<'_> {
 
     /// Waits before the next try: as long as the Collector asked for, and at least the growing pause.
     async fn rest(&mut self, after: Option<Duration>) {
+        self.under_way.set(false);
         self.pause = (self.pause * 2).clamp(PAUSES.0, PAUSES.1);
         let pause = match after {
             // Its own word counts; the chance is added, so that it is never sooner.
