@@ -7,6 +7,7 @@ mod apply;
 mod commands;
 mod forget;
 mod hooks;
+mod judge;
 mod notify;
 mod sdk;
 mod spans;
@@ -20,11 +21,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use lamplight_model::assess::{Assessment, Circumstances, assess, heard_last};
-use lamplight_model::attention::{Cause, CauseKind};
+use lamplight_model::assess::Assessment;
 use lamplight_model::ids::{Agent, FactId, SessionKey, Timestamp};
 use lamplight_model::pricing::PriceTable;
-use lamplight_model::session::{LivenessState, Process, SeenWorktree, SessionState, TurnState, Validity};
+use lamplight_model::session::{Process, SessionState, Validity};
 use lamplight_model::view::{Hidden, SessionCard, Status};
 
 use crate::board::{Board, Pending};
@@ -35,23 +35,19 @@ use crate::forget::Ignored;
 use crate::otlp::Services;
 use crate::places::Places;
 use crate::reports::Reports;
-use crate::sources::gemini;
 use crate::space::Space;
 use crate::store::causes::StoredCause;
-use crate::store::rows::{Class, SessionRow, SessionWrite};
-use crate::store::{Store, StoreError, causes, files, muted, rows, worktrees as stored_worktrees};
+use crate::store::rows::{Class, SessionRow};
+use crate::store::{Store, StoreError, causes, files, muted, rows};
 
-use notify::Sight;
 use terminals::Terminals;
-use worktrees::{Presence, Risk, Worktrees};
+use worktrees::Worktrees;
 
 pub(crate) use forget::Gone;
 pub(crate) use notify::Call;
 pub use notify::Notice;
 pub use told::Told;
 
-/// How often the chat of a session is looked for while it is not found, in milliseconds.
-const CHAT_LOOK_MS: i64 = 10_000;
 /// Sessions kept in memory although they are not on the screen.
 const MOST_LOADED: usize = 512;
 
@@ -318,231 +314,6 @@ impl Core {
             .min()
     }
 
-    /// Judges every session that was touched and writes what came of it.
-    fn judge_touched(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        // A verdict may change what another session of the same worktree is told; that settles in one more round.
-        for _ in 0..3 {
-            for id in std::mem::take(&mut self.touched) {
-                self.judge(id, now)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What is known around a session, which is loaded for it; `None` when there is none.
-    fn circumstances_of(&mut self, id: i64) -> Result<Option<Circumstances>, StoreError> {
-        let idle_window_ms = self.idle_window_ms();
-        let Some(agent) = self.load(id)?.map(|loaded| loaded.key.agent) else { return Ok(None) };
-        let registry_listed = self.listed_at.is_some() && self.reports.has_registry(agent);
-        Ok(Some(Circumstances { agent, registry_listed, idle_window_ms }))
-    }
-
-    fn judge(&mut self, id: i64, now: Timestamp) -> Result<(), StoreError> {
-        let idle_window_ms = self.idle_window_ms();
-        let resume_max_ms = i64::from(self.config.resume_max_hours) * 3_600_000;
-        let Some(around) = self.circumstances_of(id)? else { return Ok(()) };
-        self.note_successor(id);
-        let neighbours = self.neighbours(id);
-        let Some(loaded) = self.sessions.get_mut(&id) else { return Ok(()) };
-        let verdict = assess(&loaded.state, &around, now);
-        let alive = verdict.liveness.state == LivenessState::Alive;
-        if alive {
-            // It runs: whatever took its place has not any more.
-            loaded.state.superseded_by = None;
-            if let Some(pid) = verdict.pid.filter(|_| self.config.terminals) {
-                self.terminals.want(id, &loaded.key, pid, verdict.turn_state, now);
-            }
-        }
-        let was_alive =
-            loaded.verdict.as_ref().is_some_and(|before| before.liveness.state == LivenessState::Alive);
-        let changed = self.notifier.weigh_causes(
-            &loaded.key,
-            &verdict,
-            &mut loaded.causes,
-            Sight {
-                is_first: self.first_look,
-                is_listed: self.listed_at.is_some(),
-                opened_at: opened_at(&loaded.state, &verdict),
-            },
-            now,
-        );
-        for cause in changed {
-            causes::put(&self.store.db, id, &cause)?;
-        }
-        let class = classify(&loaded.state, &verdict, alive);
-        let work = card::work_directory(&loaded.state).unwrap_or("").to_owned();
-        let place = self.places.look(&work, now);
-        // Of a directory that is gone only whoever has looked before can say whose worktree it lay in: above it may be
-        // another one.
-        let worktree = match (&loaded.state.worktree, place.worktree) {
-            (Some(seen), _) if place.exists == Some(false) => {
-                Some(seen.root.clone()).filter(|_| seen.directory == work)
-            }
-            (_, worktree) => worktree,
-        };
-        if let Some(root) = &worktree {
-            loaded.state.worktree = Some(SeenWorktree { directory: work.clone(), root: root.clone() });
-        }
-        let presence = presence(&loaded.key, &loaded.state, &verdict);
-        let is_archived = verdict.archived_at.is_some();
-        let asks = loaded.causes.iter().any(|c| c.cause.is_open());
-        // It leaves its worktree when nothing was seen of it for so long.
-        let until = presence.seen_last().map(|last| last.plus_ms(idle_window_ms));
-        let is_present =
-            class == Class::Row && !is_archived && (alive || asks || until.is_some_and(|until| now <= until));
-        if is_archived && let Some(mark) = self.worktrees.mark_of(id) {
-            // What is put away with it is seen to, whoever else was there.
-            let standing = loaded
-                .causes
-                .iter_mut()
-                .find(|s| s.cause.kind == CauseKind::Uncommitted && s.cause.cleared_at.is_none());
-            if let Some(stored) = standing {
-                stored.cause.snoozed_over = Some(mark);
-                self.worktrees.wave(mark);
-            }
-        }
-        if is_present
-            && let Some(root) = &worktree
-            && !self.worktrees.has(root)
-        {
-            self.worktrees.open(root, stored_worktrees::memory(&self.store.db, root)?, now);
-        }
-        let touched = if is_present {
-            self.worktrees.note(id, worktree.as_deref(), presence, now)
-        } else {
-            self.worktrees.forget(id, now)
-        };
-        self.touched.extend(touched);
-        let risk = match (&worktree, place.exists) {
-            // Nobody could look where it worked.
-            _ if is_archived => Risk::PutAway,
-            (None, None) if !work.is_empty() => Risk::NotKnown,
-            _ => self.worktrees.risk_of(id),
-        };
-        let stands = (heard_last(&loaded.state).map(|at| at.0), self.worktrees.mark_of(id));
-        for stored in &mut loaded.causes {
-            if self.notifier.wake(&loaded.key, stored, stands, now) {
-                causes::put(&self.store.db, id, stored)?;
-            }
-        }
-        for cause in self.notifier.weigh_worktree(
-            &loaded.key,
-            risk,
-            |since| self.worktrees.left_since(id, since),
-            &mut loaded.causes,
-            self.first_look,
-            now,
-        ) {
-            causes::put(&self.store.db, id, &cause)?;
-        }
-        if class != loaded.class {
-            if let Some(n) = self.classes.get_mut(&loaded.class) {
-                *n = n.saturating_sub(1);
-            }
-            *self.classes.entry(class).or_default() += 1;
-            loaded.class = class;
-            self.touched.extend(&neighbours);
-        }
-        if was_alive != alive && loaded.state.seat.is_some() {
-            // In their pane it, or they, may have another place now.
-            self.touched.insert(id);
-            self.touched.extend(&neighbours);
-        }
-        if loaded.transcript.is_none() && loaded.has_main {
-            loaded.transcript = files::main_path(&self.store.db, id)?;
-        }
-        let open: Vec<Cause> = loaded.causes.iter().map(|c| c.cause.clone()).filter(Cause::is_open).collect();
-        let recent = verdict.last_activity.is_some_and(|last| now.since(last) <= idle_window_ms);
-        // Sessions of services are told on their pages, in runs and in the archive, never among those of coding agents.
-        let shown = class == Class::Row
-            && loaded.key.agent != Agent::Otel
-            && (alive || !open.is_empty() || (recent && !is_archived));
-        // One that went on as another is one card, unless it left something that is not seen to.
-        let shown = shown && (!verdict.is_superseded || !open.is_empty());
-        if loaded.key.agent == Agent::Gemini && class == Class::Row {
-            loaded.look_for_chat(&self.config.roots, now);
-        }
-        let directory = match &loaded.chat {
-            Some(project) => Some(project.as_str()),
-            None => card::home_directory(&loaded.state, loaded.transcript.as_deref()),
-        };
-        let place = self.places.look(directory.unwrap_or(""), now);
-        let config_dir = loaded
-            .transcript
-            .as_deref()
-            .and_then(|t| card::foreign_config_dir(loaded.key.agent, t, &self.config));
-        let made = card::card(
-            &card::Known {
-                key: &loaded.key,
-                state: &loaded.state,
-                verdict: &verdict,
-                causes: &open,
-                renamed: loaded.renamed.as_deref(),
-                muted: loaded.muted,
-                muted_projects: &self.config.notify.muted_projects,
-                session_labels: &self.config.session_labels,
-                projects: &self.config.projects,
-                directory,
-                place: &place,
-                transcript_exists: loaded.transcript.is_some(),
-                config_dir: config_dir.as_deref(),
-                resume_max_ms,
-                prices: &self.prices,
-                git: self.worktrees.view_of(id),
-            },
-            now,
-        );
-        loaded.is_hushed = shown && made.muted.is_some() && !made.causes.is_empty();
-        let text = card::search_text(&made, &loaded.state);
-        rows::save(
-            &self.store.db,
-            &SessionWrite {
-                id,
-                state: &loaded.state,
-                has_main: loaded.has_main,
-                live: alive || has_open_process(&loaded.state),
-                class,
-                last_activity: verdict.last_activity,
-                text: (text != loaded.text).then_some(text.as_str()),
-            },
-        )?;
-        loaded.text = text;
-        if let Some(before) = loaded.recheck_at.take() {
-            self.rechecks.remove(&(before, id));
-        }
-        let in_worktree = self.worktrees.has_session(id);
-        let judged_again = verdict.recheck_at.filter(|_| shown || alive || in_worktree);
-        // Also one that is not on the screen does not stay in its worktree for ever.
-        let leaves = until.map(|until| until.plus_ms(1)).filter(|at| in_worktree && !alive && *at > now);
-        if let Some(at) = [judged_again, leaves].into_iter().flatten().min() {
-            loaded.recheck_at = Some(at);
-            self.rechecks.insert((at, id));
-        }
-        let key = loaded.key.to_string();
-        let before = loaded.verdict.as_ref().map_or(&[][..], |v| v.contradictions.as_slice());
-        // Counted once for as long as a source says otherwise, however often it says so.
-        for other in verdict.contradictions.iter().filter(|c| before.iter().all(|b| b.source != c.source)) {
-            self.reports.overruled(loaded.key.agent, &other.source, now);
-        }
-        if verdict.liveness.state == LivenessState::Dead
-            && loaded.verdict.as_ref().is_some_and(|v| v.liveness.state == LivenessState::Alive)
-        {
-            loaded.story_due = Some(now);
-        }
-        loaded.verdict = Some(verdict);
-        self.notifier.remember_card(&made);
-        if shown {
-            loaded.on_screen = true;
-            self.notifier.pending.removed.retain(|k| *k != key);
-            self.notifier.pending.upserted.insert(key, made);
-        } else if loaded.on_screen {
-            loaded.on_screen = false;
-            self.notifier.pending.upserted.remove(&key);
-            self.notifier.pending.removed.push(key);
-        }
-        Ok(())
-    }
-
     /// What the threads that look at worktrees are to do.
     pub(crate) fn take_worktree_orders(&mut self) -> Vec<crate::worktrees::Order> {
         self.worktrees.take_orders()
@@ -715,82 +486,8 @@ impl Core {
     }
 }
 
-impl Loaded {
-    /// Looks where a way back would lead, for an agent whose files are not followed: a few small folders, at most every
-    /// ten seconds, until it is found.
-    fn look_for_chat(&mut self, roots: &[crate::config::Root], now: Timestamp) {
-        let is_due = self.chat_looked_at.is_none_or(|at| now.since(at) >= CHAT_LOOK_MS);
-        if self.transcript.is_some() || !is_due {
-            return;
-        }
-        self.chat_looked_at = Some(now);
-        if let Some(found) = gemini::find(roots, &self.key.id) {
-            self.transcript = Some(found.path);
-            self.chat = Some(found.project);
-        }
-    }
-}
-
 fn is_open(process: &Process) -> bool {
     process.removed_at.is_none() && process.exited_at.is_none() && process.moved_to.is_none()
-}
-
-/// A session as its worktree sees it.
-fn presence(key: &SessionKey, state: &SessionState, verdict: &Assessment) -> Presence {
-    let transcript = state.transcript();
-    let started = state.processes.values().filter(|p| is_open(p)).filter_map(|p| p.entry.started_at).max();
-    let is_working = matches!(verdict.turn_state, TurnState::Working | TurnState::Starting);
-    let is_alive = verdict.liveness.state == LivenessState::Alive;
-    Presence {
-        key: key.to_string(),
-        is_alive,
-        is_unknown: verdict.liveness.state == LivenessState::Unknown,
-        started_at: started.or(transcript.and_then(|t| t.first_at)).or(state.hooks.started_at),
-        last_activity: verdict.last_activity,
-        left_at: if is_alive { None } else { left_at(state, verdict) },
-        step: (state.tool_calls, transcript.map_or(0, |t| t.open_calls.len()), is_working),
-    }
-}
-
-/// When its person opened a session, where the process that runs it has not worked in it since.
-fn opened_at(state: &SessionState, verdict: &Assessment) -> Option<Timestamp> {
-    if verdict.liveness.state != LivenessState::Alive {
-        return None;
-    }
-    match verdict.pid.and_then(|pid| state.processes.get(&pid)) {
-        Some(process) if process.worked => None,
-        Some(process) => process.entry.started_at.max(process.joined_at),
-        None => state.lock.and_then(|lock| lock.free_at),
-    }
-}
-
-/// When the last process of a session left, by what is stored: a restart says the same. Of several signs of one end the
-/// first counts; a close by its person says nothing of when.
-fn left_at(state: &SessionState, verdict: &Assessment) -> Option<Timestamp> {
-    let of_processes = state
-        .processes
-        .values()
-        .filter(|p| p.moved_to.is_none())
-        .filter_map(|p| [p.removed_at, p.exited_at].into_iter().flatten().min());
-    let of_lock = state.lock.filter(|lock| lock.was_held && lock.holder.is_none()).map(|lock| lock.since);
-    let told = verdict.ended_at.filter(|at| state.closed_at != Some(*at));
-    of_processes.chain(of_lock).chain(told).max()
-}
-
-/// A process of which no end is known: it must be looked for after a restart.
-fn has_open_process(state: &SessionState) -> bool {
-    state.processes.values().any(is_open) || state.lock.is_some_and(|l| l.holder.is_some())
-}
-
-fn classify(state: &SessionState, verdict: &Assessment, alive: bool) -> Class {
-    use lamplight_model::event::HiddenKind;
-    match verdict.hidden {
-        Some(HiddenKind::Subagent) => Class::Subagent,
-        Some(HiddenKind::TitleThread) => Class::TitleThread,
-        Some(HiddenKind::Spare) => Class::Spare,
-        None if alive || state.has_signal() => Class::Row,
-        None => Class::Zombie,
-    }
 }
 
 /// Stable id of a cause: the same need raises the same cause again after a restart.

@@ -8,7 +8,8 @@ use lamplight_model::pricing::PriceTable;
 use lamplight_model::session::{Dated, Lifecycle, LivenessState, ResumeFailure, SessionState};
 use lamplight_model::view::SessionCard;
 
-use super::{Core, card, classify};
+use super::judge::classify;
+use super::{Core, card};
 use crate::config::Config;
 use crate::engine::{CauseAction, snooze_until};
 use crate::errors::EngineError;
@@ -312,7 +313,7 @@ impl Core {
             idle_window_ms: self.idle_window_ms(),
         };
         let verdict = assess(state, &around, now);
-        let class = classify(state, &verdict, verdict.liveness.state == LivenessState::Alive);
+        let class = classify(state, &verdict);
         let renamed = rows::label(&self.store.db, key)?;
         let directory = card::home_directory(state, None);
         let place = match directory {
