@@ -744,6 +744,30 @@ fn a_reconcile_finds_what_no_event_told() {
     watching.until_registry("busy", |u| u.validity == Validity::Valid);
 }
 
+/// Busy and idle have one length, and two writes may have one time: none of it hides a change from the safety net.
+#[test]
+fn a_reconcile_finds_each_state_of_a_registry_file_that_keeps_its_size() {
+    let live = Running::sleeping();
+    let tuning = Tuning { most_watches: Some(0), reconcile: Duration::from_millis(1), ..quiet() };
+    let mut watching = Watching::start_tuned(tuning, Vec::new(), with_one_session);
+    let (file, start) = (watching.registry_file(live.pid()), live.proc_start());
+    let of = |status| registry(live.pid(), &session(1), status, Some(&start));
+    assert_eq!(of(BUSY).len(), of(IDLE).len());
+    put(file.clone(), of(IDLE));
+    watching.until_registry("idle", |u| u.entry.status == Some(RegistryStatus::Idle));
+    for _ in 0..200 {
+        // At once: the file may have been read within the same tick.
+        fs::write(&file, of(BUSY)).unwrap();
+        watching.until_registry("busy", |u| u.entry.status == Some(RegistryStatus::Busy));
+        fs::write(&file, of(IDLE)).unwrap();
+        watching.until_registry("idle", |u| u.entry.status == Some(RegistryStatus::Idle));
+    }
+    // After a while it is only looked at, not read.
+    std::thread::park_timeout(Duration::from_millis(150));
+    fs::write(&file, of(BUSY)).unwrap();
+    watching.until_registry("busy", |u| u.entry.status == Some(RegistryStatus::Busy));
+}
+
 #[test]
 fn orders_list_again_read_again_and_stop() {
     let mut watching = Watching::start(with_one_session);

@@ -83,6 +83,55 @@ pub fn file_id(path: &Path, _metadata: &Metadata) -> FileId {
     FileId { dev: 0, ino: path_hash(path) }
 }
 
+/// A file as it stood at one moment: whatever is written to it makes another version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    file: FileId,
+    size_bytes: u64,
+    changed: Option<Changed>,
+}
+
+/// When anything of a file changed: its time of change, which no program can set, where there is one.
+#[cfg(unix)]
+type Changed = (i64, i64);
+#[cfg(not(unix))]
+type Changed = std::time::SystemTime;
+
+/// Two writes within the same tick of the file system's clock give the same time; no kernel ticks slower than this.
+const TICK_MS: i64 = 50;
+
+impl Version {
+    /// The version that stands under a path; `None` when there is none, or when it is so young that another write could
+    /// look the same.
+    #[must_use]
+    pub fn settled(path: &Path, now: Timestamp) -> Option<Self> {
+        let metadata = std::fs::symlink_metadata(path).ok()?;
+        #[cfg(unix)]
+        let changed_at = {
+            use std::os::unix::fs::MetadataExt;
+            Timestamp(
+                metadata.ctime().saturating_mul(1_000).saturating_add(metadata.ctime_nsec() / 1_000_000),
+            )
+        };
+        #[cfg(not(unix))]
+        let changed_at = modified_at(&metadata);
+        (now.since(changed_at) >= TICK_MS).then(|| Self::of(path, &metadata))
+    }
+
+    /// The version of a file that was looked at.
+    #[must_use]
+    pub fn of(path: &Path, metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let changed = {
+            use std::os::unix::fs::MetadataExt;
+            Some((metadata.ctime(), metadata.ctime_nsec()))
+        };
+        #[cfg(not(unix))]
+        let changed = metadata.modified().ok();
+        Self { file: file_id(path, metadata), size_bytes: metadata.len(), changed }
+    }
+}
+
 /// Hash of a path, for tables that need not hold it.
 #[must_use]
 pub fn path_hash(path: &Path) -> u64 {

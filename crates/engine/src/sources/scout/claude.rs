@@ -10,7 +10,7 @@ use super::timers::Due;
 use super::{Run, Running};
 use crate::clock;
 use crate::facts::{Input, IssueKind, RegistryUpdate};
-use crate::sources::open::modified_at;
+use crate::sources::open::Version;
 use crate::sources::processes::{Liveness, look_up};
 use crate::sources::registry::{self, Reading, issue, pid_of};
 use crate::sources::watch::Interest;
@@ -30,8 +30,10 @@ pub(super) struct Registered {
     settles_at: Option<Instant>,
     /// It could not be parsed and will be read again.
     is_retrying: bool,
-    /// Size and time of a version that was counted as half written.
-    counted: Option<(u64, Timestamp)>,
+    /// The version that was counted as half written.
+    counted: Option<Version>,
+    /// The version that was told to the writer.
+    read: Option<Version>,
 }
 
 impl Registered {
@@ -77,9 +79,23 @@ impl Run {
         };
         let paths: Vec<PathBuf> = files.into_iter().map(|(_, path)| path).collect();
         for path in &paths {
-            self.registry_changed(path, false)?;
+            if !self.is_as_it_was(at, path) {
+                self.registry_changed(path, false)?;
+            }
         }
         self.registry_files_left(at, &paths)
+    }
+
+    /// Whether a registry file was not written to since it was read, and the end of its process is awaited: then it says
+    /// what it said, and of whom it said it.
+    fn is_as_it_was(&self, at: usize, path: &Path) -> bool {
+        let known = self.places.get(at).and_then(|place| place.registry.get(path));
+        known.is_some_and(|known| {
+            known.was_valid
+                && known.read.is_some()
+                && self.exits.is_held(known.pid)
+                && known.read == Version::settled(path, clock::now())
+        })
     }
 
     /// Says that registry files other than these are gone.
@@ -114,7 +130,10 @@ impl Run {
         if look_up(pid) != Liveness::Gone {
             self.hold(pid);
         }
-        match registry::read(path, pid, clock::now()) {
+        let now = clock::now();
+        // Looked at first: what is written between the two is then another version.
+        let version = Version::settled(path, now);
+        match registry::read(path, pid, now) {
             Reading::Gone => self.registry_gone(at, path),
             Reading::Refused(kind) => {
                 self.let_go(pid, path);
@@ -126,7 +145,7 @@ impl Run {
                 if let Some(kind) = trouble {
                     self.note_live(at, issue(kind, path));
                 }
-                self.registry_said(at, path, update)
+                self.registry_said(at, path, update, version)
             }
         }
     }
@@ -134,7 +153,7 @@ impl Run {
     /// The old value holds; the file is read once more in a moment, and then at its next change.
     fn half_written(&mut self, at: usize, path: &Path, pid: u32, is_retry: bool) -> Running {
         let again = Instant::now() + self.tuning.half_written;
-        let version = std::fs::metadata(path).map(|m| (m.len(), modified_at(&m))).ok();
+        let version = std::fs::symlink_metadata(path).map(|m| Version::of(path, &m)).ok();
         let Some(place) = self.places.get_mut(at) else { return Ok(()) };
         let known = place
             .registry
@@ -153,7 +172,13 @@ impl Run {
         Ok(())
     }
 
-    fn registry_said(&mut self, at: usize, path: &Path, update: RegistryUpdate) -> Running {
+    fn registry_said(
+        &mut self,
+        at: usize,
+        path: &Path,
+        update: RegistryUpdate,
+        version: Option<Version>,
+    ) -> Running {
         let pid = update.pid;
         if update.validity != Validity::Valid {
             self.let_go(pid, path);
@@ -165,8 +190,7 @@ impl Run {
             .registry
             .entry(path.to_owned())
             .or_insert_with(|| Registered { pid, ..Registered::default() });
-        known.is_retrying = false;
-        known.counted = None;
+        (known.is_retrying, known.counted, known.read) = (false, None, None);
         known.was_valid |= update.validity == Validity::Valid;
         if is_provisional(known.sent.as_ref(), &update) {
             match known.settles_at {
@@ -179,7 +203,7 @@ impl Run {
                 Some(_) => {}
             }
         }
-        known.settles_at = None;
+        (known.settles_at, known.read) = (None, version);
         if known.sent.as_ref().is_some_and(|sent| says_the_same(sent, &update)) {
             return Ok(());
         }

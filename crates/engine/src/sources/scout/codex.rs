@@ -1,6 +1,6 @@
 //! Codex's writer locks, day folders and titles, followed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -240,12 +240,11 @@ impl Run {
 
     fn files_of_open_threads(&self, at: usize) -> Vec<PathBuf> {
         let Some(place) = self.places.get(at) else { return Vec::new() };
-        place
-            .live_sessions()
-            .into_iter()
-            .filter_map(|(agent, session)| self.files.main_of(agent, session))
-            .map(|(_, entry)| entry.path.clone())
-            .collect()
+        let open: HashSet<&SessionId> = place.locks.values().map(|lock| &lock.session).collect();
+        if open.is_empty() {
+            return Vec::new();
+        }
+        self.files.mains_of(Agent::Codex, &open).map(|entry| entry.path.clone()).collect()
     }
 
     fn numbered(&mut self, at: usize, folder: &Path) -> Vec<PathBuf> {

@@ -1,6 +1,6 @@
 //! Transcripts the scout knows, by identity.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use lamplight_model::ids::{Agent, SessionId, Timestamp};
@@ -106,6 +106,20 @@ impl Files {
     pub(super) fn main_of(&self, agent: Agent, session: &SessionId) -> Option<(FileId, &Entry)> {
         self.iter().find(|(_, e)| {
             !e.is_gone && e.role.agent == agent && e.role.subagent.is_none() && e.role.session == *session
+        })
+    }
+
+    /// The main transcripts of some sessions, where they are now; in one pass, however many they are.
+    pub(super) fn mains_of(
+        &self,
+        agent: Agent,
+        sessions: &HashSet<&SessionId>,
+    ) -> impl Iterator<Item = &Entry> {
+        self.by_id.values().filter(move |e| {
+            !e.is_gone
+                && e.role.agent == agent
+                && e.role.subagent.is_none()
+                && sessions.contains(&e.role.session)
         })
     }
 
