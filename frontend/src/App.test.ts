@@ -4,6 +4,7 @@ import App from "./App.svelte";
 import { FixtureClient } from "./fixtures/client";
 import { cause, MIN } from "./fixtures/build";
 import { idOf } from "./lib/sections";
+import { Store } from "./lib/store.svelte";
 
 beforeEach(() => {
   localStorage.clear();
@@ -316,6 +317,39 @@ test("time goes on where nothing is told: a limit that was to reset has reset, t
     expect(screen.queryByText("Active today, list price")).toBeNull();
   } finally {
     vi.useRealTimers();
+  }
+});
+
+test("a message to a window whose clock stands still lets the time pass once at most; seen again, the window is of now", async () => {
+  const page = { state: "hidden" };
+  const visibility = vi.spyOn(document, "visibilityState", "get").mockImplementation(() => page.state as DocumentVisibilityState);
+  // A real clock, of which two looks never tell the same.
+  let slept = 0;
+  const date = vi.spyOn(Date, "now").mockImplementation(() => performance.timeOrigin + performance.now() + slept);
+  const retime = vi.spyOn(Store.prototype, "retime");
+  try {
+    const client = start("thirty");
+    await settle();
+    const age = (): string | undefined => cardOf(WEBHOOK).getAttribute("aria-label")?.replaceAll("\u00a0", " ").split(", ").at(-1);
+    expect(age()).toBe("for 12 min");
+    slept = 60 * MIN;
+    for (let n = 0; n < 3; n += 1) {
+      retime.mockClear();
+      client.change([{ ...client.card(WEBHOOK) }]);
+      await settle();
+      expect(retime.mock.calls.length).toBeLessThanOrEqual(1);
+    }
+    slept = 120 * MIN;
+    page.state = "visible";
+    document.dispatchEvent(new Event("visibilitychange"));
+    await waitFor(() => { expect(age()).toBe("for 2 h 12 min"); });
+    slept = -120 * MIN;
+    retime.mockClear();
+    document.dispatchEvent(new Event("visibilitychange"));
+    await settle();
+    expect(retime, "a clock that was set back is followed").toHaveBeenCalledTimes(1);
+  } finally {
+    for (const spy of [visibility, date, retime]) spy.mockRestore();
   }
 });
 
