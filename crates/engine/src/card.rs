@@ -10,7 +10,9 @@ use lamplight_model::ids::{Agent, SessionKey, Timestamp};
 use lamplight_model::label::{Names, clean_label, label, project};
 use lamplight_model::pricing::PriceTable;
 use lamplight_model::resume::{WayBack, resume};
-use lamplight_model::session::{LivenessState, ResumeState, SessionKind, SessionState, Speaker, TurnState};
+use lamplight_model::session::{
+    LivenessState, ResumeState, SessionKind, SessionState, Speaker, Transcript, TurnState,
+};
 use lamplight_model::spent::{Spent, spent};
 use lamplight_model::view::{
     Attention, Context, CostSource, Evidence, GitView, Muted, SessionCard, Subagents, Todos, TokenTotals,
@@ -79,9 +81,12 @@ pub(crate) fn working_directory(state: &SessionState) -> Option<&str> {
     t.and_then(|t| t.cwd.as_deref()).or(registry)
 }
 
-/// Where the work of a session lies: where its agent is, or was before its client removed that.
-pub(crate) fn work_directory(state: &SessionState) -> Option<&str> {
-    state.transcript().and_then(|t| t.worked_in.as_deref()).or_else(|| working_directory(state))
+/// Where the work of a session lies: where its agent is, or was before its client removed that. Whoever opened it since,
+/// is where it was taken to. `started_at` is the start of a process that runs it.
+pub(crate) fn work_directory(state: &SessionState, started_at: Option<Timestamp>) -> Option<&str> {
+    let is_opened_since = |t: &Transcript| started_at.is_some_and(|at| Some(at) > t.relocated_at);
+    let worked_in = state.transcript().filter(|t| !is_opened_since(t)).and_then(|t| t.worked_in.as_deref());
+    worked_in.or_else(|| working_directory(state))
 }
 
 /// Makes the card.

@@ -589,6 +589,12 @@ mod tests {
         assert_eq!(source.state, SourceHealth::Degraded);
         assert!(source.issues[0].message.contains("start it again"), "{:?}", source.issues);
         assert!(matches!(engine.rescan(), Err(EngineError::Stopped)), "nobody lists anything any more");
+        let seen_until = || {
+            let store = crate::store::Store::open(&home.path().join("data"), false).unwrap();
+            crate::store::rows::meta(&store.db, "seen_until_ms").unwrap().unwrap()
+        };
+        let failed_at = seen_until();
         engine.shutdown();
+        assert_eq!(seen_until(), failed_at, "what happens from then on is news at the next start");
     }
 }

@@ -121,7 +121,10 @@ pub(crate) fn again(core: &mut Core) -> Result<(), StoreError> {
         let mut stored = Ok(());
         let mut position = sources::tail::Position::from(cursor.cloned());
         let read = tailer.read(&file.path, &file.role, &mut position, clock::now(), &mut |batch| {
-            stored = core.apply_all(vec![Input::Batch(batch)], clock::now());
+            // A reader may hand on some more before it rests.
+            if stored.is_ok() {
+                stored = core.apply_all(vec![Input::Batch(batch)], clock::now());
+            }
             if stored.is_ok() { sources::tail::Flow::Continue } else { sources::tail::Flow::Pause }
         });
         stored?;

@@ -66,6 +66,16 @@ fn at_work(home: &Home, session: &mut Claude, now: Timestamp) -> (Process, PathB
     (process, file)
 }
 
+/// Its person opens a session again.
+fn opened(home: &Home, session: &Claude, now: Timestamp) -> (Process, PathBuf) {
+    let process = Process::sleeping();
+    let file = session.registry(home, process.pid(), Some("idle"), now);
+    let mut entry: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    entry["startedAt"] = now.0.into();
+    fs::write(&file, entry.to_string()).unwrap();
+    (process, file)
+}
+
 /// The agent says that it is done, and its person leaves by `/exit`.
 fn leaves(session: &mut Claude, mut process: Process, file: &Path, now: Timestamp) {
     session.says(now, "done", 1_000);
@@ -385,6 +395,20 @@ fn whoever_leaves_by_way_of_another_worktree_left_nothing_there() {
     running.until_card(&session.name(), "its card", |_| true);
     running.settle();
     assert!(status_has_no_risk(&running.status()) && worktree(&running.status(), &root).is_none());
+    // It is opened again where it was taken to, only asked something, and left: what lies there lay there before.
+    let (process, file) = opened(&home, &session, running.now());
+    running.until_card(&session.name(), "its opening", |c| {
+        c.liveness.state == LivenessState::Alive
+            && c.git.as_ref().is_some_and(|g| g.root.as_deref() == root.to_str() && g.dirty_files == Some(1))
+    });
+    session.prompt(running.now(), "what is this?");
+    session.says(running.now(), "A shop.", 100);
+    leaves(&mut session, process, &file, running.now());
+    let status = running.until("its end", |s| {
+        worktree(s, &root).is_some_and(|w| w.was_so_before)
+            && s.sessions.iter().all(|c| c.liveness.state == LivenessState::Dead)
+    });
+    assert!(status_has_no_risk(&status), "{status:#?}");
 }
 
 /// Its worktree is removed by hand: above it lies the main one.

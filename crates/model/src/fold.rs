@@ -28,11 +28,11 @@ pub fn fold(t: &mut Transcript, event: &Event) {
     }
     if matches!(event.kind, EventKind::PromptSubmitted(_) | EventKind::ResponseReceived(_)) {
         // It goes on here.
-        t.worked_in = None;
+        (t.worked_in, t.relocated_at) = (None, None);
         t.continued_in = None;
     }
     match &event.kind {
-        EventKind::ContextSeen(seen) => fold_context(t, seen),
+        EventKind::ContextSeen(seen) => fold_context(t, seen, at),
         EventKind::PromptSubmitted(prompt) => match prompt.origin {
             PromptOrigin::Person | PromptOrigin::Queued => {
                 speak(t, Speaker::User, at);
@@ -186,7 +186,7 @@ pub fn fold_subagent(s: &mut Subagent, event: &Event) {
     }
 }
 
-fn fold_context(t: &mut Transcript, seen: &crate::event::ContextSeen) {
+fn fold_context(t: &mut Transcript, seen: &crate::event::ContextSeen, at: Timestamp) {
     fn set(slot: &mut Option<String>, value: Option<&String>) {
         if let Some(value) = value {
             *slot = (!value.is_empty()).then(|| value.clone());
@@ -197,6 +197,7 @@ fn fold_context(t: &mut Transcript, seen: &crate::event::ContextSeen) {
     }
     if seen.relocated {
         t.worked_in = t.worked_in.take().or(t.cwd.take());
+        t.relocated_at = Some(at);
     }
     set(&mut t.cwd, seen.cwd.as_ref());
     set(&mut t.branch, seen.branch.as_ref());

@@ -304,6 +304,9 @@ pub struct Transcript {
     /// Where it worked, when its client removed that and took it to the present directory, until it goes on there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worked_in: Option<String>,
+    /// When it was taken there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relocated_at: Option<Timestamp>,
     /// Git branch.
     pub branch: Option<String>,
     /// Git root, where said.

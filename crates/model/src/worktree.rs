@@ -43,7 +43,8 @@ pub struct Branch {
     pub ahead: Option<u32>,
     /// Commits behind upstream.
     pub behind: Option<u32>,
-    /// Entries of its repository's stash; 0 where git is older than 2.35 and does not say.
+    /// Entries of the stash that were put there on this branch; of the whole repository where git keeps no log of them,
+    /// and 0 where it is older than 2.35 and does not say.
     #[serde(default)]
     pub stashes: u32,
 }

@@ -95,7 +95,8 @@ impl Core {
         let is_alive = verdict.liveness.state == LivenessState::Alive;
         let before = loaded.verdict.as_ref().map(|before| before.liveness.state);
         let class = classify(&loaded.state, &verdict);
-        let work = card::work_directory(&loaded.state).unwrap_or("").to_owned();
+        let started_at = started_at(&loaded.state).filter(|_| is_alive);
+        let work = card::work_directory(&loaded.state, started_at).unwrap_or("").to_owned();
         let place = self.places.look(&work, now);
         // Of a directory that is gone only whoever has looked before can say whose worktree it lay in: above it may be
         // another one.
@@ -371,18 +372,22 @@ impl Loaded {
 /// A session as its worktree sees it.
 fn presence(key: &SessionKey, state: &SessionState, verdict: &Assessment) -> Presence {
     let transcript = state.transcript();
-    let started = state.processes.values().filter(|p| is_open(p)).filter_map(|p| p.entry.started_at).max();
     let is_working = matches!(verdict.turn_state, TurnState::Working | TurnState::Starting);
     let is_alive = verdict.liveness.state == LivenessState::Alive;
     Presence {
         key: key.to_string(),
         is_alive,
         is_unknown: verdict.liveness.state == LivenessState::Unknown,
-        started_at: started.or(transcript.and_then(|t| t.first_at)).or(state.hooks.started_at),
+        started_at: started_at(state).or(transcript.and_then(|t| t.first_at)).or(state.hooks.started_at),
         last_activity: verdict.last_activity,
         left_at: if is_alive { None } else { left_at(state, verdict) },
         step: (state.tool_calls, transcript.map_or(0, |t| t.open_calls.len()), is_working),
     }
+}
+
+/// When the latest process that may run a session was started.
+fn started_at(state: &SessionState) -> Option<Timestamp> {
+    state.processes.values().filter(|p| is_open(p)).filter_map(|p| p.entry.started_at).max()
 }
 
 /// When its person opened a session, where the process that runs it has not worked in it since.

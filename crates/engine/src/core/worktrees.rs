@@ -39,11 +39,11 @@ pub(super) struct Worktrees {
 struct Tree {
     found: Option<Found>,
     memory: Memory,
+    /// What of it is stored.
+    stored: Memory,
     /// The next look may show what lay there before an agent that came just now.
     awaits_before: bool,
     members: BTreeMap<i64, Presence>,
-    /// What was left lies in git's stash: so many entries were there without it.
-    aside: Option<u32>,
     /// What was left last: its mark, by whom, and since when.
     left: Option<(u128, i64, Timestamp)>,
     /// What was told of it last.
@@ -113,7 +113,8 @@ impl Worktrees {
     pub(super) fn open(&mut self, root: &str, memory: Memory, now: Timestamp) {
         // The clock may have been set back since it was dated.
         let memory = Memory { settled_at: memory.settled_at.map(|at| at.min(now)), ..memory };
-        self.trees.entry(root.to_owned()).or_default().memory = memory;
+        let tree = self.trees.entry(root.to_owned()).or_default();
+        (tree.memory, tree.stored) = (memory, memory);
         self.is_other_set = true;
     }
 
@@ -197,7 +198,6 @@ impl Worktrees {
     ) -> (Vec<i64>, Option<Memory>) {
         // It may have been let go meanwhile.
         let Some(tree) = self.trees.get_mut(root) else { return (Vec::new(), None) };
-        let memory = tree.memory;
         tree.learn(&look);
         let is_news = tree.found.as_ref().is_none_or(|known| known.finding != look.finding);
         let is_other = tree.found.as_ref().is_none_or(|known| known.mark != look.mark);
@@ -207,7 +207,8 @@ impl Worktrees {
         if is_news || is_other {
             touched.extend(tree.members.keys());
         }
-        (touched, Some(tree.memory).filter(|now| *now != memory))
+        let stored = std::mem::replace(&mut tree.stored, tree.memory);
+        (touched, Some(tree.memory).filter(|now| *now != stored))
     }
 
     /// Wants a look at the worktree of a session: its person came to see.
@@ -319,15 +320,20 @@ impl Tree {
         let is_nobodys = is_clean || self.memory.before == Some(look.mark);
         let is_empty = !self.members.values().any(|p| p.may_run(look.at));
         let is_news = self.members.values().any(|p| self.may_be_of(p) && p.seen_last() < Some(look.began));
-        let stashes = |finding: &Finding| finding.branch().map_or(0, |branch| branch.stashes);
-        let (now, before) =
-            (stashes(&look.finding), self.found.as_ref().map(|found| stashes(&found.finding)));
-        if matches!(self.risk, Risk::Since(_)) && before.is_some_and(|before| before < now) {
-            self.aside = before;
-        }
-        self.aside = self.aside.filter(|without| is_nobodys && *without < now);
-        if is_nobodys && is_empty && is_news && self.aside.is_none() {
-            self.memory.settled_at = Some(look.began);
+        let is_put_aside = self.memory.stashes.is_some_and(|without| without < stashes(&look.finding));
+        if is_nobodys {
+            if !is_put_aside {
+                self.memory.stashes = None;
+            }
+            if is_empty && is_news {
+                self.memory.settled_at = Some(look.began);
+            }
+        } else if self.memory.stashes.is_some()
+            && !is_put_aside
+            && !self.members.values().any(|p| self.may_be_of(p))
+        {
+            // What was put aside is there again, and still whoever's left it.
+            self.memory.settled_at = None;
         }
     }
 
@@ -360,6 +366,9 @@ impl Tree {
                         let known = self.left.filter(|left| (left.0, left.1) == (found.mark, id));
                         let since = known.map_or(since, |(_, _, since)| since);
                         self.left = Some((found.mark, id, since));
+                        let stashes = stashes(&found.finding);
+                        self.memory.stashes =
+                            Some(self.memory.stashes.map_or(stashes, |without| without.min(stashes)));
                         Risk::Since(since)
                     }
                     (_, None) => Risk::None,
@@ -395,6 +404,10 @@ impl Presence {
     pub(super) fn seen_last(&self) -> Option<Timestamp> {
         self.last_activity.max(self.left_at)
     }
+}
+
+fn stashes(finding: &Finding) -> u32 {
+    finding.branch().map_or(0, |branch| branch.stashes)
 }
 
 fn state(finding: &Finding) -> GitState {

@@ -249,7 +249,10 @@ impl Writer {
                 // Nobody lists anything any more: whoever waits for it is not answered.
                 Command::AwaitListed { .. } => {}
                 Command::SourcesFailed => {
-                    self.has_sources = false;
+                    // What happens from here on is news at the next start.
+                    if std::mem::take(&mut self.has_sources) {
+                        self.core.seen_until(now)?;
+                    }
                     self.await_listed.clear();
                     self.core.sources_failed();
                 }
@@ -360,7 +363,7 @@ impl Writer {
             // Whoever waited may have gone.
             let _ = barrier.send(());
         }
-        if !go_on {
+        if !go_on && self.has_sources {
             self.core.seen_until(now)?;
         }
         Ok(go_on)

@@ -133,10 +133,11 @@ impl Delivery<'_> {
             }
         };
         self.await_own().await;
-        let mut looked_at: Option<Instant> = None;
+        let mut looked: Option<(Instant, Option<Vec<SocketAddr>>)> = None;
         while !*self.stop.borrow() {
-            if looked_at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN) {
-                looked_at = Some(Instant::now());
+            // A host that was slow to say where it listens is heard all the same.
+            if looked.as_ref().is_none_or(|(at, own)| at.elapsed() >= LOOK_AGAIN || *own != self.own()) {
+                looked = Some((Instant::now(), self.own()));
                 while self.leads_to_ourselves().await {
                     self.health(|health| health.looped(clock::now()));
                     tokio::select! {

@@ -97,8 +97,8 @@ type Changed = (i64, i64);
 #[cfg(not(unix))]
 type Changed = std::time::SystemTime;
 
-/// Two writes within the same tick of the file system's clock give the same time; no kernel ticks slower than this.
-const TICK_MS: i64 = 50;
+/// Two writes within the same tick of the file system's clock give the same time; the coarsest ones count two seconds.
+const TICK_MS: i64 = 2_100;
 
 impl Version {
     /// The version that stands under a path; `None` when there is none, or when it is so young that another write could

@@ -113,12 +113,18 @@ pub(crate) fn paths(db: &Connection, ids: &[i64]) -> Result<Vec<String>, StoreEr
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Where each session worked: where it is, where it was before its client removed that, and what worktree it was seen in.
+const WORKED_IN: &str = "
+    SELECT s.id AS id, m.value ->> '$.cwd' AS directory FROM sessions s, json_each(s.state, '$.mains') m
+    UNION ALL SELECT s.id, m.value ->> '$.worked_in' FROM sessions s, json_each(s.state, '$.mains') m
+    UNION ALL SELECT s.id, s.state ->> '$.worktree.root' FROM sessions s";
+
 /// Directories these sessions worked in.
 pub(crate) fn directories(db: &Connection, ids: &[i64]) -> Result<Vec<PathBuf>, StoreError> {
-    let mut select = db.prepare(
-        "SELECT DISTINCT m.value ->> '$.cwd' FROM sessions s, json_each(s.state, '$.mains') m
-         WHERE s.id IN (SELECT value FROM json_each(?1)) AND m.value ->> '$.cwd' IS NOT NULL",
-    )?;
+    let mut select = db.prepare(&format!(
+        "SELECT DISTINCT directory FROM ({WORKED_IN})
+         WHERE id IN (SELECT value FROM json_each(?1)) AND directory IS NOT NULL"
+    ))?;
     let rows = select.query_map([serde_json::to_string(ids)?], |row| row.get::<_, String>(0))?;
     Ok(rows.map(|row| row.map(PathBuf::from)).collect::<Result<_, _>>()?)
 }
@@ -129,23 +135,20 @@ pub(crate) fn erase_worktrees(
     directories: &[PathBuf],
     is_in_use: impl Fn(&str) -> bool,
 ) -> Result<(), StoreError> {
-    let mut select = db.prepare("SELECT root FROM worktrees UNION SELECT root FROM worktrees_settled")?;
+    let mut select = db.prepare("SELECT root FROM worktree_memory")?;
     let roots: Vec<String> = select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for root in roots {
         let was_theirs = directories.iter().any(|dir| dir.starts_with(Path::new(&root)));
         if !was_theirs || is_in_use(&root) {
             continue;
         }
-        for table in ["worktrees", "worktrees_settled"] {
-            db.execute(
-                &format!(
-                    "DELETE FROM {table} WHERE root = ?1 AND NOT EXISTS (
-                         SELECT 1 FROM sessions s, json_each(s.state, '$.mains') m
-                         WHERE m.value ->> '$.cwd' = ?1 OR instr(m.value ->> '$.cwd', ?1 || '/') = 1)"
-                ),
-                [&root],
-            )?;
-        }
+        db.execute(
+            &format!(
+                "DELETE FROM worktree_memory WHERE root = ?1 AND NOT EXISTS (
+                     SELECT 1 FROM ({WORKED_IN}) WHERE directory = ?1 OR instr(directory, ?1 || '/') = 1)"
+            ),
+            [&root],
+        )?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::{StoreError, from_sql};
 
 /// Version of the fold; a state folded by another one is read anew from its transcripts.
-pub(crate) const FOLD_VERSION: i64 = 1;
+pub(crate) const FOLD_VERSION: i64 = 2;
 
 /// A session as stored.
 #[derive(Debug, Clone, PartialEq)]

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/8_attention.sql"),
     include_str!("schema/9_forgotten.sql"),
     include_str!("schema/10_settled.sql"),
+    include_str!("schema/11_worktree_memory.sql"),
 ];
 
 /// Brings a database to the newest schema and returns what had to be healed, in words.
@@ -204,6 +205,40 @@ mod tests {
             (all.into_iter().map(|(kind, name, _)| (kind, name)).collect::<Vec<_>>(), columns)
         };
         assert_eq!(shape(&db), shape(&fresh()), "as a fresh one");
+    }
+
+    /// A schema 10 that one build wrote, which remembered all of a worktree in one table.
+    #[test]
+    fn what_is_remembered_of_worktrees_is_kept_from_either_schema_10() {
+        for is_early in [true, false] {
+            let db = Connection::open_in_memory().unwrap();
+            for sql in &MIGRATIONS[..9] {
+                db.execute_batch(sql).unwrap();
+            }
+            db.execute("INSERT INTO worktrees VALUES ('/a', x'00000000000000000000000000000007', 3)", [])
+                .unwrap();
+            let schema = if is_early {
+                "ALTER TABLE worktrees RENAME TO worktrees_4;
+                 CREATE TABLE worktrees (root TEXT PRIMARY KEY, before BLOB, settled_at_ms INTEGER, at_ms INTEGER NOT NULL) STRICT;
+                 INSERT INTO worktrees (root, before, at_ms) SELECT root, before, at_ms FROM worktrees_4;
+                 DROP TABLE worktrees_4;
+                 INSERT INTO worktrees VALUES ('/b', NULL, 5, 6)"
+            } else {
+                "CREATE TABLE worktrees_settled (root TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT;
+                 INSERT INTO worktrees_settled VALUES ('/a', 8)"
+            };
+            db.execute_batch(schema).unwrap();
+            db.pragma_update(None, "user_version", 10).unwrap();
+            assert_eq!(
+                migrate(&db, Path::new("test.db")).unwrap(),
+                Vec::<String>::new(),
+                "nothing is healed"
+            );
+            let memory = super::super::worktrees::memory(&db, "/a").unwrap();
+            assert_eq!(memory.before, Some(7));
+            assert_eq!(memory.settled_at.map(|at| at.0), (!is_early).then_some(8));
+            super::super::worktrees::memory(&db, "/b").unwrap();
+        }
     }
 
     /// The text after each `start` of the sources, up to the end of its string or list.

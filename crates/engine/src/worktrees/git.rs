@@ -14,9 +14,10 @@ use lamplight_model::worktree::{Blind, Finding};
 
 use crate::programs;
 use crate::sources::children::{end, wait_until};
+use crate::sources::open::open_regular;
 
 use super::porcelain::{self, Listing};
-use super::site;
+use super::site::{self, Site};
 
 /// How git is run; tests choose another program and less patience.
 #[derive(Debug, Clone)]
@@ -43,6 +44,9 @@ const MOST_FOLDERS: usize = 100;
 
 /// Most bytes that are read of what lies in them.
 const MOST_INSIDE: u64 = 256 * 1024;
+
+/// Most bytes of the stash's log that are read.
+const MOST_STASH_LOG: u64 = 256 * 1024;
 
 /// Entries of a folder that are read to see whether an agent alone wrote there.
 const MOST_ENTRIES: usize = 64;
@@ -79,7 +83,7 @@ impl Git {
     /// Looks at the worktree with this root. Blocks, at most for its patience and a moment.
     pub(crate) fn look(&self, root: &Path) -> Look {
         let deadline = Instant::now() + self.patience;
-        match site::find(root).and_then(|site| self.status(&site.root, deadline)) {
+        match site::find(root).and_then(|site| self.status(&site, deadline)) {
             Ok((listing, mark)) if listing.counts.paths == 0 => {
                 Look { finding: Finding::Clean(listing.branch), mark }
             }
@@ -88,7 +92,8 @@ impl Git {
         }
     }
 
-    fn status(&self, root: &Path, deadline: Instant) -> Result<(Listing, u128), Finding> {
+    fn status(&self, site: &Site, deadline: Instant) -> Result<(Listing, u128), Finding> {
+        let root = site.root.as_path();
         let names =
             self.run(root, deadline, MOST_OUTPUT, &[], &["config", "--null", "--name-only", "--list"])?;
         // A git that takes no configuration from its environment could not be told to run nothing.
@@ -108,7 +113,13 @@ impl Git {
             "--no-renames",
         ];
         let output = self.run(root, deadline, MOST_OUTPUT, &filters, &args)?;
-        let listing = porcelain::parse(&output, |folder| has_markers_alone(root, folder));
+        let mut listing = porcelain::parse(&output, |folder| has_markers_alone(root, folder));
+        let branch = &mut listing.branch;
+        if branch.stashes > 0
+            && let Some(own) = stashes_of(&site.common_dir, branch.name.as_deref())
+        {
+            branch.stashes = own;
+        }
         let inside = self.inside(root, deadline, &filters, &listing.folders);
         let mark = mark(root, &listing, &inside);
         Ok((listing, mark))
@@ -232,6 +243,22 @@ fn configure(command: &mut Command, filters: &[Vec<u8>]) {
         count += 1;
     }
     command.env("GIT_CONFIG_COUNT", count.to_string());
+}
+
+/// Entries of the stash that were put there on this branch: all worktrees of a repository share one stash, and no two of
+/// them stand on one branch. `None` where its log cannot be read: who keeps references elsewhere has none.
+fn stashes_of(common_dir: &Path, branch: Option<&str>) -> Option<u32> {
+    let (file, _) = open_regular(&common_dir.join("logs/refs/stash")).ok()?;
+    let mut log = Vec::new();
+    file.take(MOST_STASH_LOG).read_to_end(&mut log).ok()?;
+    // "<old> <new> <who> <when>\tWIP on main: 1234567 subject", or "On main: what its person wrote".
+    let name = branch.unwrap_or("(no branch)");
+    let starts = [format!("WIP on {name}: "), format!("On {name}: ")];
+    let is_own = |line: &[u8]| {
+        let message = line.iter().position(|byte| *byte == b'\t').and_then(|at| line.get(at + 1..));
+        message.is_some_and(|message| starts.iter().any(|start| message.starts_with(start.as_bytes())))
+    };
+    u32::try_from(log.split(|byte| *byte == b'\n').filter(|line| is_own(line)).count()).ok()
 }
 
 /// Names of all filters, from the names of all settings.

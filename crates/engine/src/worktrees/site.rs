@@ -13,6 +13,8 @@ pub(super) struct Site {
     pub root: PathBuf,
     /// `<root>/.git`, or what the file of that name points to.
     pub git_dir: PathBuf,
+    /// What all worktrees of the repository share; `git_dir` itself of the main one.
+    pub common_dir: PathBuf,
 }
 
 /// Longest `.git` file: one line with a path.
@@ -50,7 +52,7 @@ pub(super) fn find(root: &Path) -> Result<Site, Finding> {
     }
     let common_dir = one_line(&link)?.map_or_else(|| git_dir.clone(), |text| git_dir.join(text.trim()));
     all_own(&[&common_dir])?;
-    Ok(Site { root: root.to_owned(), git_dir })
+    Ok(Site { root: root.to_owned(), git_dir, common_dir })
 }
 
 /// Reads a file that holds one path; `None` where nothing is there. Anything but a small regular file is refused: a FIFO

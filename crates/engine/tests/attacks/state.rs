@@ -1,6 +1,6 @@
 //! What a session is said to be.
 
-use lamplight_engine::facts::Input;
+use lamplight_engine::facts::{Input, RegistryUpdate};
 use lamplight_model::attention::CauseKind;
 use lamplight_model::session::{LivenessState, RegistryStatus, TurnState, Validity};
 use serde_json::json;
@@ -183,6 +183,34 @@ fn a_session_killed_in_one_of_its_two_terminals_is_told_and_goes_on_in_the_other
     case.put(registry(&key, idle, RegistryStatus::Idle, Validity::Valid, T0, at(75_000)), at(75_000));
     case.run_until(at(90_000));
     assert_eq!(case.card(at(90_000)).turn_state, TurnState::Interrupted);
+}
+
+/// The same while nobody looks, in a turn that followed the one before without a pause.
+#[test]
+fn a_session_killed_unseen_in_one_of_its_two_terminals_is_told() {
+    let (mut case, mut session) = Case::new();
+    let (key, idle) = (case.key.clone(), 4_194_002);
+    let stands = || registry(&key, idle, RegistryStatus::Idle, Validity::Valid, T0, at(0));
+    case.put(stands(), at(0));
+    case.registry(RegistryStatus::Busy, at(1_000));
+    session.prompt(at(1_000), "go");
+    session.says(at(2_000), "Done.", 100);
+    session.prompt(at(600_000), "and on");
+    session.calls(at(602_000), "Bash", json!({"command": "make"}), 100);
+    case.read(&session, at(602_000));
+    assert_eq!(case.card(at(603_000)).turn_state, TurnState::Working);
+    let mut case = case.restarted(at(610_000), at(700_000));
+    let killed = registry(&key, PID, RegistryStatus::Busy, Validity::Dead, T0, at(1_000));
+    let killed = match killed {
+        Input::Registry(update) => Input::Registry(RegistryUpdate { read_at: at(700_000), ..update }),
+        other => other,
+    };
+    case.put(killed, at(700_000));
+    case.put(stands(), at(700_000));
+    case.put(Input::Listed { at: at(700_100), asked: 0 }, at(700_100));
+    case.run_until(at(760_000));
+    let card = case.card(at(760_000));
+    assert_eq!((card.turn_state, kind(&card)), (TurnState::Crashed, Some(CauseKind::Crashed)));
 }
 
 /// `/clear` in the middle of a dialog, and its hook afterwards.

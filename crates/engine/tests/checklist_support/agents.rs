@@ -255,6 +255,7 @@ impl Claude {
         let record =
             json!({"type": "relocated", "sessionId": self.id.as_str(), "relocatedCwd": to.to_str().unwrap()});
         append(&self.path, &format!("{record}\n"));
+        self.cwd = to.to_owned();
     }
 
     fn response(&mut self, at: Timestamp, content: Value, stop: &str, context: u64) {

@@ -337,12 +337,8 @@ fn died_in_turn<'a>(state: &'a SessionState, t: &Transcript, idle: &Process) -> 
         })
         .filter(|p| match p.exited_at {
             Some(at) => at >= began && idle.status_since < at,
-            // Busy is said a moment before or after the prompt is written.
-            None => {
-                p.validity == Validity::Dead
-                    && idle.status_since < p.status_since
-                    && p.status_since.plus_ms(TRANSCRIPT_LAG_MS) >= began
-            }
+            // It died while nobody looked, and was found dead: a turn that began later is another's.
+            None => p.validity == Validity::Dead && idle.status_since < began && began <= p.observed_at,
         })
         .max_by_key(|p| (p.status_since, p.pid))
 }

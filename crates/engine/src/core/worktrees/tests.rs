@@ -53,7 +53,7 @@ fn what_lay_there_when_the_first_agent_came_is_nobodys() {
     let mut trees = Worktrees::default();
     note(&mut trees, 1, agent(1, 0), 10);
     let kept = trees.found(ROOT, look(dirty(), 7, 100), at(100)).1;
-    assert_eq!(kept, Some(Memory { before: Some(7), settled_at: None }), "it is to be remembered");
+    assert_eq!(kept, Some(Memory { before: Some(7), ..Memory::default() }), "it is to be remembered");
     note(&mut trees, 1, gone(agent(1, 0), MINUTE), MINUTE);
     assert_eq!(trees.risk_of(1), Risk::None);
     trees.found(ROOT, look(dirty(), 8, 2 * MINUTE), at(2 * MINUTE));
@@ -175,7 +175,8 @@ fn one_of_which_nobody_knows_whether_it_runs_is_taken_to_run_for_five_minutes() 
 
 #[test]
 fn work_that_is_put_aside_is_still_whoevers_left_it() {
-    let stashed = |stashes| Finding::Clean(Branch { stashes, ..Branch::default() });
+    let branch = |stashes| Branch { stashes, ..Branch::default() };
+    let stashed = |stashes| Finding::Clean(branch(stashes));
     let mut trees = Worktrees::default();
     note(&mut trees, 1, agent(1, -MINUTE), 0);
     note(&mut trees, 1, gone(agent(1, -MINUTE), MINUTE), MINUTE);
@@ -183,9 +184,14 @@ fn work_that_is_put_aside_is_still_whoevers_left_it() {
     assert_eq!(trees.risk_of(1), Risk::Since(at(MINUTE)));
     // A stash, a pull, and a pop that writes it anew.
     for ms in [30 * MINUTE, 40 * MINUTE] {
-        let kept = trees.found(ROOT, look(stashed(1), 1, ms), at(ms)).1;
-        assert_eq!((trees.risk_of(1), kept), (Risk::None, None));
+        trees.found(ROOT, look(stashed(1), 1, ms), at(ms));
+        assert_eq!(trees.risk_of(1), Risk::None);
     }
+    // What its person writes while it lies there is theirs.
+    let edited = Finding::Dirty(Counts { unstaged: 1, paths: 1, ..Counts::default() }, branch(1));
+    trees.found(ROOT, look(edited, 5, 45 * MINUTE), at(45 * MINUTE));
+    assert_eq!(trees.risk_of(1), Risk::None);
+    trees.found(ROOT, look(stashed(1), 1, 46 * MINUTE), at(46 * MINUTE));
     trees.found(ROOT, look(dirty(), 8, 50 * MINUTE), at(50 * MINUTE));
     assert_eq!(trees.risk_of(1), Risk::Since(at(MINUTE)));
     // Put aside once more, and dropped: what its person writes then is theirs.
@@ -193,6 +199,28 @@ fn work_that_is_put_aside_is_still_whoevers_left_it() {
     trees.found(ROOT, look(stashed(0), 1, 52 * MINUTE), at(52 * MINUTE));
     trees.found(ROOT, look(dirty(), 9, 53 * MINUTE), at(53 * MINUTE));
     assert_eq!(trees.risk_of(1), Risk::None);
+}
+
+/// The engine is restarted, or did not run when it was put aside.
+#[test]
+fn work_that_is_put_aside_is_remembered() {
+    let stashed = Finding::Clean(Branch { stashes: 1, ..Branch::default() });
+    for was_seen_aside in [true, false] {
+        let mut trees = Worktrees::default();
+        note(&mut trees, 1, agent(1, -MINUTE), 0);
+        note(&mut trees, 1, gone(agent(1, -MINUTE), MINUTE), MINUTE);
+        let mut kept = trees.found(ROOT, look(dirty(), 7, MINUTE + 50), at(MINUTE + 50)).1;
+        if was_seen_aside {
+            kept = trees.found(ROOT, look(stashed.clone(), 1, 2 * MINUTE), at(2 * MINUTE)).1;
+        }
+        let mut trees = Worktrees::default();
+        trees.open(ROOT, kept.unwrap(), at(30 * MINUTE));
+        note(&mut trees, 1, gone(agent(1, -MINUTE), MINUTE), 30 * MINUTE);
+        trees.found(ROOT, look(stashed.clone(), 1, 31 * MINUTE), at(31 * MINUTE));
+        assert_eq!(trees.risk_of(1), Risk::None);
+        trees.found(ROOT, look(dirty(), 8, 32 * MINUTE), at(32 * MINUTE));
+        assert_eq!(trees.risk_of(1), Risk::Since(at(MINUTE)), "{was_seen_aside}");
+    }
 }
 
 #[test]

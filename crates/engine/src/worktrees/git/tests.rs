@@ -161,6 +161,28 @@ fn how_far_it_is_from_its_upstream_is_told() {
     assert_eq!(world.look("clone").finding, Finding::Clean(branch));
 }
 
+/// All worktrees share one stash.
+#[test]
+fn what_is_put_aside_counts_where_it_was_put_aside() {
+    let world = World::new();
+    world.git("repo", &["worktree", "add", "-q", "../side", "-b", "side"]);
+    let counted =
+        || ["repo", "side"].map(|place| world.look(place).finding.branch().map(|branch| branch.stashes));
+    assert_eq!(counted(), [Some(0), Some(0)]);
+    world.write("side/kept", "two");
+    world.git("side", &["stash"]);
+    assert_eq!(counted(), [Some(0), Some(1)]);
+    world.write("repo/kept", "three");
+    world.git("repo", &["stash", "push", "-q", "-m", "On side: of main"]);
+    assert_eq!(counted(), [Some(1), Some(1)]);
+    world.git("side", &["stash", "pop", "-q", "stash@{1}"]);
+    assert_eq!(counted(), [Some(1), Some(0)]);
+    world.git("repo", &["checkout", "-q", "--detach"]);
+    world.write("repo/kept", "four");
+    world.git("repo", &["stash"]);
+    assert_eq!(counted(), [Some(1), Some(0)]);
+}
+
 #[test]
 fn agents_own_files_are_no_work_x23() {
     let world = World::new();
