@@ -3,11 +3,27 @@ import { getContext, setContext } from "svelte";
 import { toApiError, type ApiError, type Client } from "./client";
 import { day, isMoment } from "./format";
 import { idOf } from "./sections";
-import type { SessionCard } from "./types";
+import type { SessionCard, SessionPage } from "./types";
 
 const PAGE = 100;
 /** While typing: a search per pause, not per key. */
 const TYPING_MS = 120;
+/** Pages read in one go: a thousand sessions and more, whatever stands on the screen. */
+const PAGES_MOST = 20;
+
+/**
+ * Reads on, page by page, until what was found `isEnough`. The host tells of all sessions, the last activity first: whole pages
+ * may hold nothing but what is on the screen.
+ */
+export async function readOn(client: Client, ask: { limit: number; before?: string; query?: string }, isEnough: (found: SessionCard[]) => boolean): Promise<SessionPage> {
+  let page = await client.sessions(ask);
+  let found = page.sessions;
+  for (let n = 1; n < PAGES_MOST && page.next !== null && !isEnough(found); n += 1) {
+    page = await client.sessions({ ...ask, before: page.next });
+    found = [...found, ...page.sessions];
+  }
+  return { ...page, sessions: found };
+}
 
 export class Archive {
   query = $state("");
@@ -16,14 +32,17 @@ export class Archive {
   loading = $state(false);
   error = $state.raw<ApiError | null>(null);
   readonly #client: Client;
+  readonly #isListed: (id: string) => boolean;
   #next: string | null = null;
   #asked: string | null = null;
   #stamp = -1;
   #generation = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(client: Client) {
+  /** `isListed` tells which sessions stand in the list: they are past only where somebody searches. */
+  constructor(client: Client, isListed: (id: string) => boolean) {
     this.#client = client;
+    this.#isListed = isListed;
   }
 
   /** Shows the answer to a query. The same one is asked again only when the archive has changed since, told by `stamp`. */
@@ -72,8 +91,10 @@ export class Archive {
     this.loading = true;
     this.error = null;
     const before = first ? null : this.#next;
+    const words = query.trim();
     try {
-      const page = await this.#client.sessions({ limit: PAGE, ...(before === null ? {} : { before }), ...(query.trim() === "" ? {} : { query: query.trim() }) });
+      const ask = { limit: PAGE, ...(before === null ? {} : { before }), ...(words === "" ? {} : { query: words }) };
+      const page = await readOn(this.#client, ask, (found) => mine !== this.#generation || words !== "" || found.some((c) => !this.#isListed(idOf(c))));
       if (mine !== this.#generation) return;
       const known = first ? [] : this.cards;
       const ids = new Set(known.map(idOf));

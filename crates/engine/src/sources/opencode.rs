@@ -96,19 +96,19 @@ pub(crate) fn size(root: &Root) -> Option<u64> {
     })
 }
 
-/// Whether a session is in its database; so it is taken to be where nobody can look.
-pub(crate) fn is_there(path: &Path, now: Timestamp) -> bool {
-    let Some((database, session)) = session_of(path) else { return false };
+/// Whether a session is in its database.
+///
+/// # Errors
+/// Why nobody can look.
+pub(crate) fn is_there(path: &Path, now: Timestamp) -> Result<bool, Trouble> {
+    let Some((database, session)) = session_of(path) else { return Ok(false) };
     let found = again(|| {
         let look = Look::open(database, now)?;
         let found = look.session(session, now)?.is_some();
         look.done().map(|()| found)
     });
-    match found {
-        Ok(found) => found,
-        Err(OpenCodeError::Gone) => false,
-        Err(_) => true,
-    }
+    // Without a database there is none in it.
+    found.or_else(|error| error.trouble().map_or(Ok(false), Err))
 }
 
 /// The path that stands for a session.

@@ -80,8 +80,8 @@ pub struct Tuning {
     pub reconcile: Duration,
     /// How often everything is listed again in any case.
     pub relist: Duration,
-    /// Least time between two looks at a database, and after which one that was written to is looked at once more: what
-    /// makes a change visible is no write that is told of.
+    /// Least time between two looks at a database, and after which one that was written to is looked at again: what makes a
+    /// change visible is no write that is told of.
     pub database: Duration,
     /// When a database that was held is looked at again.
     pub held: Duration,

@@ -22,22 +22,29 @@ pub(super) struct Database {
     /// From where on its log of events tells what changes.
     mark: Option<Mark>,
     looked_at: Option<Instant>,
-    /// One more look is planned.
-    is_due: bool,
+    /// When it is looked at once more.
+    due_at: Option<Instant>,
+    /// Looks since the last write, as counted by [`AGAIN`].
+    looks: usize,
     /// Sizes and times of the database and its log at the last look.
     stands: [Option<(u64, Timestamp)>; 2],
 }
 
+/// How long after a write a database is looked at again, in pauses between two looks. A write is told of before it can be
+/// seen: its writer marks it as complete in memory that nobody is told of, at once or, on a busy machine, when it gets to run.
+const AGAIN: [u32; 4] = [1, 16, 160, 1_000];
+
 impl Run {
-    /// The database, or its log, was written to. It is looked at now, and once more when what was written can be seen for
+    /// The database, or its log, was written to. It is looked at now, and again when what was written can be seen for
     /// certain.
     pub(super) fn database_changed(&mut self, at: usize) -> Running {
         let now = Instant::now();
         let pause = self.tuning.database;
-        let Some(place) = self.places.get_mut(at) else { return Ok(()) };
-        if !std::mem::replace(&mut place.database.is_due, true) {
-            self.timers.at(now + pause, Due::Database(place.root.path.clone()));
+        if let Some(place) = self.places.get_mut(at) {
+            place.database.looks = 0;
         }
+        self.plan_look(at, now + pause);
+        let Some(place) = self.places.get(at) else { return Ok(()) };
         if place.database.looked_at.is_some_and(|looked| now.duration_since(looked) < pause) {
             return Ok(());
         }
@@ -46,10 +53,27 @@ impl Run {
 
     pub(super) fn database_due(&mut self, root: &Path) -> Running {
         let Some(at) = self.places.iter().position(|p| p.root.path == root) else { return Ok(()) };
-        if let Some(place) = self.places.get_mut(at) {
-            place.database.is_due = false;
+        let now = Instant::now();
+        let Some(place) = self.places.get_mut(at) else { return Ok(()) };
+        // A later look was planned before an earlier one: that one has been done.
+        if place.database.due_at.is_none_or(|due_at| due_at > now) {
+            return Ok(());
+        }
+        place.database.due_at = None;
+        place.database.looks += 1;
+        if let Some(pauses) = AGAIN.get(place.database.looks) {
+            self.plan_look(at, now + self.tuning.database * *pauses);
         }
         self.look_at_database(at)
+    }
+
+    /// Plans a look, unless an earlier one is planned.
+    fn plan_look(&mut self, at: usize, when: Instant) {
+        let Some(place) = self.places.get_mut(at) else { return };
+        if place.database.due_at.is_none_or(|due_at| due_at > when) {
+            place.database.due_at = Some(when);
+            self.timers.at(when, Due::Database(place.root.path.clone()));
+        }
     }
 
     /// Looks at a database that was written to without an event.
@@ -72,7 +96,7 @@ impl Run {
         self.note_database(at, listing.trouble, listing.mark);
         if !listing.partial && !is_partly {
             let there = listing.found.iter().map(|found| found.file).collect();
-            self.look_for_deleted(at, &there);
+            self.tell_deleted(at, &there)?;
         }
         listing.found.retain(|found| {
             self.files.get(found.file).is_none_or(|e| e.is_gone || e.is_behind(found.size_bytes))
@@ -90,17 +114,15 @@ impl Run {
     }
 
     /// Sessions that are known and are not among all that are there were deleted.
-    fn look_for_deleted(&mut self, at: usize, there: &HashSet<FileId>) {
-        let Some(root) = self.places.get(at).map(|p| p.root.path.clone()) else { return };
+    fn tell_deleted(&mut self, at: usize, there: &HashSet<FileId>) -> Running {
+        let Some(root) = self.places.get(at).map(|p| p.root.path.clone()) else { return Ok(()) };
         let known: Vec<FileId> = self
             .files
             .iter()
             .filter(|(_, e)| e.role.agent == Agent::OpenCode && !e.is_gone && e.path.starts_with(&root))
             .map(|(id, _)| id)
             .collect();
-        for file in known.into_iter().filter(|file| !there.contains(file)) {
-            self.timers.at(Instant::now(), Due::Gone(file));
-        }
+        known.into_iter().filter(|file| !there.contains(file)).try_for_each(|file| self.tell_gone(file))
     }
 
     /// Notes how a database was found.
@@ -114,12 +136,12 @@ impl Run {
         place.database.looked_at = Some(Instant::now());
         place.database.stands = stands(&place.root.path);
         let is_changed = std::mem::replace(&mut place.database.trouble, trouble) != trouble;
-        // Whoever holds it may let it go without another write.
-        if trouble == Some(Trouble::Held) && !std::mem::replace(&mut place.database.is_due, true) {
-            self.timers.at(Instant::now() + held, Due::Database(place.root.path.clone()));
-        }
         if is_changed {
             self.plan_report();
+        }
+        // Whoever holds it may let it go without another write.
+        if trouble == Some(Trouble::Held) {
+            self.plan_look(at, Instant::now() + held);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::facts::{FileId, FileRole, Input};
 use crate::sources::discover::{Enter, Found, Lister, Listing, is_transcript_name, role_of};
 use crate::sources::meta::read_meta;
 use crate::sources::open::{file_id, modified_at};
-use crate::sources::opencode;
+use crate::sources::opencode::{self, Trouble};
 use crate::sources::watch::{Interest, WatchEvent};
 
 /// Suffix of a subagent's meta file.
@@ -233,14 +233,22 @@ impl Run {
     pub(super) fn settle_gone(&mut self, file: FileId) -> Running {
         let Some(entry) = self.files.get(file) else { return Ok(()) };
         let is_there = match entry.role.agent {
-            Agent::OpenCode => opencode::is_there(&entry.path, clock::now()),
+            Agent::OpenCode => match opencode::is_there(&entry.path, clock::now()) {
+                Ok(is_there) => is_there,
+                Err(Trouble::Held) => {
+                    self.timers.at(Instant::now() + self.tuning.held, Due::Gone(file));
+                    return Ok(());
+                }
+                // So it is taken to be where nobody can look.
+                Err(_) => true,
+            },
             _ => fs::symlink_metadata(&entry.path)
                 .is_ok_and(|m| m.is_file() && file_id(&entry.path, &m) == file),
         };
         if is_there { Ok(()) } else { self.tell_gone(file) }
     }
 
-    fn tell_gone(&mut self, file: FileId) -> Running {
+    pub(super) fn tell_gone(&mut self, file: FileId) -> Running {
         self.files.lost(file);
         let Some(entry) = self.files.get_mut(file) else { return Ok(()) };
         if std::mem::replace(&mut entry.is_told_gone, true) {
