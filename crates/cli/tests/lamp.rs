@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "shell_support/program.rs"]
+mod program;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use program::write_program;
 use serde_json::{Value, json};
 
 const ID: &str = "8315008f-4e85-4f76-9793-9ca591af70eb";
@@ -293,9 +297,8 @@ fn resume_runs_the_agent_and_notes_when_it_does_not_find_the_session_b78_b80_b81
     let home = Home::new();
     let bin = home.path().join("bin");
     let agent = |script: &str| {
-        write(&bin.join("claude"), &format!("#!/bin/sh\n{script}\n"));
-        std::fs::set_permissions(bin.join("claude"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .unwrap();
+        std::fs::create_dir_all(&bin).unwrap();
+        write_program(&bin.join("claude"), script);
     };
     let resume = || {
         let path = format!("{}:/usr/bin:/bin", bin.display());

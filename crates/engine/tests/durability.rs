@@ -506,7 +506,10 @@ fn a_data_folder_that_cannot_be_written_is_refused_in_words_and_stays_as_it_is()
     let why = if ours == 0 {
         // Modes do not bind root, so the child is nobody; it needs a program it may execute.
         let exe = home.path().join("child");
-        fs::copy(std::env::current_exe().unwrap(), &exe).unwrap();
+        // Written by a child: a file that is open for writing in any process cannot be run, and what other tests start
+        // meanwhile would hold it open too for a moment.
+        let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&exe).status().unwrap();
+        assert!(copied.success());
         set_mode(home.path(), 0o755);
         set_mode(&exe, 0o755);
         set_mode(&home.claude_dir(), 0o755);

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -109,12 +109,21 @@ impl Desk {
     pub fn agent(&self, name: &str) -> String {
         let script = self.path(&format!("{name}.sh"));
         let pid = self.path(&format!("{name}.pid"));
-        fs::write(
-            &script,
-            format!("#!/bin/sh\necho $$ > {0}.new\nmv {0}.new {0}\nexec sleep 300\n", pid.display()),
+        // A child writes it: whatever another test starts while the file is open for writing here holds it open too for a
+        // moment, and such a file cannot be run.
+        let mut child = Command::new("sh")
+            .args(["-c", "cat > \"$1\" && chmod 700 \"$1\"", "sh"])
+            .arg(&script)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        write!(
+            child.stdin.take().unwrap(),
+            "#!/bin/sh\necho $$ > {0}.new\nmv {0}.new {0}\nexec sleep 300\n",
+            pid.display()
         )
         .unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(child.wait().unwrap().success());
         script.display().to_string()
     }
 
