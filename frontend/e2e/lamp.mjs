@@ -18,7 +18,9 @@ export class Lamp {
       mkdirSync(dirname(join(lamp.home, path)), { recursive: true });
       writeFileSync(join(lamp.home, path), text);
     }
-    const env = { PATH: "/usr/bin:/bin", HOME: lamp.home, LAMPLIGHT_DATA: join(lamp.home, "data"), LAMPLIGHT_CONFIG: join(lamp.home, "config.toml") };
+    // Where it is about noon: what is summed since midnight holds what was sent a minute ago.
+    const TZ = `NOON${new Date().getUTCHours() - 12}`;
+    const env = { PATH: "/usr/bin:/bin", HOME: lamp.home, LAMPLIGHT_DATA: join(lamp.home, "data"), LAMPLIGHT_CONFIG: join(lamp.home, "config.toml"), TZ };
     lamp.process = spawn(BINARY, ["serve", "--ui", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"], { env, stdio: ["ignore", "pipe", "pipe"] });
     lamp.process.stderr.pipe(createWriteStream(join(lamp.home, "serve.log"), { flags: "a" }));
     const [line] = await Promise.race([

@@ -66,7 +66,8 @@ describe("services", () => {
   test("a service appears while the page is open: live, quiet and dormant by the age of its last record (A73, A76, A79, A80, A81, A82)", () =>
     visit(lamp, async (page) => {
       await page.getByTestId("nav-services").click();
-      await lamp.spans({ "service.name": "triage-agent", "service.namespace": "support" }, [chat({ ago: 2_000 }), chat({ ago: 61_000, failed: "429 slow down" })]);
+      // The older one first, and just over a minute older: never two in one minute.
+      await lamp.spans({ "service.name": "triage-agent", "service.namespace": "support" }, [chat({ ago: 62_000, failed: "429 slow down" }), chat({ ago: 2_000 })]);
       await title(page, "1 service live");
       await lamp.spans({ "service.name": "nightly-etl", "service.namespace": "data" }, [chat({ ago: 7 * MIN + 20_000 }), chat({ ago: 9 * MIN })]);
       await title(page, "1 service went quiet");

@@ -1,6 +1,9 @@
 // jsdom has no layout: what components ask of it is answered with "visible, and never moving".
-import { cleanup } from "@testing-library/svelte";
+import { cleanup, configure } from "@testing-library/svelte";
 import { afterEach } from "vitest";
+
+// A machine that builds beside it is slow; what never comes still fails before the test's own time is over.
+configure({ asyncUtilTimeout: 10_000 });
 
 afterEach(() => {
   cleanup();

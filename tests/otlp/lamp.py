@@ -32,6 +32,8 @@ class Lamp:
             "HOME": str(self.home),
             "LAMPLIGHT_DATA": str(self.data),
             "LAMPLIGHT_CONFIG": str(self.home / "config.toml"),
+            # Where it is about noon: what is summed since midnight holds what was sent a minute ago.
+            "TZ": f"NOON{time.gmtime().tm_hour - 12}",
         }
         command = [BINARY, "serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]
         with open(self.home / "serve.log", "ab") as log:

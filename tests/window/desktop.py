@@ -87,7 +87,7 @@ class Timeout(AssertionError):
     """Something that had to happen did not."""
 
 
-def wait_for(what, probe, seconds=20.0):
+def wait_for(what, probe, seconds=60.0):
     """Returns the first truthy value of `probe`, or fails naming `what` and what was seen last."""
     end = time.monotonic() + seconds
     last = None

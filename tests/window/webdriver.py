@@ -5,7 +5,7 @@ import json
 import urllib.error
 import urllib.request
 
-from desktop import wait_for
+from desktop import Timeout, wait_for
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 RIGHT_BUTTON = 2
@@ -19,14 +19,29 @@ class App:
     """The app, started and steered by WebKitWebDriver."""
 
     def __init__(self, desktop, binary, args=(), port=None):
-        port = port or free_port()
         self.desktop = desktop
-        self.driver = desktop.start("webdriver", ["WebKitWebDriver", f"--port={port}"], env={"TAURI_WEBVIEW_AUTOMATION": "true"})
-        self.base = f"http://127.0.0.1:{port}"
-        wait_for("the driver", lambda: self._send("GET", "/status") is not None)
+        # Somebody may take the port before the driver has it: then another one is tried.
+        for is_last in (False, True):
+            if self._start_driver(port or free_port(), is_last):
+                break
         options = {"binary": str(binary), "args": list(args)}
         answer = self._send("POST", "/session", {"capabilities": {"alwaysMatch": {"webkitgtk:browserOptions": options}}}, seconds=60)
         self.session = f"/session/{answer['sessionId']}"
+
+    def _start_driver(self, port, is_last):
+        """Starts the driver and returns whether it answers; the last one has to."""
+        self.driver = self.desktop.start("webdriver", ["WebKitWebDriver", f"--port={port}"], env={"TAURI_WEBVIEW_AUTOMATION": "true"})
+        self.base = f"http://127.0.0.1:{port}"
+        if is_last:
+            return wait_for("the driver", self._answers)
+        try:
+            wait_for("the driver, or its end", lambda: not self.driver.is_running() or self._answers())
+        except Timeout:
+            self.driver.end()
+        return self.driver.is_running()
+
+    def _answers(self):
+        return self._send("GET", "/status") is not None
 
     def _send(self, method, path, body=None, seconds=30):
         data = None if method == "GET" or method == "DELETE" else json.dumps(body or {}).encode()

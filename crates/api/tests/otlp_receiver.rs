@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -405,8 +406,18 @@ fn slow_and_idle_connections_keep_nobody_out() {
     drop(slow);
 }
 
+/// Both ends of every connection are open in this process, and so are those of the tests beside it.
+fn may_open_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if maximum.is_some() {
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    }
+}
+
 #[test]
 fn connections_that_say_nothing_whole_lose_their_places() {
+    may_open_many_files();
     let host = Host::new();
     // More than there are places, over both listeners: heads that stop in the middle, prefaces that never come.
     let slow: Vec<TcpStream> = (0..600)
@@ -463,6 +474,7 @@ fn depth_and_width_of_a_record_are_harmless_in_both_encodings() {
 
 #[test]
 fn a_thousand_connections_are_bounded_and_leave_a_working_server() {
+    may_open_many_files();
     let host = Host::new();
     let open: Vec<TcpStream> = (0..1_000)
         .flat_map(|i| TcpStream::connect(if i % 2 == 0 { host.http() } else { host.grpc() }))
@@ -600,8 +612,14 @@ fn a_taken_grpc_port_that_was_asked_for_is_an_error_and_leaves_nothing_behind() 
 
 #[test]
 fn a_taken_default_port_degrades_the_source_and_nothing_else() {
-    // Somebody has it from here on: we, or whoever was there before.
-    let _taken = TcpListener::bind(lamplight_api::serve::DEFAULT_GRPC);
+    // Somebody has it from here on: we, or whoever was there before and does not let go of it.
+    let until = Instant::now() + Duration::from_secs(10);
+    let _taken = loop {
+        match TcpListener::bind(lamplight_api::serve::DEFAULT_GRPC) {
+            Err(_) if Instant::now() < until => std::thread::park_timeout(Duration::from_millis(20)),
+            bound => break bound,
+        }
+    };
     let host = Host::with(GrpcAddress::Default, None);
     assert_eq!(host.served.as_ref().unwrap().grpc_taken, Some(lamplight_api::serve::DEFAULT_GRPC));
     assert_eq!(host.json(LOGS, &log_records([1])).status, 200);

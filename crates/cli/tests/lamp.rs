@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "shell_support/program.rs"]
+mod program;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use program::write_program;
 use serde_json::{Value, json};
 
 const ID: &str = "8315008f-4e85-4f76-9793-9ca591af70eb";
@@ -93,7 +97,8 @@ impl Home {
     }
 
     fn serve(&self, more: &[&str]) -> (Running, Value) {
-        let mut running = self.start(&[&["serve", "--http", "127.0.0.1:0"], more].concat());
+        let ports = ["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
+        let mut running = self.start(&[&ports[..], more].concat());
         let ready = running.json_line();
         (running, ready)
     }
@@ -293,9 +298,8 @@ fn resume_runs_the_agent_and_notes_when_it_does_not_find_the_session_b78_b80_b81
     let home = Home::new();
     let bin = home.path().join("bin");
     let agent = |script: &str| {
-        write(&bin.join("claude"), &format!("#!/bin/sh\n{script}\n"));
-        std::fs::set_permissions(bin.join("claude"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .unwrap();
+        std::fs::create_dir_all(&bin).unwrap();
+        write_program(&bin.join("claude"), script);
     };
     let resume = || {
         let path = format!("{}:/usr/bin:/bin", bin.display());
@@ -328,11 +332,14 @@ fn resume_runs_the_agent_and_notes_when_it_does_not_find_the_session_b78_b80_b81
 #[test]
 fn a_harness_gets_a_session_worth_resuming_or_3_with_a_sentence() {
     let home = Home::new();
-    for running in [None, Some(home.serve(&[]).0)] {
-        let engine = running.is_some();
+    for with_engine in [false, true] {
+        let running = with_engine.then(|| home.serve(&[]).0);
         // What was active last; of Codex there is one alone.
         let id = home.lamp(&["resume", "--viable"]).ok();
-        assert!(id == format!("{ID}\n") || id == format!("{SHARED}\n"), "{id:?} with an engine: {engine}");
+        assert!(
+            id == format!("{ID}\n") || id == format!("{SHARED}\n"),
+            "{id:?} with an engine: {with_engine}"
+        );
         let card =
             home.lamp(&["resume", "--viable", "--project", "shop", "--agent", "claude-code", "--json"]);
         let card = card.json();
@@ -346,7 +353,7 @@ fn a_harness_gets_a_session_worth_resuming_or_3_with_a_sentence() {
             (&["--agent", "gemini"], "No gemini session was used within the last 24 h."),
         ] {
             let (code, why) = home.lamp(&[&["resume", "--viable"], args].concat()).failed();
-            assert_eq!(code, 3, "{args:?} with an engine: {engine}");
+            assert_eq!(code, 3, "{args:?} with an engine: {with_engine}");
             assert!(why.contains(said), "{why}");
         }
         let (code, why) = home.lamp(&["resume", "--viable", "--agent", "nobody"]).failed();
@@ -365,11 +372,12 @@ fn a_harness_gets_a_session_worth_resuming_or_3_with_a_sentence() {
 #[test]
 fn what_matches_nothing_exits_3_and_what_matches_twice_1() {
     let home = Home::new();
-    for running in [None, Some(home.serve(&[]).0)] {
+    for with_engine in [false, true] {
+        let running = with_engine.then(|| home.serve(&[]).0);
         for args in
             [&["resume", "nobody"][..], &["rename", "nobody", "x"], &["rename", "codex:../x", "--reset"]]
         {
-            assert_eq!(home.lamp(args).failed().0, 3, "{args:?} with an engine: {}", running.is_some());
+            assert_eq!(home.lamp(args).failed().0, 3, "{args:?} with an engine: {with_engine}");
         }
         let (code, why) = home.lamp(&["resume", SHARED]).failed();
         assert_eq!(code, 1);
@@ -386,7 +394,8 @@ fn what_matches_nothing_exits_3_and_what_matches_twice_1() {
 #[test]
 fn closing_is_said_once_and_undone_by_activity_a22_a24() {
     let home = Home::new();
-    for running in [None, Some(home.serve(&[]).0)] {
+    for with_engine in [false, true] {
+        let running = with_engine.then(|| home.serve(&[]).0);
         let status = home.lamp(&["status", "--json"]).json();
         let label = label_of(&status, ID);
         let closed = home.lamp(&["close", ID]).ok();
@@ -414,11 +423,11 @@ fn what_calls_is_put_off_handled_muted_and_archived_from_a_terminal() {
             status["sessions"].as_array().unwrap().iter().find(|card| card["session_id"] == ID).cloned();
         card.map_or_else(Vec::new, |card| card["causes"].as_array().unwrap().clone())
     };
-    for running in [None, Some(home.serve(&[]).0)] {
-        let engine = running.is_some();
+    for with_engine in [false, true] {
+        let running = with_engine.then(|| home.serve(&[]).0);
         let status = home.lamp(&["status", "--json"]).json();
         let label = label_of(&status, ID);
-        if !engine {
+        if !with_engine {
             assert_eq!(causes(&home).len(), 1);
             let said = home.lamp(&["snooze", ID, "15m"]).ok();
             assert!(said.starts_with(&format!("\"{label}\": your turn is put off until 2")), "{said}");
@@ -433,7 +442,7 @@ fn what_calls_is_put_off_handled_muted_and_archived_from_a_terminal() {
         assert_eq!(home.lamp(&["unmute", ID]).ok(), format!("\"{label}\" calls again.\n"));
         let claude = format!("claude-code:{SHARED}");
         let handled = home.lamp(&["dismiss", &claude]);
-        if engine {
+        if with_engine {
             assert_eq!(handled.failed().0, 3, "handled already");
         } else {
             assert!(handled.ok().ends_with(": your turn is handled.\n"));
@@ -459,7 +468,8 @@ fn what_calls_is_put_off_handled_muted_and_archived_from_a_terminal() {
 fn a_report_has_the_evidence_and_nothing_of_the_persons() {
     let home = Home::new();
     home.lamp(&["rename", ID, "Operation Nightjar"]).ok();
-    for running in [None, Some(home.serve(&[]).0)] {
+    for with_engine in [false, true] {
+        let running = with_engine.then(|| home.serve(&[]).0);
         let text = home.lamp(&["report", ID]).ok();
         for said in [
             "# Lamplight: evidence of a card",
@@ -486,7 +496,8 @@ fn a_report_has_the_evidence_and_nothing_of_the_persons() {
 #[test]
 fn runs_and_services_are_told_with_and_without_an_engine_a130() {
     let home = Home::new();
-    for running in [None, Some(home.serve(&[]).0)] {
+    for with_engine in [false, true] {
+        let running = with_engine.then(|| home.serve(&[]).0);
         assert_eq!(home.lamp(&["runs", "--json"]).json(), json!({"runs": [], "next": null, "total": 0}));
         assert!(home.lamp(&["runs", "--limit", "3"]).ok().contains("No session has declared a run"));
         assert_eq!(home.lamp(&["services", "--json"]).json(), json!([]));
@@ -554,7 +565,7 @@ fn wrong_usage_exits_2() {
 fn serve_says_where_it_is_and_stops_in_order() {
     let home = Home::new();
     for signal in ["TERM", "INT"] {
-        let (running, ready) = home.serve(&["--grpc", "127.0.0.1:0"]);
+        let (running, ready) = home.serve(&[]);
         let keys: Vec<&String> = ready.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["grpc", "http", "token_file"]);
         let grpc: std::net::SocketAddr = ready["grpc"].as_str().unwrap().parse().unwrap();

@@ -278,16 +278,26 @@ fn asked_at_a_terminal_it_waits_for_a_yes_and_a_project_a43() {
 
 #[test]
 fn killed_at_any_moment_every_file_is_old_or_new_and_can_be_undone() {
+    const KILLS: u32 = 30;
     let whole = Home::new();
+    let began = Instant::now();
     whole.lamp("", &["setup", "--yes"]).ok();
-    for delay_ms in 0..30 {
+    let takes = began.elapsed();
+    let (mut untouched, mut finished) = (0, 0);
+    for n in 0..KILLS {
         let home = Home::new();
         let before = home.tree();
         let mut child = home.command("", &["setup", "--yes"]).stdout(Stdio::null()).spawn().unwrap();
-        pause(Duration::from_millis(delay_ms));
-        child.kill().unwrap();
+        // The first is killed at once; the last comes to its end, however long that takes.
+        if n + 1 < KILLS {
+            pause(takes.mul_f64(f64::from(n) / f64::from(KILLS) * 1.1));
+            child.kill().unwrap();
+        }
         child.wait().unwrap();
-        for (path, bytes) in home.tree() {
+        let found = home.tree();
+        untouched += u32::from(found == before);
+        finished += u32::from(home.lamp("", &["setup"]).out.contains("nothing to change"));
+        for (path, bytes) in found {
             let name = path.strip_prefix(home.at("")).unwrap().to_owned();
             let is_temporary = name.to_string_lossy().contains(".lamplight-");
             let here = home.dir.path().to_str().unwrap();
@@ -298,8 +308,9 @@ fn killed_at_any_moment_every_file_is_old_or_new_and_can_be_undone() {
         home.lamp("", &["setup", "--yes"]).ok();
         assert!(home.lamp("", &["setup"]).ok().contains("nothing to change"));
         home.lamp("", &["setup", "--undo", "--yes"]).ok();
-        assert_eq!(home.tree(), before, "after {delay_ms} ms");
+        assert_eq!(home.tree(), before, "kill {n}");
     }
+    assert!(untouched > 0 && finished > 0, "killed before and after: {untouched} and {finished}");
 }
 
 #[test]

@@ -6,6 +6,9 @@
 mod archive;
 mod board;
 mod card;
+#[cfg(test)]
+#[path = "../../../tests/cases.rs"]
+mod cases;
 pub mod clock;
 pub mod config;
 pub mod core;

@@ -70,10 +70,24 @@ fn is_program(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
+pub(crate) mod tests {
+    use std::io::Write;
+    use std::process::Stdio;
 
     use super::*;
+
+    /// Writes a program that is run at once. A child does it: whatever another test starts while the file is open for
+    /// writing here holds it open too for a moment, and such a file cannot be run.
+    pub(crate) fn write_program(path: &Path, script: &str) {
+        let mut child = Command::new("sh")
+            .args(["-c", "cat > \"$1\" && chmod 755 \"$1\"", "sh"])
+            .arg(path)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success(), "{}", path.display());
+    }
 
     #[test]
     fn a_program_outside_path_is_found_in_the_usual_folders_x8() {
@@ -83,8 +97,7 @@ mod tests {
             std::fs::create_dir(folder).unwrap();
         }
         let name = Path::new("lamplight-test-program");
-        std::fs::write(full.join(name), "#!/bin/sh\nexit 7\n").unwrap();
-        std::fs::set_permissions(full.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&full.join(name), "#!/bin/sh\nexit 7\n");
         std::fs::write(empty.join(name), "no program").unwrap();
         let exit = |folders: &[PathBuf], program: &Path| {
             spawn_from(folders, program, |p| Command::new(p)).map(|mut c| c.wait().unwrap().code())

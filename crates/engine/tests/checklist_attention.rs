@@ -600,9 +600,12 @@ fn each_subagent_is_told_with_its_state_duration_and_tokens_x9() {
             "usage": {"input_tokens": 70, "output_tokens": 30}}});
     // As clients write it: the same response once per block.
     append(&session.subagent("b2"), &format!("{call}\n{call}\n"));
-    let card = running.until_card(&session.name(), "both", |c| c.subagents.total == 2);
+    // What they spend is the session's.
+    let spent = 5 + 3 * 2 + 30;
+    let card = running.until_card(&session.name(), "both, and what they spent", |c| {
+        c.subagents.total == 2 && c.tokens.is_some_and(|t| t.output == spent)
+    });
     assert_eq!(card.subagents.running, 1);
-    assert_eq!(card.tokens.unwrap().output, 5 + 3 * 2 + 30, "what they spend is the session's");
     let all = running.engine.session(&session.key()).unwrap().unwrap().subagents;
     let told: Vec<_> = all
         .iter()

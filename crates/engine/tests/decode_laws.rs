@@ -7,6 +7,8 @@
     reason = "a test says what went wrong by failing"
 )]
 
+#[path = "../../../tests/cases.rs"]
+mod cases;
 #[path = "decode_support/story.rs"]
 mod story;
 
@@ -234,7 +236,7 @@ fn any_line() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases::config(256))]
 
     #[test]
     fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..300)) {

@@ -13,6 +13,7 @@ mod terminals_support;
 
 use checklist_support::agents::Home;
 use checklist_support::running::{Running, find};
+use lamplight_engine::terminals::is_in_front;
 use lamplight_engine::{Config, EngineError, Notice};
 use lamplight_model::notice::{HeldBack, NoticeOutcome};
 use lamplight_model::session::LivenessState;
@@ -88,6 +89,8 @@ fn who_looks_at_its_terminal_is_not_told_and_go_to_it_brings_it_there_x19() {
     let _one = desk.xterm(&desk.agent("one"));
     let pid = desk.pid("one");
     until("its window is known to the manager", || desk.windows().len() == 1);
+    // Before it asks: the moment after which it is told runs from there.
+    desk.bring(pid, &[]);
     let ask = |session: &mut checklist_support::agents::Claude, pid: u32| {
         session.prompt(running.now(), "do it");
         session.calls(running.now(), "Bash", serde_json::json!({"command": "make"}), 100);
@@ -96,12 +99,13 @@ fn who_looks_at_its_terminal_is_not_told_and_go_to_it_brings_it_there_x19() {
     ask(&mut asking, pid);
     running.until_card(&asking.name(), "its window", |c| c.terminal.as_ref().is_some_and(|t| t.can_focus));
     let key = asking.key();
-    running.engine.focus(&key).unwrap();
+    until("its window in front", || running.engine.focus(&key).is_ok());
     let outcome_of = |name: &str| {
         let log = running.engine.notice_log(None, 10).unwrap().notices;
         log.iter().find(|e| e.session == name).map(|e| (e.outcome, e.why))
     };
-    terminals_support::until("a word on it in the log", || {
+    until("a word on it in the log", || {
+        desk.touch();
         running.settle();
         outcome_of(&asking.name()).is_some()
     });
@@ -114,10 +118,16 @@ fn who_looks_at_its_terminal_is_not_told_and_go_to_it_brings_it_there_x19() {
     let mut behind = home.claude(2, "shop");
     let _two = desk.xterm(&desk.agent("two"));
     let behind_pid = desk.pid("two");
-    terminals_support::until("both have windows", || desk.windows().len() == 2);
-    running.engine.focus(&key).unwrap();
+    until("both have windows", || desk.windows().len() == 2);
+    desk.bring(behind_pid, &[pid]);
+    until("the first in front of it", || {
+        desk.touch();
+        running.engine.focus(&key).is_ok()
+            && is_in_front(pid) == Some(true)
+            && is_in_front(behind_pid) == Some(false)
+    });
     ask(&mut behind, behind_pid);
-    terminals_support::until("a word on it in the log", || {
+    until("a word on it in the log", || {
         running.settle();
         outcome_of(&behind.name()).is_some()
     });

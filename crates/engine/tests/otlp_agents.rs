@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by failing")]
 
+#[path = "../../../tests/cases.rs"]
+mod cases;
 mod otlp_support;
 
 use std::path::PathBuf;
@@ -258,7 +260,7 @@ fn what_a_client_measures_before_anything_was_asked_makes_no_session() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases::config(48))]
 
     /// Requests cost what their records say; metrics measure the same once more, and count where no record came.
     #[test]

@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../../tests/cases.rs"]
+mod cases;
+
 use std::path::{Path, PathBuf};
 
 use lamplight_engine::config::{Config, Notify, Root};
@@ -770,7 +773,7 @@ fn framing_that_is_broken_is_refused_whole() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::test_runner::Config { cases: 256, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(cases::config(256))]
 
     #[test]
     fn decoding_never_panics(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400), cut in 0usize..6_000, flip in 0usize..6_000) {

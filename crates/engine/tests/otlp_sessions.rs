@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../../../tests/cases.rs"]
+mod cases;
 mod otlp_support;
 
 use lamplight_engine::TraceFilter;
@@ -426,7 +428,7 @@ fn resource(run: bool) -> Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases::config(60))]
 
     #[test]
     fn any_split_order_and_repetition_gives_the_same_sessions(

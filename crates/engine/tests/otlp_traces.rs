@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../../../tests/cases.rs"]
+mod cases;
 mod otlp_support;
 
 use lamplight_engine::TraceFilter;
@@ -369,7 +371,7 @@ fn oracle(trace: &Trace) -> (u32, u32, Option<u64>, Vec<String>, u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases::config(60))]
 
     #[test]
     fn any_split_order_and_repetition_gives_the_same_spans_and_sums(

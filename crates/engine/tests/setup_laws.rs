@@ -9,6 +9,8 @@
 )]
 #![cfg(unix)]
 
+#[path = "../../../tests/cases.rs"]
+mod cases;
 mod setup_support;
 
 use lamplight_model::view::{SetupChoices, SetupOutcome};
@@ -192,7 +194,7 @@ fn toml_text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases::config(48))]
 
     #[test]
     fn undo_gives_back_every_byte_and_twice_is_as_once(

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+#[path = "../../../tests/cases.rs"]
+mod cases;
 #[path = "sources_support/lines.rs"]
 mod lines;
 
@@ -76,7 +78,7 @@ fn small() -> Limits {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases::config(64))]
 
     #[test]
     fn any_split_of_appends_gives_the_same_facts(cuts in proptest::collection::vec(0usize..6000, 0..12), keep_searched: bool) {

@@ -20,10 +20,8 @@ fn an_emulators_window_comes_to_the_front_and_is_known_to_be_there() {
     assert!(shown.terminal.name.starts_with("pts/") && shown.terminal.can_focus, "{shown:?}");
     assert_ne!(shown.pane, locate(second).unwrap().pane);
     for _ in 0..2 {
-        focus(first).unwrap();
-        assert_eq!((is_in_front(first), is_in_front(second)), (Some(true), Some(false)));
-        focus(second).unwrap();
-        assert_eq!((is_in_front(first), is_in_front(second)), (Some(false), Some(true)));
+        desk.bring(first, &[second]);
+        desk.bring(second, &[first]);
     }
     drop((one, two));
     until("they are gone", || locate(first).is_none());
@@ -49,15 +47,9 @@ fn a_pane_of_tmux_is_shown_by_whichever_terminal_shows_its_session() {
     let _other = desk.xterm(&desk.agent("other"));
     until("both have windows", || desk.windows().len() == 2);
     let other = desk.pid("other");
-    focus(other).unwrap();
-    assert_eq!((is_in_front(first), is_in_front(other)), (Some(false), Some(true)));
-    focus(first).unwrap();
-    assert_eq!(
-        (is_in_front(first), is_in_front(second), is_in_front(other)),
-        (Some(true), Some(false), Some(false))
-    );
-    focus(second).unwrap();
-    assert_eq!((is_in_front(first), is_in_front(second)), (Some(false), Some(true)));
+    desk.bring(other, &[first]);
+    desk.bring(first, &[second, other]);
+    desk.bring(second, &[first]);
     // A server that is gone takes its sessions along and harms nothing.
     drop(tmux);
     until("they are gone", || locate(second).is_none());
@@ -71,8 +63,7 @@ fn an_xterm_started_inside_tmux_is_not_that_pane() {
     let inner = desk.pid("inner");
     until("it has a window", || locate(inner).is_some_and(|found| found.terminal.can_focus));
     assert_eq!(locate(inner).unwrap().terminal.program, "xterm");
-    focus(inner).unwrap();
-    assert_eq!(is_in_front(inner), Some(true));
+    desk.bring(inner, &[]);
 }
 
 #[test]
@@ -88,10 +79,9 @@ fn a_window_of_screen_is_selected_in_the_terminal_that_shows_it() {
     let _attached = desk.xterm(&screen.attach());
     let _other = desk.xterm(&desk.agent("other"));
     until("both have windows", || desk.windows().len() == 2);
-    until("it is attached", || focus(desk.pid("other")).is_ok() && focus(first).is_ok());
-    assert_eq!((is_in_front(first), is_in_front(second)), (Some(true), Some(false)));
-    focus(second).unwrap();
-    assert_eq!((is_in_front(first), is_in_front(second)), (Some(false), Some(true)));
+    desk.bring(desk.pid("other"), &[]);
+    desk.bring(first, &[second]);
+    desk.bring(second, &[first]);
 }
 
 #[test]
@@ -105,11 +95,9 @@ fn a_tab_of_kitty_is_focused_by_its_remote_control() {
     assert_eq!((shown.terminal.program.as_str(), shown.terminal.can_focus), ("kitty", true));
     let _other = desk.xterm(&desk.agent("other"));
     until("both have windows", || desk.windows().len() == 2);
-    focus(desk.pid("other")).unwrap();
-    focus(first).unwrap();
-    assert_eq!((is_in_front(first), is_in_front(second)), (Some(true), Some(false)));
-    focus(second).unwrap();
-    assert_eq!((is_in_front(first), is_in_front(second)), (Some(false), Some(true)));
+    desk.bring(desk.pid("other"), &[]);
+    desk.bring(first, &[second]);
+    desk.bring(second, &[first]);
 }
 
 #[test]

@@ -6,6 +6,9 @@
 
 pub mod assess;
 pub mod attention;
+#[cfg(test)]
+#[path = "../../../tests/cases.rs"]
+mod cases;
 pub mod event;
 pub mod fold;
 pub mod hook;

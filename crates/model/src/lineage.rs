@@ -106,6 +106,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::cases::config(256))]
+
         #[test]
         fn a_pane_that_had_one_keeps_one_in_any_order_b60_b61_b63(
             all in proptest::collection::vec(any_sitting(), 0..8)

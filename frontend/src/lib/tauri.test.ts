@@ -111,5 +111,5 @@ test("the shell can send the window to a session, and stops when it is no longer
   shell.listeners.get("tray")?.({ payload: true });
   expect(log).toEqual(["claude-code:1", "now", "tray false", "tray true"]);
   stop();
-  await vi.waitFor(() => { expect(shell.listeners.size).toBe(0); });
+  await vi.waitFor(() => { expect(shell.listeners.size).toBe(0); }, { timeout: 10_000 });
 });

@@ -92,7 +92,7 @@ test("a strip that cannot be hidden says why, and then who waits again", async (
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   try {
     await fireEvent.click(screen.getByRole("button", { name: "Hide the strip" }));
-    await vi.waitFor(() => { expect(screen.getByRole("alert").textContent).toBe("Not hidden. The settings file cannot be written."); });
+    await vi.waitFor(() => { expect(screen.getByRole("alert").textContent).toBe("Not hidden. The settings file cannot be written."); }, { timeout: 10_000 });
     await vi.advanceTimersByTimeAsync(12_000);
     expect(screen.queryByRole("alert")).toBeNull();
     expect(screen.getByTestId("strip-line").textContent).toContain("blocked");

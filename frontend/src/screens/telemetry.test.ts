@@ -1,6 +1,6 @@
 // The screens of services, traces and runs, driven as a hand would.
 import { fireEvent, render, screen, waitFor, within } from "@testing-library/svelte";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
 import App from "../App.svelte";
 import { FixtureClient } from "../fixtures/client";
 import { MIN } from "../fixtures/build";
@@ -262,20 +262,24 @@ test("an unknown run is a page that says so, with a way on (A131)", async () => 
 });
 
 test("a run is read again when a member changes, and not for anybody else", async () => {
-  const client = start("thirty", "#/run/nightly-42");
-  await waitFor(() => { expect(title()).toBe("nightly-42"); });
-  const reads = (): number => client.calls.filter(([c]) => c === "run").length;
-  const settle = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
-  const first = reads();
-  const sessions = (await client.status()).sessions;
-  const member = sessions.find((c) => c.run_id === "nightly-42");
-  const stranger = sessions.find((c) => c.run_id === null);
-  if (member === undefined || stranger === undefined) throw new Error("BUG: the fixture has both");
-  client.change([stranger]);
-  await settle(1_700);
-  expect(reads()).toBe(first);
-  for (let n = 0; n < 20; n += 1) client.change([{ ...member, tool_calls: n }]);
-  await waitFor(() => { expect(reads()).toBe(first + 1); }, { timeout: 3_000 });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+  try {
+    const client = start("thirty", "#/run/nightly-42");
+    await vi.waitFor(() => { expect(title()).toBe("nightly-42"); }, { timeout: 10_000 });
+    const reads = (): number => client.calls.filter(([c]) => c === "run").length;
+    const first = reads();
+    const sessions = (await client.status()).sessions;
+    const member = sessions.find((c) => c.run_id === "nightly-42");
+    const stranger = sessions.find((c) => c.run_id === null);
+    if (member === undefined || stranger === undefined) throw new Error("BUG: the fixture has both");
+    client.change([stranger]);
+    await vi.advanceTimersByTimeAsync(1_700);
+    expect(reads()).toBe(first);
+    for (let n = 0; n < 20; n += 1) client.change([{ ...member, tool_calls: n }]);
+    await vi.waitFor(() => { expect(reads()).toBe(first + 1); }, { timeout: 10_000 });
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test("names of strangers are text on every page", async () => {

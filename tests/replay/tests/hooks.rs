@@ -7,6 +7,9 @@
     reason = "a test says what went wrong by failing"
 )]
 
+#[path = "../../cases.rs"]
+mod cases;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -264,19 +267,8 @@ fn told(scenario: &Scenario, until_ms: i64, fates: &[Fate]) -> String {
     text
 }
 
-/// Number of tried cases; can be raised from outside.
-#[expect(clippy::disallowed_methods, reason = "how a person asks for more than the usual")]
-fn cases_to_try() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(120)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: cases_to_try(),
-        max_shrink_iters: 300,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 300, ..cases::config(120) })]
 
     #[test]
     fn late_repeated_and_lost_hooks_leave_nothing_wrong((number, happened, is_live, fates) in cases()) {

@@ -6,13 +6,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+#[path = "../../cases.rs"]
+mod cases;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use lamplight_model::ids::Agent;
 use lamplight_replay::{ClockSet, Fact, Moment, Player, Scenario};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 /// Longest time a source comes late in this test; what is measured is shorter.
 const LATE_MS: i64 = 1_900;
@@ -127,20 +129,6 @@ fn on_its_way(scenario: &Scenario, way: &Way) -> BTreeMap<String, String> {
     outcome(&mut player, scenario, last_ms + QUIET_MS + again_ms)
 }
 
-/// How many cases are tried. Always the same ones, so that what is built does not depend on luck; whoever asks for a number
-/// of them (`PROPTEST_CASES`) gets new ones each time.
-#[expect(clippy::disallowed_methods, reason = "how a person asks for more than the usual")]
-fn config() -> ProptestConfig {
-    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
-    let rng_seed = if asked.is_some() { RngSeed::Random } else { RngSeed::Fixed(160) };
-    ProptestConfig {
-        cases: asked.unwrap_or(160),
-        rng_seed,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
-}
-
 /// When the clock is set, in thousandths, and by how much: ahead by less than the half hour after which an agent without a
 /// process is said to be silent, back by up to a second, as services that keep the time do.
 ///
@@ -152,7 +140,7 @@ fn sets() -> impl Strategy<Value = (i64, i64)> {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(cases::config(160))]
 
     #[test]
     fn after_quiet_the_state_is_that_of_the_last_facts((number, way) in ways()) {

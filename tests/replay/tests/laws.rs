@@ -5,6 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+#[path = "../../cases.rs"]
+mod cases;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -200,14 +203,8 @@ fn differences(at_once: &BTreeMap<String, String>, came: &BTreeMap<String, Strin
     found
 }
 
-/// Number of tried cases; can be raised from outside.
-#[expect(clippy::disallowed_methods, reason = "how a person asks for more than the usual")]
-fn cases_to_try() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(160)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases_to_try(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases::config(160))]
 
     #[test]
     fn how_bytes_arrive_changes_nothing((number, arrival) in arrivals()) {

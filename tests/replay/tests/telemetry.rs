@@ -8,6 +8,9 @@
     reason = "a test says what went wrong by failing"
 )]
 
+#[path = "../../cases.rs"]
+mod cases;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -210,7 +213,7 @@ fn outcome(scenario: &Scenario, order: &[usize], again: &[bool]) -> Vec<String> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases::config(60))]
 
     #[test]
     fn the_order_of_requests_and_their_repetition_change_nothing((number, order, again) in arrivals()) {

@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpSocket;
 use tokio::sync::watch;
 
 /// Long enough for a busy machine; nothing waits as long unless it fails.
@@ -58,27 +59,35 @@ pub struct Collector {
     thread: Option<JoinHandle<()>>,
 }
 
+/// A port nobody listens on, and nobody else can take while this is kept.
+pub fn reserve() -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    socket
+}
+
 impl Collector {
     pub fn http() -> Self {
-        Self::start(false, "127.0.0.1:0".parse().unwrap(), Box::new(|_| Answer::Ok))
+        Self::start(false, reserve(), Box::new(|_| Answer::Ok))
     }
 
     pub fn grpc() -> Self {
-        Self::start(true, "127.0.0.1:0".parse().unwrap(), Box::new(|_| Answer::Ok))
+        Self::start(true, reserve(), Box::new(|_| Answer::Ok))
     }
 
-    pub fn start(grpc: bool, addr: SocketAddr, judge: Judge) -> Self {
-        let listener = std::net::TcpListener::bind(addr).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let addr = listener.local_addr().unwrap();
+    pub fn start(grpc: bool, port: TcpSocket, judge: Judge) -> Self {
+        let addr = port.local_addr().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let listener = {
+            let _entered = runtime.enter();
+            port.listen(1_024).unwrap()
+        };
         let (sender, received) = channel();
         let answers: Arc<Mutex<VecDeque<Answer>>> = Arc::default();
         let (stop, mut stopped) = watch::channel(false);
         let host = Arc::new(Host { grpc, answers: Arc::clone(&answers), judge: Mutex::new(judge), sender });
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 loop {
                     let stream = tokio::select! {
                         _ = stopped.changed() => return,
@@ -115,9 +124,15 @@ impl Collector {
     /// Requests that were taken until one of them satisfies `is_last`.
     #[track_caller]
     pub fn until(&self, is_last: impl Fn(&Received) -> bool) -> Vec<Received> {
+        self.until_within(PATIENCE, is_last)
+    }
+
+    /// The same, with so much patience for each of them.
+    #[track_caller]
+    pub fn until_within(&self, patience: Duration, is_last: impl Fn(&Received) -> bool) -> Vec<Received> {
         let mut all = Vec::new();
         loop {
-            let received = self.next();
+            let received = self.received.recv_timeout(patience).unwrap();
             let ends = is_last(&received);
             all.push(received);
             if ends {
@@ -185,7 +200,7 @@ async fn respond(answer: Answer) -> Response<Body> {
         // An empty answer over HTTP; over gRPC the same within a frame, and trailers, which HTTP/1 leaves out.
         Answer::Ok | Answer::Late => {
             if answer == Answer::Late {
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
             let trailers =
                 HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static("0"))]);

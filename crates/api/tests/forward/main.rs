@@ -5,7 +5,7 @@
 mod collector;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,9 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyOf;
 use prost::Message;
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
-use collector::{Answer, Collector, PATIENCE};
+use collector::{Answer, Collector, PATIENCE, reserve};
 
 /// Nothing of this may arrive.
 const SECRET: &str = "the words of a person";
@@ -163,9 +164,8 @@ fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-/// A port nobody listens on.
-fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+fn url_of(port: &TcpSocket) -> String {
+    format!("http://{}", port.local_addr().unwrap())
 }
 
 fn home() -> tempfile::TempDir {
@@ -234,8 +234,8 @@ fn all_three_signals_and_only_the_wanted_ones_are_forwarded() {
 
 #[test]
 fn an_outage_loses_nothing_and_its_end_delivers_everything_in_order() {
-    let (addr, dir) = (free_port(), home());
-    let host = Host::start(dir.path(), Some(to(&format!("http://{addr}"))));
+    let (port, dir) = (reserve(), home());
+    let host = Host::start(dir.path(), Some(to(&url_of(&port))));
     for n in 0..50 {
         host.log([n]);
     }
@@ -246,9 +246,9 @@ fn an_outage_loses_nothing_and_its_end_delivers_everything_in_order() {
     assert_eq!(host.engine.forward_totals().unwrap().queue_records, 51);
     // It outlives the engine, too.
     host.stop();
-    let host = Host::start(dir.path(), Some(to(&format!("http://{addr}"))));
+    let host = Host::start(dir.path(), Some(to(&url_of(&port))));
     host.log([51]);
-    let collector = Collector::start(false, addr, Box::new(|_| Answer::Ok));
+    let collector = Collector::start(false, port, Box::new(|_| Answer::Ok));
     let received = collector.until(|r| numbers(&r.body).contains(&51));
     assert_eq!(arrived(&received), (0..52).collect::<Vec<i64>>());
     assert!(received.len() < 10, "what waited goes together: {}", received.len());
@@ -259,13 +259,13 @@ fn an_outage_loses_nothing_and_its_end_delivers_everything_in_order() {
 fn one_request_that_is_refused_is_dropped_alone_and_counted() {
     let poison =
         |body: &[u8]| if numbers(body).contains(&3) { Answer::Status(400, None) } else { Answer::Ok };
-    let (addr, dir) = (free_port(), home());
-    let host = Host::start(dir.path(), Some(to(&format!("http://{addr}"))));
+    let (port, dir) = (reserve(), home());
+    let host = Host::start(dir.path(), Some(to(&url_of(&port))));
     for n in 0..7 {
         host.log([n]);
     }
     // All of them wait, so that they are first sent as one.
-    let collector = Collector::start(false, addr, Box::new(poison));
+    let collector = Collector::start(false, port, Box::new(poison));
     let received = collector.until(|r| r.answer == Answer::Ok && numbers(&r.body).contains(&6));
     assert_eq!(arrived(&received), [0, 1, 2, 4, 5, 6]);
     host.log([7]);
@@ -304,7 +304,7 @@ fn a_collector_that_asks_for_a_pause_gets_it_in_both_protocols() {
 
 #[test]
 fn who_is_not_let_in_is_told_so_and_nothing_piles_up() {
-    let collector = Collector::start(false, free_port(), Box::new(|_| Answer::Status(401, None)));
+    let collector = Collector::start(false, reserve(), Box::new(|_| Answer::Status(401, None)));
     let dir = home();
     let host = Host::start(dir.path(), Some(to(&collector.url())));
     host.log([1, 2]);
@@ -315,7 +315,7 @@ fn who_is_not_let_in_is_told_so_and_nothing_piles_up() {
 
 #[test]
 fn a_collector_that_never_answers_holds_up_no_exporter() {
-    let collector = Collector::start(false, free_port(), Box::new(|_| Answer::Nothing));
+    let collector = Collector::start(false, reserve(), Box::new(|_| Answer::Nothing));
     let dir = home();
     let host = Host::start(dir.path(), Some(to(&collector.url())));
     host.log([0]);
@@ -334,19 +334,22 @@ fn a_collector_that_never_answers_holds_up_no_exporter() {
 #[test]
 fn an_endpoint_that_is_lamplight_itself_is_refused() {
     let dir = home();
-    let http = free_port();
-    let config = |endpoint: &str| {
+    let start = || {
+        let http = reserve().local_addr().unwrap();
         let text = dir.path().to_str().unwrap().to_owned();
         let mut config = config_file::load(&move |name| (name == "HOME").then(|| text.clone())).unwrap();
-        config.forward = Some(to(endpoint));
-        config
+        config.forward = Some(to(&format!("http://localhost:{}", http.port())));
+        let data = config.data_dir.clone();
+        let engine = Engine::start(config).unwrap();
+        let options = ServeOptions { http: Some(http), explicit: true, data_dir: data.clone(), ui: false };
+        let served = spawn_with(engine.clone(), options, GrpcAddress::Off).ok();
+        if served.is_none() {
+            engine.shutdown();
+        }
+        served.map(|served| Host { home: dir.path().to_owned(), data, engine, served: Some(served) })
     };
-    let started = config(&format!("http://localhost:{}", http.port()));
-    let data = started.data_dir.clone();
-    let engine = Engine::start(started).unwrap();
-    let options = ServeOptions { http: Some(http), explicit: true, data_dir: data.clone(), ui: false };
-    let served = spawn_with(engine.clone(), options, GrpcAddress::Off).unwrap();
-    let host = Host { home: dir.path().to_owned(), data, engine, served: Some(served) };
+    // Another program may take the port before it is listened on here: then another one is tried.
+    let host = (0..10).find_map(|_| start()).unwrap();
     host.log([1]);
     let health = host.health(|h| h.state == SourceHealth::Degraded);
     assert_eq!(health.issues[0].kind, "forward_loop", "{health:?}");
@@ -378,7 +381,8 @@ fn while_it_is_off_nothing_is_kept_and_switching_it_off_clears_what_waited() {
     assert!(!folder.exists() && host.engine.forward_totals().is_none());
     assert!(host.engine.status().sources.iter().all(|s| s.name != "forward"));
     host.stop();
-    let host = Host::start(dir.path(), Some(to(&format!("http://{}", free_port()))));
+    let nobody = reserve();
+    let host = Host::start(dir.path(), Some(to(&url_of(&nobody))));
     host.log([2]);
     let waiting = std::fs::read_dir(&folder).unwrap().map(|f| std::fs::read(f.unwrap().path()).unwrap());
     let waiting: Vec<u8> = waiting.flatten().collect();
@@ -432,15 +436,16 @@ fn what_is_under_way_at_a_stop_is_answered_first_and_not_sent_again() {
         host.log([3]);
         assert_eq!(numbers(&collector.next().body), [3]);
         host.stop();
-        let host = Host::start(dir.path(), Some(to(&format!("http://{}", free_port()))));
+        let nobody = reserve();
+        let host = Host::start(dir.path(), Some(to(&url_of(&nobody))));
         assert_eq!(host.engine.forward_totals().unwrap().queue_records, 1, "{protocol:?}");
     }
 }
 
 #[test]
 fn what_was_queued_with_content_is_not_sent_once_content_is_unwanted() {
-    let (dir, nobody) = (home(), format!("http://{}", free_port()));
-    let host = Host::start(dir.path(), Some(Forward { content: true, ..to(&nobody) }));
+    let (dir, nobody) = (home(), reserve());
+    let host = Host::start(dir.path(), Some(Forward { content: true, ..to(&url_of(&nobody)) }));
     host.log([1]);
     host.stop();
     let collector = Collector::http();
@@ -481,7 +486,8 @@ fn own_session_facts_arrive_as_logs_and_metrics() {
         );
     std::fs::write(folder.join(format!("{ID}.jsonl")), text).unwrap();
     let host = Host::start(dir.path(), Some(Forward { own: true, ..to(&collector.url()) }));
-    let received = collector.until(|r| r.path == "/v1/metrics");
+    // After the first time they are told once a minute.
+    let received = collector.until_within(PATIENCE * 2, |r| r.path == "/v1/metrics");
     let states: Vec<&collector::Received> = received.iter().filter(|r| r.path == "/v1/logs").collect();
     assert!(!states.is_empty());
     let request = Logs::decode(&states[0].body[..]).unwrap();

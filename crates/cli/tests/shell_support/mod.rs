@@ -1,17 +1,19 @@
 //! A home with the wrapper set up, a stand-in for the agent, a `lamp` that writes down what it is asked, and terminals.
 
+mod program;
+
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use lamplight_engine::setup::{self, Places, Wish};
 use lamplight_model::view::SetupChoices;
+use program::write_program;
 
 /// Time anything here may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -68,9 +70,9 @@ impl Bench {
         for start in [".bashrc", ".zshrc"] {
             fs::write(bench.at("home").join(start), "PS1='$ '\n").unwrap();
         }
-        executable(&bench.at("bin/claude"), claude);
+        write_program(&bench.at("bin/claude"), claude);
         let lamp = env!("CARGO_BIN_EXE_lamp");
-        executable(
+        write_program(
             &bench.lamp(),
             &format!(
                 "echo \"$1: ${{OTEL_RESOURCE_ATTRIBUTES-none}}\" >> \"$HERE/told\"\n[ \"$1\" != otel-resource-attrs ] || exec '{lamp}' \"$@\""
@@ -328,11 +330,6 @@ fn pty() -> (File, OwnedFd, String) {
     )
     .unwrap();
     (File::from(master), slave, name)
-}
-
-fn executable(path: &Path, script: &str) {
-    fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[track_caller]

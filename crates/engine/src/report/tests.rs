@@ -271,7 +271,7 @@ fn statuses() -> impl Strategy<Value = (Phase, Status)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(crate::cases::config(64))]
 
     /// Words that no report of ours has by itself.
     #[test]

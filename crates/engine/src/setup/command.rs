@@ -57,18 +57,17 @@ pub(super) fn lamp_of(command: &str) -> Option<String> {
 #[cfg(unix)]
 mod tests {
     use std::io::Write;
-    use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
     use std::process::{Command, Stdio};
 
     use super::*;
+    use crate::programs::tests::write_program;
 
     /// A stand-in that writes down how it was called and what it was given, and is as loud and failing as can be.
     fn loud_lamp(path: &Path) {
         let script =
             "#!/bin/sh\n{ printf '%s|' \"$@\"; cat; } > \"$SEEN\"\necho noise; echo noise >&2; exit 7\n";
-        std::fs::write(path, script).unwrap();
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(path, script);
     }
 
     #[track_caller]
@@ -134,8 +133,7 @@ mod tests {
     fn a_lamp_that_cannot_be_started_is_as_one_that_is_gone() {
         let dir = tempfile::tempdir().unwrap();
         let lamp = dir.path().join("lamp");
-        std::fs::write(&lamp, "\u{7f}ELF of another machine").unwrap();
-        std::fs::set_permissions(&lamp, std::fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&lamp, "\u{7f}ELF of another machine");
         let command = hook(&Places::default(), &lamp, SetupAgent::Codex);
         run("/bin/sh", "-c", &command, &[], &dir.path().join("seen"));
     }

@@ -160,7 +160,7 @@ fn outcomes(engine: &Engine) -> Vec<NoticeOutcome> {
 fn until_logged(running: &Running, what: &str, is_there: impl Fn(&[NoticeOutcome]) -> bool) {
     let began = std::time::Instant::now();
     while !is_there(&outcomes(&running.engine)) {
-        assert!(began.elapsed().as_secs() < 15, "{what}: {:?}", outcomes(&running.engine));
+        assert!(began.elapsed().as_secs() < 60, "{what}: {:?}", outcomes(&running.engine));
         running.settle();
     }
 }

@@ -3,16 +3,18 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use lamplight_engine::terminals::{focus, is_in_front};
+
 /// Waits until something holds.
 #[expect(clippy::disallowed_methods, reason = "other programs are waited for, which tell nobody")]
 pub fn until(what: &str, holds: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while !holds() {
         assert!(Instant::now() < end, "never: {what}");
         std::thread::sleep(Duration::from_millis(30));
@@ -46,6 +48,7 @@ impl Desk {
             ("xterm", "-version"),
             ("tmux", "-V"),
             ("screen", "-v"),
+            ("xdotool", "version"),
         ] {
             let there = Command::new(program).arg(asks).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
             assert!(there.is_ok(), "{program} is missing: run scripts/setup.sh test");
@@ -106,12 +109,21 @@ impl Desk {
     pub fn agent(&self, name: &str) -> String {
         let script = self.path(&format!("{name}.sh"));
         let pid = self.path(&format!("{name}.pid"));
-        fs::write(
-            &script,
-            format!("#!/bin/sh\necho $$ > {0}.new\nmv {0}.new {0}\nexec sleep 300\n", pid.display()),
+        // A child writes it: whatever another test starts while the file is open for writing here holds it open too for a
+        // moment, and such a file cannot be run.
+        let mut child = Command::new("sh")
+            .args(["-c", "cat > \"$1\" && chmod 700 \"$1\"", "sh"])
+            .arg(&script)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        write!(
+            child.stdin.take().unwrap(),
+            "#!/bin/sh\necho $$ > {0}.new\nmv {0}.new {0}\nexec sleep 300\n",
+            pid.display()
         )
         .unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(child.wait().unwrap().success());
         script.display().to_string()
     }
 
@@ -124,6 +136,22 @@ impl Desk {
 
     pub fn xterm(&self, run: &str) -> Ends {
         Ends(self.command("xterm").args(["-e", "sh", "-c", run]).spawn().unwrap())
+    }
+
+    /// Brings a terminal to the front, until it is seen there and the others behind it: a window manager that is slow
+    /// may put a new window before it.
+    pub fn bring(&self, pid: u32, behind: &[u32]) {
+        until("it is in front, and the others behind it", || {
+            self.touch();
+            focus(pid).is_ok()
+                && is_in_front(pid) == Some(true)
+                && behind.iter().all(|other| is_in_front(*other) == Some(false))
+        });
+    }
+
+    /// Presses a key that does nothing: whoever has touched nothing for a minute is away.
+    pub fn touch(&self) {
+        assert!(self.command("xdotool").args(["key", "Shift_L"]).status().unwrap().success());
     }
 
     /// Ids of the windows on the screen.

@@ -111,6 +111,8 @@ fn some_members() -> impl Strategy<Value = Vec<Member>> {
 }
 
 proptest! {
+    #![proptest_config(crate::cases::config(256))]
+
     #[test]
     fn every_member_has_one_place_below_its_parent_whatever_is_declared(members in some_members()) {
         let places = places(&members);

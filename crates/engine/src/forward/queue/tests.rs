@@ -169,6 +169,8 @@ fn only_its_owner_may_read_it_and_it_goes_when_it_is_switched_off() {
 }
 
 proptest::proptest! {
+    #![proptest_config(crate::cases::config(256))]
+
     /// Against a plain list: any sequence of pushes, deliveries and restarts gives what was pushed, in order, at least
     /// once and, without a death between delivery and its note, exactly once.
     #[test]

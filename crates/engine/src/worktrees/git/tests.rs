@@ -1,11 +1,11 @@
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use lamplight_model::worktree::{Branch, Counts};
 
 use super::*;
+use crate::programs::tests::write_program;
 use crate::sources::children::has_ended_by;
 
 /// A folder with a repository in `repo`, in which one file was committed.
@@ -48,7 +48,8 @@ impl World {
     }
 
     fn look(&self, place: &str) -> Look {
-        Git::default().look(&self.at(place))
+        // Thousands of files on a busy machine take longer than a look may in the app.
+        Git { patience: Duration::from_secs(60), ..Git::default() }.look(&self.at(place))
     }
 
     /// A program that leaves a trace when it is run.
@@ -56,8 +57,7 @@ impl World {
         let path = self.at(name);
         let trace = self.at("traces");
         fs::create_dir_all(&trace).unwrap();
-        fs::write(&path, format!("#!/bin/sh\n: > '{}/{name}'\ncat\n", trace.display())).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&path, &format!("#!/bin/sh\n: > '{}/{name}'\ncat\n", trace.display()));
         path.to_str().unwrap().to_owned()
     }
 
@@ -305,9 +305,9 @@ fn a_git_that_hangs_is_ended_with_everything_it_started_b115() {
     let world = World::new();
     let program = world.at("slow");
     let pids = world.at("pids");
-    fs::write(&program, format!("#!/bin/sh\nsleep 600 &\necho $! > '{}'\nwait\n", pids.display())).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let git = Git { program, patience: Duration::from_secs(2) };
+    write_program(&program, &format!("#!/bin/sh\nsleep 600 &\necho $! > '{}'\nwait\n", pids.display()));
+    // Long enough for it to start that on a busy machine.
+    let git = Git { program, patience: Duration::from_secs(10) };
     assert_eq!(git.look(&world.at("repo")).finding, Finding::Unknown(Blind::TimedOut));
     let sleeper = fs::read_to_string(pids).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
