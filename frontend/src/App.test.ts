@@ -3,6 +3,7 @@ import { beforeEach, expect, test, vi } from "vitest";
 import App from "./App.svelte";
 import { FixtureClient } from "./fixtures/client";
 import { cause, MIN } from "./fixtures/build";
+import { SETTLE_MS } from "./lib/focus";
 import { idOf } from "./lib/sections";
 import { Store } from "./lib/store.svelte";
 
@@ -221,7 +222,7 @@ test("the toast of a new name takes back the new name, and each toast what it te
   await waitFor(() => { expect(screen.getByTestId("toast").textContent).toContain("Renamed to “Webhooks”"); });
   await fireEvent.click(screen.getByTestId("undo"));
   await screen.findByText("Stripe webhook idempotency");
-  expect(screen.getByTestId("toast").textContent).toContain("Name of “Webhooks” put back");
+  await waitFor(() => { expect(screen.getByTestId("toast").textContent).toContain("Name of “Webhooks” put back"); });
   await key("z");
   await settle();
   expect(client.calls.filter(([c]) => c === "setLabel"), "it is taken back once").toHaveLength(2);
@@ -385,16 +386,57 @@ test("the focus stays with a session that moves to another section, and goes to 
   client.change([{ ...client.card(blocked ?? ""), turn_state: "working", attention: null, causes: [] }]);
   await waitFor(() => { expect(cardOf(blocked ?? "").classList.contains("wrow")).toBe(true); });
   await waitFor(() => { expect(on()).toBe(blocked); });
-  cardOf(next ?? "").querySelector<HTMLElement>("[data-open]")?.focus();
-  const after = [...document.querySelectorAll<HTMLElement>(".card")][1]?.dataset["id"];
-  client.change([], [next ?? ""]);
-  await waitFor(() => { expect(screen.queryByTestId(`card-${next ?? ""}`)).toBeNull(); });
-  await waitFor(() => { expect(on()).toBe(after); });
   const tree = screen.getByTestId("tree-/home/ada/src/storefront-spike");
   within(tree).getByRole("button", { name: /^Mark as handled/ }).focus();
   await key("e");
   await waitFor(() => { expect(screen.getByTestId("tree-/home/ada/src/storefront-spike").textContent).toContain("seen to"); });
   await waitFor(() => { expect(on()).toBe("tree /home/ada/src/storefront-spike"); });
+  cardOf(next ?? "").querySelector<HTMLElement>("[data-open]")?.focus();
+  const after = [...document.querySelectorAll<HTMLElement>(".card")][1]?.dataset["id"];
+  client.change([], [next ?? ""]);
+  await waitFor(() => { expect(screen.queryByTestId(`card-${next ?? ""}`)).toBeNull(); });
+  await waitFor(() => { expect(on()).toBe(after); });
+});
+
+test("a key meant for a row that left by itself does not hit its neighbour; who took the row away goes on at once", async () => {
+  vi.useFakeTimers({ now: new Date(2026, 10, 20, 14) });
+  try {
+    const client = start("thirty", "needs");
+    const on = (): string => document.activeElement?.closest<HTMLElement>("[data-id]")?.dataset["id"] ?? "nowhere";
+    const calls = (what: string): unknown[] => client.calls.filter(([c]) => c === what);
+    const [a, b, c, d, e, f] = [...document.querySelectorAll<HTMLElement>(".card")].map((row) => row.dataset["id"] ?? "");
+    cardOf(a ?? "").querySelector<HTMLElement>("[data-open]")?.focus();
+    client.change([], [a ?? ""]);
+    await vi.waitFor(() => { expect(on()).toBe(b); });
+    for (const k of ["e", "s", "Delete"]) expect(await key(k), `${k} is ours, and does nothing`).toBe(false);
+    await key("c", { ctrlKey: true });
+    expect(calls("copyResume"), "what changes nothing goes on").toEqual([["copyResume", b]]);
+    await key("j");
+    expect(on()).toBe(c);
+    await key("k");
+    expect(on()).toBe(b);
+    await vi.advanceTimersByTimeAsync(SETTLE_MS - 200);
+    await key("e");
+    expect([...calls("setCause"), ...calls("close")], "nothing was done to anybody").toEqual([]);
+    await vi.advanceTimersByTimeAsync(200);
+    await key("e");
+    await vi.waitFor(() => { expect(on()).toBe(c); });
+    await key("Delete");
+    await vi.waitFor(() => { expect(on()).toBe(d); });
+    expect(calls("close"), "their own doing asks for no pause").toEqual([["close", c]]);
+    client.change([], [d ?? ""]);
+    await vi.waitFor(() => { expect(on()).toBe(e); });
+    await key("e");
+    expect(calls("setCause"), "it was the next one that left by itself").toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(SETTLE_MS);
+    await fireEvent.contextMenu(cardOf(e ?? ""), { clientX: 40, clientY: 40 });
+    await vi.waitFor(() => fireEvent.click(screen.getByTestId("menu-handled")));
+    await vi.waitFor(() => { expect(on()).toBe(f); });
+    await key("e");
+    expect(calls("setCause"), "nor does what they chose in the menu").toHaveLength(3);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test("the focus that its person took away is not brought back", async () => {

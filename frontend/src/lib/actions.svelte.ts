@@ -3,9 +3,10 @@ import { getContext, setContext } from "svelte";
 import { toApiError, type CauseAction, type Client } from "./client";
 import { cleanLine } from "./clean";
 import { elementOf } from "./dom";
+import { Footing } from "./focus";
 import { DAY, MINUTE, upcoming, wait } from "./format";
 import type { Router } from "./router.svelte";
-import { idOf, type Tree } from "./sections";
+import { idOf, treeKey, type Tree } from "./sections";
 import type { Store } from "./store.svelte";
 import type { Attention, SessionCard } from "./types";
 import { calling, causeLook, openCauses, snoozed, terminalWords } from "./words";
@@ -29,6 +30,8 @@ export interface Undo {
 
 /** Undo steps kept: more than anybody remembers. */
 const UNDO_KEPT = 20;
+/** Said once a step was taken back that has no words of its own. */
+const UNDONE = "Undone";
 /** A resume older than this is worth a warning. */
 const OLD_MS = DAY;
 /** Longest name the engine keeps. */
@@ -41,6 +44,7 @@ export class Actions {
   /** The last session that was forgotten: pages with a copy of it take it out. */
   forgotten = $state.raw<string | null>(null);
   readonly client: Client;
+  readonly footing = new Footing();
   readonly #store: Store;
   readonly #router: Router;
   readonly #undo: Undo[] = [];
@@ -105,7 +109,7 @@ export class Actions {
     await this.#attempt(async () => {
       this.#relabel(await this.client.setLabel(id, wanted));
       const name = cleanLine(wanted ?? card.label_default);
-      this.#done(`Renamed to “${name}”`, `Name of “${name}” put back`, async () => {
+      this.#done([], `Renamed to “${name}”`, `Name of “${name}” put back`, async () => {
         this.#relabel(await this.client.setLabel(id, before));
       });
     });
@@ -141,11 +145,15 @@ export class Actions {
 
   /** What a toast calls it: by its session, and by the reason itself where another one calls. */
   #nameOf(cause: Attention): string {
-    const card = [...this.#store.cards.values()].find((c) => openCauses(c).some((k) => k.cause_id === cause.cause_id));
+    const card = this.#ownerOf(cause);
     if (card === undefined) return causeLook(cause.cause).words;
     const name = `“${cleanLine(card.label)}”`;
     const first = calling(card, this.#store.clock.now());
     return first === null || first.cause_id === cause.cause_id ? name : `${causeLook(cause.cause).words} of ${name}`;
+  }
+
+  #ownerOf(cause: Attention): SessionCard | undefined {
+    return [...this.#store.cards.values()].find((c) => openCauses(c).some((k) => k.cause_id === cause.cause_id));
   }
 
   /** Waves away one reason of a session, whatever else is open in it. */
@@ -160,20 +168,22 @@ export class Actions {
   /** Silences a session, or lets it call again. */
   async mute(card: SessionCard, muted: boolean): Promise<void> {
     const name = cleanLine(card.label);
-    await this.#attempt(async () => {
+    const rows = [idOf(card)];
+    await this.#change(rows, async () => {
       await this.client.setMuted(idOf(card), muted);
       this.#store.release();
-      this.#done(muted ? `“${name}” is muted` : `“${name}” calls again`, muted ? `“${name}” calls again` : `“${name}” is muted again`, () => this.client.setMuted(idOf(card), !muted));
+      this.#done(rows, muted ? `“${name}” is muted` : `“${name}” calls again`, muted ? `“${name}” calls again` : `“${name}” is muted again`, () => this.client.setMuted(idOf(card), !muted));
     });
   }
 
   /** Silences a whole project, or lets it call again. The settings file is read first: it may have been edited by hand. */
   async muteProject(project: string, muted: boolean): Promise<void> {
     const name = cleanLine(project);
-    await this.#attempt(async () => {
+    const rows = [...this.#store.cards.values()].filter((c) => c.project === project).map(idOf);
+    await this.#change(rows, async () => {
       await this.#setProjectMuted(project, muted);
       this.#store.release();
-      this.#done(muted ? `Project “${name}” is muted` : `Project “${name}” calls again`, muted ? `Project “${name}” calls again` : `Project “${name}” is muted again`, () => this.#setProjectMuted(project, !muted));
+      this.#done(rows, muted ? `Project “${name}” is muted` : `Project “${name}” calls again`, muted ? `Project “${name}” calls again` : `Project “${name}” is muted again`, () => this.#setProjectMuted(project, !muted));
     });
   }
 
@@ -212,38 +222,40 @@ export class Actions {
   /** Waves away the work that was left in a worktree, whatever else its sessions ask for. */
   async treeHandled(tree: Tree): Promise<void> {
     const name = cleanLine(tree.name);
-    await this.#onCauses(tree.calls, { type: "dismiss" }, `“${name}” marked as handled`, `“${name}” is back`);
+    await this.#onCauses(tree.calls, { type: "dismiss" }, `“${name}” marked as handled`, `“${name}” is back`, tree);
   }
 
   async treeSnoozed(tree: Tree, until: number): Promise<void> {
-    await this.#onCauses(tree.calls, { type: "snooze", until_ms: until }, `“${cleanLine(tree.name)}” snoozed until ${upcoming(until, this.#store.clock.now())}`);
+    await this.#onCauses(tree.calls, { type: "snooze", until_ms: until }, `“${cleanLine(tree.name)}” snoozed until ${upcoming(until, this.#store.clock.now())}`, UNDONE, tree);
   }
 
   async treeSnoozedUntilChange(tree: Tree): Promise<void> {
-    await this.#onCauses(tree.calls, { type: "snooze_until_change" }, `“${cleanLine(tree.name)}” snoozed until something happens in it`);
+    await this.#onCauses(tree.calls, { type: "snooze_until_change" }, `“${cleanLine(tree.name)}” snoozed until something happens in it`, UNDONE, tree);
   }
 
   async treeWoken(tree: Tree): Promise<void> {
-    await this.#onCauses(tree.putOff, { type: "restore" }, `Snooze of “${cleanLine(tree.name)}” ended`);
+    await this.#onCauses(tree.putOff, { type: "restore" }, `Snooze of “${cleanLine(tree.name)}” ended`, UNDONE, tree);
   }
 
   /** Puts a session away until something happens in it. */
   async archive(card: SessionCard): Promise<void> {
     const name = cleanLine(card.label);
-    await this.#attempt(async () => {
+    const rows = [idOf(card)];
+    await this.#change(rows, async () => {
       await this.client.archive(idOf(card));
       this.#store.release();
-      this.#done(`“${name}” archived. It comes back by itself when it goes on.`, `“${name}” is back`, () => this.client.unarchive(idOf(card)));
+      this.#done(rows, `“${name}” archived. It comes back by itself when it goes on.`, `“${name}” is back`, () => this.client.unarchive(idOf(card)));
     });
   }
 
   async unarchive(card: SessionCard): Promise<void> {
     const name = cleanLine(card.label);
-    await this.#attempt(async () => {
+    const rows = [idOf(card)];
+    await this.#change(rows, async () => {
       this.changed = await this.client.unarchive(idOf(card));
       this.#store.release();
       // One that was quiet for long stays among the past ones until it goes on.
-      this.#done(`“${name}” is no longer put away`, `“${name}” archived again`, async () => {
+      this.#done(rows, `“${name}” is no longer put away`, `“${name}” archived again`, async () => {
         this.changed = await this.client.archive(idOf(card));
       });
     });
@@ -252,7 +264,7 @@ export class Actions {
   /** Forgets a session for good. */
   async forget(card: SessionCard): Promise<void> {
     const name = cleanLine(card.label);
-    await this.#attempt(async () => {
+    await this.#change([idOf(card)], async () => {
       const gone = await this.client.forget({ id: idOf(card) }, false);
       if (gone.total === 0) throw new Error(`“${name}” runs: end it first. Nothing was forgotten.`);
       this.#store.release();
@@ -276,7 +288,8 @@ export class Actions {
   async close(card: SessionCard): Promise<void> {
     const name = cleanLine(card.label);
     const asked = openCauses(card);
-    await this.#attempt(async () => {
+    const rows = [idOf(card)];
+    await this.#change(rows, async () => {
       await this.client.closeSession(idOf(card));
       this.#store.release();
       if (card.liveness.state !== "alive") {
@@ -284,7 +297,7 @@ export class Actions {
       } else if (asked.length === 0) {
         this.#final(`“${name}” still runs: it is closed once its process is gone.`, `“${name}” is closed once its process is gone: that cannot be undone.`);
       } else {
-        this.#done(`“${name}” still runs: it calls you no more until it goes on.`, `“${name}” calls again`, async () => {
+        this.#done(rows, `“${name}” still runs: it calls you no more until it goes on.`, `“${name}” calls again`, async () => {
           for (const cause of asked) await this.#bringBack(cause);
         });
       }
@@ -328,11 +341,13 @@ export class Actions {
     await this.#onCauses([cause], action, done);
   }
 
-  async #onCauses(causes: Attention[], action: CauseAction, done: string, undone = "Undone"): Promise<void> {
-    await this.#attempt(async () => {
+  async #onCauses(causes: Attention[], action: CauseAction, done: string, undone = UNDONE, tree: Tree | null = null): Promise<void> {
+    const rows = causes.flatMap((cause) => this.#ownerOf(cause) ?? []).map(idOf);
+    if (tree !== null) rows.push(treeKey(tree));
+    await this.#change(rows, async () => {
       for (const cause of causes) await this.client.setCause(cause.cause_id, action);
       this.#store.release();
-      this.#done(done, undone, async () => {
+      this.#done(rows, done, undone, async () => {
         for (const cause of causes) await this.#bringBack(cause);
       });
     });
@@ -343,9 +358,9 @@ export class Actions {
     this.changed = card;
   }
 
-  /** Says what was done, with the step that takes it back. */
-  #done(text: string, undone: string, run: () => Promise<unknown>): void {
-    this.say("done", text, null, this.#push({ text: undone, run }));
+  /** Says what was done to these rows, with the step that takes it back. */
+  #done(rows: string[], text: string, undone: string, run: () => Promise<unknown>): void {
+    this.say("done", text, null, this.#push({ text: undone, run: () => this.footing.during(rows, run) }));
   }
 
   /** Says what was done and cannot be taken back; `asked` is said to who tries. */
@@ -365,6 +380,11 @@ export class Actions {
     if (card.resume.state === "running") return "Resume command copied. It still runs: resuming opens a second one.";
     if (card.resume.state === "stale" || age > OLD_MS) return `Copied. Last used ${wait(age)} ago; the agent may not find it.`;
     return "Resume command copied";
+  }
+
+  /** Attempts what may take these rows away. */
+  async #change(rows: string[], run: () => Promise<void>): Promise<void> {
+    await this.#attempt(() => this.footing.during(rows, run));
   }
 
   async #attempt(run: () => Promise<unknown>): Promise<void> {

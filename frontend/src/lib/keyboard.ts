@@ -2,7 +2,7 @@
 import { tick } from "svelte";
 import type { Actions } from "./actions.svelte";
 import { HOUR } from "./format";
-import { commandFor, type Command } from "./keys";
+import { changesSession, commandFor, type Command } from "./keys";
 import type { Overlays } from "./overlays.svelte";
 import type { Router } from "./router.svelte";
 import { treeKey, type Tree } from "./sections";
@@ -43,6 +43,8 @@ export class Keyboard {
     if (command === null || command === "g") return;
     // A key that is held walks on, and does nothing else twice: what E acts on next, nobody has seen yet.
     if (event.repeat && command.do !== "move") event.preventDefault();
+    // Nor has anybody seen what the focus slipped to; it was pressed for the row that left.
+    else if (changesSession(command) && !this.#actions.footing.isSettled) event.preventDefault();
     else if (this.#run(command)) event.preventDefault();
   }
 

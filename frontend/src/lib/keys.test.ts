@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { caps, capsOf, commandFor, KEY_GROUPS, keyHint, type Pressed, type Where } from "./keys";
+import { caps, capsOf, changesSession, commandFor, KEY_GROUPS, keyHint, type Pressed, type Where } from "./keys";
 
 const FREE: Where = { typing: false, overlay: false, selection: false, afterG: false, mac: false };
 
@@ -88,6 +88,15 @@ test("no command is missing from the list", () => {
   const keys = ["j", "k", "F2", "s", "e", "w", "z", "Delete", "/", "?", "Escape", "ContextMenu", "Ctrl+k", "Ctrl+c", "Ctrl+Enter", "Ctrl+f", "Ctrl+,", "1", "2", "3", "4", "5", "6", ..."abcdefghijklmnopqrstuvwxyz"];
   const does = [...keys.map((k) => press(k)), ..."abcdefghijklmnopqrstuvwxyz".split("").map((k) => press(k, { afterG: true }))].filter((d) => d !== "nothing" && d !== "g");
   expect(does.filter((d) => !listed.has(d))).toEqual([]);
+});
+
+test("of all keys three change the session under the focus: handled, snoozed, closed", () => {
+  const keys = KEY_GROUPS.flatMap((group) => group.lines).flatMap((line) => line.keys);
+  const changing = keys.filter((way) => {
+    const command = commandFor({ key: NAMES[way] ?? way, ctrlKey: false, metaKey: false, altKey: false, shiftKey: false }, FREE);
+    return command !== null && command !== "g" && changesSession(command);
+  });
+  expect(changing).toEqual(["E", "S", "Del"]);
 });
 
 test("hints are the first way, as its caps", () => {

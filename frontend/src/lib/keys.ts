@@ -11,6 +11,13 @@ export type Command =
   | { do: "copy" | "goto" | "rename" | "snooze" | "handled" | "why" | "close" | "undo" | "filter" | "search" | "palette" | "keys" | "now" | "services" | "runs" | "archive" | "settings" | "menu" | "escape" }
   | { do: "chip"; chip: Chip };
 
+/** What changes the session under the focus at once. Renaming opens a field that shows whose name it is, and undo is of no row. */
+const CHANGES: ReadonlySet<Command["do"]> = new Set(["snooze", "handled", "close"]);
+
+export function changesSession(command: Command): boolean {
+  return CHANGES.has(command.do);
+}
+
 export interface Pressed {
   key: string;
   ctrlKey: boolean;
