@@ -141,6 +141,24 @@ fn status_has_no_risk(status: &Status) -> bool {
     status.sessions.iter().all(|c| uncommitted(c).is_none()) && status.worktrees.iter().all(|w| !w.is_at_risk)
 }
 
+/// Waits until whatever was to be looked at was: what an agent writes elsewhere from now on is seen. It works on while the
+/// handle lives.
+fn looked(home: &Home, running: &Running) -> Process {
+    running.settle();
+    let root = repository(home, WITNESS);
+    fs::write(root.join("made"), "by another one").unwrap();
+    let (process, _) = at_work(home, &mut home.claude(9, WITNESS), running.now());
+    running.until("another one's work", |s| worktree(s, &root).is_some());
+    process
+}
+
+/// Folder of an agent that nothing else is told of.
+const WITNESS: &str = "witness";
+
+fn has_no_other_worktree(status: &Status) -> bool {
+    status.worktrees.iter().all(|w| w.root.ends_with(WITNESS))
+}
+
 #[test]
 fn a_new_agent_takes_over_what_was_left_and_what_was_waved_away_stays_so_x7() {
     let home = Home::new();
@@ -188,7 +206,7 @@ fn what_was_waved_away_does_not_call_again_on_another_session() {
     leaves(&mut second, process, &file, running.now());
     let status = running.until("nobody there", |s| worktree(s, &root).is_some_and(|w| w.is_at_risk));
     assert!(status.sessions.iter().all(|c| uncommitted(c).is_none()));
-    running.settle();
+    let _witness = looked(&home, &running);
     assert_eq!(uncommitted(&running.card(&second.name())), None);
     running.stop();
     let running = Running::with(config(&home));
@@ -222,10 +240,10 @@ fn a_session_that_was_put_away_leaves_its_worktree_and_nobody_else_is_told_of_it
     assert_eq!(members(&running.status()), 2);
     running.engine.set_archived(&first.key(), true).unwrap();
     running.until("one left", |s| members(s) == 1);
-    running.settle();
+    let _witness = looked(&home, &running);
     assert_eq!(uncommitted(&running.card(&second.name())), None);
     running.engine.set_archived(&second.key(), true).unwrap();
-    running.until("nobody left", |s| s.worktrees.is_empty());
+    running.until("nobody left", |s| has_no_other_worktree(s));
     // Back, each has what it had.
     running.engine.set_archived(&first.key(), false).unwrap();
     running.until_card(&first.name(), "the cause again", |c| uncommitted(c).is_some());
@@ -347,7 +365,7 @@ fn what_lay_there_before_the_agent_came_is_not_its_work() {
     assert_eq!(worktree(&status, &root).unwrap().untracked, Some(1));
     leaves(&mut session, process, &file, running.now());
     running.until_card(&session.name(), "its end", |c| c.liveness.state == LivenessState::Dead);
-    running.settle();
+    let _witness = looked(&home, &running);
     assert!(status_has_no_risk(&running.status()));
     // That is remembered.
     running.stop();
@@ -387,7 +405,7 @@ fn whoever_leaves_by_way_of_another_worktree_left_nothing_there() {
             && c.cwd.as_deref() == root.to_str()
             && uncommitted(c).is_none()
     });
-    running.settle();
+    let _witness = looked(&home, &running);
     assert!(status_has_no_risk(&running.status()), "{:#?}", running.status());
     assert_eq!(worktree(&running.status(), &root), None);
     running.stop();
@@ -406,7 +424,7 @@ fn whoever_leaves_by_way_of_another_worktree_left_nothing_there() {
     leaves(&mut session, process, &file, running.now());
     let status = running.until("its end", |s| {
         worktree(s, &root).is_some_and(|w| w.was_so_before)
-            && s.sessions.iter().all(|c| c.liveness.state == LivenessState::Dead)
+            && find(s, &session.name()).is_some_and(|c| c.liveness.state == LivenessState::Dead)
     });
     assert!(status_has_no_risk(&status), "{status:#?}");
 }
@@ -423,7 +441,7 @@ fn a_directory_that_is_gone_leads_to_no_other_worktree() {
     fs::remove_dir(root.join("gone")).unwrap();
     let running = Running::with(config(&home));
     running.until_card(&session.name(), "its card", |_| true);
-    running.settle();
+    let _witness = looked(&home, &running);
     assert!(status_has_no_risk(&running.status()));
     assert_eq!(worktree(&running.status(), &root), None);
 }
@@ -466,9 +484,9 @@ fn sessions_without_a_repository_or_a_directory_have_no_worktree_b111_b116() {
     gone.prompt(now.plus_ms(-MINUTE), "hello");
     fs::remove_dir_all(&gone.cwd).unwrap();
     running.until("both", |s| find(s, &plain.name()).is_some() && find(s, &gone.name()).is_some());
-    running.settle();
+    let _witness = looked(&home, &running);
     let status = running.status();
-    assert!(status.worktrees.is_empty());
+    assert!(has_no_other_worktree(&status));
     for session in [&plain, &gone] {
         assert_eq!(find(&status, &session.name()).unwrap().git, None);
     }
@@ -492,8 +510,8 @@ fn a_directory_that_only_a_hook_names_is_never_looked_at() {
     fs::rename(spool.join(format!(".{name}")), spool.join(&name)).unwrap();
     let card = running.until_card(&session.name(), "the hook", |_| true);
     assert_eq!(card.git, None);
-    running.settle();
-    assert!(running.status().worktrees.is_empty());
+    let _witness = looked(&home, &running);
+    assert!(has_no_other_worktree(&running.status()));
 }
 
 #[test]
