@@ -117,8 +117,13 @@ class Story(Window):
         self.assertEqual(desktop.clipboard(), expected)
         self.picture(desktop, "4-copied")
         desktop.set_clipboard("something else")
-        desktop.choose(lamp, "Permission: Billing rollout", "Copy")
-        wait_for("the tray's copy", lambda: desktop.clipboard() == expected)
+
+        def copies():
+            # Whoever hears late that another one copied takes that for the end of its own copy.
+            desktop.choose(lamp, "Permission: Billing rollout", "Copy")
+            return desktop.clipboard() == expected
+
+        wait_for("the tray's copy", copies)
 
         # The window closes; the lamp stays lit and the webview is gone.
         pid = int(desktop.busctl("call", "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionUnixProcessID", "s", lamp)[0])

@@ -243,7 +243,7 @@ fn a_session_that_was_put_away_leaves_its_worktree_and_nobody_else_is_told_of_it
     let _witness = looked(&home, &running);
     assert_eq!(uncommitted(&running.card(&second.name())), None);
     running.engine.set_archived(&second.key(), true).unwrap();
-    running.until("nobody left", |s| has_no_other_worktree(s));
+    running.until("nobody left", has_no_other_worktree);
     // Back, each has what it had.
     running.engine.set_archived(&first.key(), false).unwrap();
     running.until_card(&first.name(), "the cause again", |c| uncommitted(c).is_some());
