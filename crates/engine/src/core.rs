@@ -76,7 +76,9 @@ pub struct Core {
     prices: PriceTable,
     /// When the first listing of registries and locks was complete.
     listed_at: Option<Timestamp>,
-    /// Everything was listed and read once since the start.
+    /// What was there at the start has been read.
+    has_read: bool,
+    /// Everything was listed and read once since the start, and that is stored.
     looked: bool,
     /// The engine looks for the first time: what it finds is news to nobody.
     first_look: bool,
@@ -103,6 +105,8 @@ struct Loaded {
     chat_looked_at: Option<Timestamp>,
     text: String,
     on_screen: bool,
+    /// Its transcript is read anew at a start, and perhaps half: what it needs is weighed once all is read.
+    is_reread: bool,
     recheck_at: Option<Timestamp>,
     story_due: Option<Timestamp>,
 }
@@ -150,6 +154,7 @@ impl Core {
             next_story: None,
             prices,
             listed_at: None,
+            has_read: false,
             looked: false,
             first_look,
             notifier: notify::Notifier::new(
@@ -392,6 +397,7 @@ impl Core {
                 verdict: None,
                 text: String::new(),
                 on_screen: false,
+                is_reread: false,
                 recheck_at: None,
                 story_due: None,
                 key: key.clone(),

@@ -1,5 +1,7 @@
 //! Worktrees: what a look at one says, and when the work in it is at risk.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Timestamp;
@@ -43,10 +45,25 @@ pub struct Branch {
     pub ahead: Option<u32>,
     /// Commits behind upstream.
     pub behind: Option<u32>,
-    /// Entries of the stash that were put there on this branch; of the whole repository where git keeps no log of them,
-    /// and 0 where it is older than 2.35 and does not say.
+    /// Entries of its repository's stash, by the branch they were put aside on; under an empty name those of which that is
+    /// not told. All worktrees of a repository share one stash, and no two of them stand on one branch. Nothing where git is
+    /// older than 2.35 and does not say.
     #[serde(default)]
-    pub stashes: u32,
+    pub stashes: BTreeMap<String, u32>,
+}
+
+impl Branch {
+    /// What entries of the stash call it.
+    #[must_use]
+    pub fn stash_name(&self) -> &str {
+        self.name.as_deref().unwrap_or("(no branch)")
+    }
+
+    /// Entries of the stash that may have been put aside on a branch, by its [name there](Self::stash_name).
+    #[must_use]
+    pub fn stashes_of(&self, name: &str) -> u32 {
+        [name, ""].into_iter().filter_map(|name| self.stashes.get(name)).sum()
+    }
 }
 
 /// Why nobody could look.

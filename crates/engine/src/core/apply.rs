@@ -4,7 +4,7 @@ use lamplight_model::assess::heard_last;
 use lamplight_model::event::{Event, EventKind, HiddenKind, Lineage, OwnerRank, Usage};
 use lamplight_model::fold::{NO_MODEL, fold, fold_registry, fold_subagent};
 use lamplight_model::ids::{Agent, SessionId, SessionKey, Timestamp};
-use lamplight_model::session::{Dated, Lock, RegistryStatus, SessionState, Transcript, Validity};
+use lamplight_model::session::{Dated, Lock, RegistryStatus, SessionState, Subagent, Transcript, Validity};
 
 use super::Core;
 use crate::facts::{FileBatch, Input, RegistryUpdate};
@@ -81,7 +81,11 @@ impl Core {
                 }
                 self.apply_listed(at)?;
             }
-            Input::Listed { at, .. } => self.apply_listed(at)?,
+            Input::Listed { at, .. } => {
+                self.has_read = true;
+                self.sessions.values_mut().for_each(|loaded| loaded.is_reread = false);
+                self.apply_listed(at)?;
+            }
         }
         Ok(())
     }
@@ -95,11 +99,11 @@ impl Core {
         let from_start = batch.reset || batch.from == 0;
         // An inode is used again at once: what a deleted transcript said stays said.
         if let Some(file) = known.as_ref().filter(|f| (from_start || moved_role) && !(moved_role && f.gone)) {
-            self.forget_file(file.session, file.id, file.subagent.as_deref())?;
+            self.forget_file(file.session, file.id, file.subagent.as_deref(), moved_role)?;
         }
         if batch.reset && known.is_none() {
             for file in files::replaced_at(&self.store.db, &batch.path, session, batch.file)? {
-                self.forget_file(session, file, batch.role.subagent.as_deref())?;
+                self.forget_file(session, file, batch.role.subagent.as_deref(), false)?;
             }
         }
         let file = files::put(
@@ -173,11 +177,29 @@ impl Core {
         Ok(())
     }
 
-    fn forget_file(&mut self, session: i64, file: i64, subagent: Option<&str>) -> Result<(), StoreError> {
+    /// Takes back what a file said: it is read from its start, or is another one's now.
+    fn forget_file(
+        &mut self,
+        session: i64,
+        file: i64,
+        subagent: Option<&str>,
+        is_elsewhere: bool,
+    ) -> Result<(), StoreError> {
+        let has_read = self.has_read;
         if let Some(loaded) = self.load(session)? {
             match subagent {
-                None => drop(loaded.state.mains.remove(&file)),
-                Some(name) => drop(loaded.state.subagents.remove(name)),
+                None => {
+                    loaded.state.mains.remove(&file);
+                    loaded.is_reread |= !has_read;
+                }
+                Some(name) if is_elsewhere => drop(loaded.state.subagents.remove(name)),
+                // What its meta file says of it stays.
+                Some(name) => {
+                    if let Some(known) = loaded.state.subagents.get_mut(name) {
+                        let Subagent { kind, description, .. } = std::mem::take(known);
+                        *known = Subagent { kind, description, ..Subagent::default() };
+                    }
+                }
             }
             self.touched.insert(session);
         }

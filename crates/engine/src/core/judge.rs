@@ -75,7 +75,9 @@ impl Core {
         if judged.is_alive {
             self.note_alive(id, loaded, &judged.verdict, now);
         }
-        self.weigh_state(id, loaded, &judged.verdict, now)?;
+        if !loaded.is_reread {
+            self.weigh_state(id, loaded, &judged.verdict, now)?;
+        }
         let leaves_at = self.place(id, loaded, &judged, now)?;
         self.weigh_worktree(id, loaded, &judged, now)?;
         self.reclass(id, loaded, &judged, neighbours);

@@ -8,7 +8,7 @@ use lamplight_model::view::{GitState, GitView, Worktree};
 use lamplight_model::worktree::{Around, Finding, at_risk};
 
 use crate::facts::WorktreeLook;
-use crate::store::worktrees::Memory;
+use crate::store::worktrees::{Left, Memory};
 use crate::worktrees::Order;
 
 /// A session of which nobody knows whether it runs is taken to run for so long after its last sign.
@@ -114,7 +114,7 @@ impl Worktrees {
         // The clock may have been set back since it was dated.
         let memory = Memory { settled_at: memory.settled_at.map(|at| at.min(now)), ..memory };
         let tree = self.trees.entry(root.to_owned()).or_default();
-        (tree.memory, tree.stored) = (memory, memory);
+        (tree.memory, tree.stored) = (memory.clone(), memory);
         self.is_other_set = true;
     }
 
@@ -207,8 +207,8 @@ impl Worktrees {
         if is_news || is_other {
             touched.extend(tree.members.keys());
         }
-        let stored = std::mem::replace(&mut tree.stored, tree.memory);
-        (touched, Some(tree.memory).filter(|now| *now != stored))
+        let stored = std::mem::replace(&mut tree.stored, tree.memory.clone());
+        (touched, Some(&tree.memory).filter(|now| **now != stored).cloned())
     }
 
     /// Wants a look at the worktree of a session: its person came to see.
@@ -320,21 +320,27 @@ impl Tree {
         let is_nobodys = is_clean || self.memory.before == Some(look.mark);
         let is_empty = !self.members.values().any(|p| p.may_run(look.at));
         let is_news = self.members.values().any(|p| self.may_be_of(p) && p.seen_last() < Some(look.began));
-        let is_put_aside = self.memory.stashes.is_some_and(|without| without < stashes(&look.finding));
-        if is_nobodys {
-            if !is_put_aside {
-                self.memory.stashes = None;
+        if let Some(left) = &mut self.memory.left {
+            if stashes(&look.finding, &left.branch) > left.stashes {
+                left.is_aside = true;
+            } else if is_nobodys {
+                self.memory.left = None;
             }
-            if is_empty && is_news {
-                self.memory.settled_at = Some(look.began);
-            }
-        } else if self.memory.stashes.is_some()
-            && !is_put_aside
-            && !self.members.values().any(|p| self.may_be_of(p))
-        {
-            // What was put aside is there again, and still whoever's left it.
-            self.memory.settled_at = None;
         }
+        if is_nobodys && is_empty && is_news {
+            self.memory.settled_at = Some(look.began);
+        }
+    }
+
+    /// Who left what was put into the stash and is there again, and since when.
+    fn back(&self) -> Option<(i64, Option<Timestamp>)> {
+        let left = self.memory.left.as_ref().filter(|left| left.is_aside)?;
+        let finding = self.found.as_ref().map(|found| &found.finding)?;
+        if !matches!(finding, Finding::Dirty(..)) || stashes(finding, &left.branch) > left.stashes {
+            return None;
+        }
+        let (id, _) = self.members.iter().find(|(_, p)| p.key == left.by)?;
+        Some((*id, Some(left.since)))
     }
 
     /// Whether what lies there may be the work of this one, when it does not run.
@@ -351,7 +357,8 @@ impl Tree {
             .iter()
             .filter(|(_, p)| self.found.is_none() || self.may_be_of(p))
             .map(|(id, p)| (*id, p.seen_last()))
-            .max_by_key(|(id, last)| (*last, std::cmp::Reverse(*id)));
+            .max_by_key(|(id, last)| (*last, std::cmp::Reverse(*id)))
+            .or_else(|| self.back());
         let (risk, owner) = match (&self.found, owner) {
             (_, None) => (Risk::None, None),
             (_, Some(_)) if agents > 0 => (Risk::None, None),
@@ -366,9 +373,13 @@ impl Tree {
                         let known = self.left.filter(|left| (left.0, left.1) == (found.mark, id));
                         let since = known.map_or(since, |(_, _, since)| since);
                         self.left = Some((found.mark, id, since));
-                        let stashes = stashes(&found.finding);
-                        self.memory.stashes =
-                            Some(self.memory.stashes.map_or(stashes, |without| without.min(stashes)));
+                        let by = self.members.get(&id).map(|p| p.key.clone()).unwrap_or_default();
+                        // What is put aside of it in parts is counted from the first.
+                        if self.memory.left.as_ref().is_none_or(|l| (&l.by, l.since) != (&by, since)) {
+                            let branch = found.finding.branch().map_or("", |b| b.stash_name()).to_owned();
+                            let stashes = stashes(&found.finding, &branch);
+                            self.memory.left = Some(Left { by, since, branch, stashes, is_aside: false });
+                        }
                         Risk::Since(since)
                     }
                     (_, None) => Risk::None,
@@ -406,8 +417,8 @@ impl Presence {
     }
 }
 
-fn stashes(finding: &Finding) -> u32 {
-    finding.branch().map_or(0, |branch| branch.stashes)
+fn stashes(finding: &Finding, branch: &str) -> u32 {
+    finding.branch().map_or(0, |now| now.stashes_of(branch))
 }
 
 fn state(finding: &Finding) -> GitState {

@@ -4,6 +4,7 @@
 //! file contents, the same again in submodules, and a transport when objects are missing. Each is switched off; the list
 //! of filters is asked for first, since they have free names.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -114,11 +115,8 @@ impl Git {
         ];
         let output = self.run(root, deadline, MOST_OUTPUT, &filters, &args)?;
         let mut listing = porcelain::parse(&output, |folder| has_markers_alone(root, folder));
-        let branch = &mut listing.branch;
-        if branch.stashes > 0
-            && let Some(own) = stashes_of(&site.common_dir, branch.name.as_deref())
-        {
-            branch.stashes = own;
+        if listing.stashes > 0 {
+            listing.branch.stashes = stashes(&site.common_dir, listing.stashes);
         }
         let inside = self.inside(root, deadline, &filters, &listing.folders);
         let mark = mark(root, &listing, &inside);
@@ -245,20 +243,28 @@ fn configure(command: &mut Command, filters: &[Vec<u8>]) {
     command.env("GIT_CONFIG_COUNT", count.to_string());
 }
 
-/// Entries of the stash that were put there on this branch: all worktrees of a repository share one stash, and no two of
-/// them stand on one branch. `None` where its log cannot be read: who keeps references elsewhere has none.
-fn stashes_of(common_dir: &Path, branch: Option<&str>) -> Option<u32> {
-    let (file, _) = open_regular(&common_dir.join("logs/refs/stash")).ok()?;
+/// Entries of the stash by the branch they were put aside on, as [`Branch::stashes`](lamplight_model::worktree::Branch) has
+/// them. Where their log cannot be read, as who keeps references elsewhere has none, they are `count` of nobody knows which.
+fn stashes(common_dir: &Path, count: u32) -> BTreeMap<String, u32> {
     let mut log = Vec::new();
-    file.take(MOST_STASH_LOG).read_to_end(&mut log).ok()?;
-    // "<old> <new> <who> <when>\tWIP on main: 1234567 subject", or "On main: what its person wrote".
-    let name = branch.unwrap_or("(no branch)");
-    let starts = [format!("WIP on {name}: "), format!("On {name}: ")];
-    let is_own = |line: &[u8]| {
-        let message = line.iter().position(|byte| *byte == b'\t').and_then(|at| line.get(at + 1..));
-        message.is_some_and(|message| starts.iter().any(|start| message.starts_with(start.as_bytes())))
-    };
-    u32::try_from(log.split(|byte| *byte == b'\n').filter(|line| is_own(line)).count()).ok()
+    let read = open_regular(&common_dir.join("logs/refs/stash"))
+        .is_ok_and(|(file, _)| file.take(MOST_STASH_LOG).read_to_end(&mut log).is_ok());
+    if !read {
+        return BTreeMap::from([(String::new(), count)]);
+    }
+    let mut by_branch = BTreeMap::new();
+    for line in log.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        *by_branch.entry(branch_of(&String::from_utf8_lossy(line)).to_owned()).or_default() += 1;
+    }
+    by_branch
+}
+
+/// The branch in a line of the stash's log: `<old> <new> <who> <when>\tWIP on main: 1234567 subject`, or `On main: ` and what
+/// its person wrote; empty in one that git wrote for itself (`autostash`).
+fn branch_of(line: &str) -> &str {
+    let message = line.split_once('\t').map_or("", |(_, message)| message);
+    let rest = message.strip_prefix("WIP on ").or_else(|| message.strip_prefix("On "));
+    rest.and_then(|rest| rest.split_once(": ")).map_or("", |(branch, _)| branch)
 }
 
 /// Names of all filters, from the names of all settings.

@@ -8,6 +8,8 @@ use lamplight_model::worktree::{Branch, Counts};
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
     pub branch: Branch,
+    /// Entries of the repository's stash.
+    pub stashes: u32,
     pub counts: Counts,
     /// Paths it names, relative to the root.
     pub paths: Vec<PathBuf>,
@@ -27,7 +29,7 @@ pub(super) fn parse(output: &[u8], is_agents_own: impl Fn(&Path) -> bool) -> Lis
     let mut fields = output.split(|byte| *byte == 0);
     while let Some(entry) = fields.next() {
         match entry {
-            [b'#', b' ', header @ ..] => read_header(header, &mut listing.branch),
+            [b'#', b' ', header @ ..] => listing.read_header(header),
             // "1 XY sub mH mI mW hH hI path"
             [b'1', b' ', x, y, b' ', ..] => {
                 listing.changed(*x, *y, path_after(entry, 8));
@@ -79,19 +81,19 @@ impl Listing {
         self.counts.paths += 1;
         self.paths.extend(path.map(to_path));
     }
-}
 
-fn read_header(header: &[u8], branch: &mut Branch) {
-    let text = String::from_utf8_lossy(header);
-    if let Some(name) = text.strip_prefix("branch.head ") {
-        branch.name = (name != "(detached)").then(|| name.to_owned());
-    } else if let Some(count) = text.strip_prefix("stash ") {
-        branch.stashes = count.parse().unwrap_or(0);
-    } else if let Some(counts) = text.strip_prefix("branch.ab +")
-        && let Some((ahead, behind)) = counts.split_once(" -")
-    {
-        branch.ahead = ahead.parse().ok();
-        branch.behind = behind.parse().ok();
+    fn read_header(&mut self, header: &[u8]) {
+        let text = String::from_utf8_lossy(header);
+        if let Some(name) = text.strip_prefix("branch.head ") {
+            self.branch.name = (name != "(detached)").then(|| name.to_owned());
+        } else if let Some(count) = text.strip_prefix("stash ") {
+            self.stashes = count.parse().unwrap_or(0);
+        } else if let Some(counts) = text.strip_prefix("branch.ab +")
+            && let Some((ahead, behind)) = counts.split_once(" -")
+        {
+            self.branch.ahead = ahead.parse().ok();
+            self.branch.behind = behind.parse().ok();
+        }
     }
 }
 
@@ -141,8 +143,9 @@ mod tests {
             u UU N... 100644 100644 100644 100644 a b c torn\0\
             ? new/\0? .claude/settings.local.json\0? .claude/worktrees/\0";
         let listing = parse(output, |_| false);
-        let branch = Branch { name: Some("main".to_owned()), ahead: Some(3), behind: Some(2), stashes: 4 };
-        assert_eq!(listing.branch, branch);
+        let branch =
+            Branch { name: Some("main".to_owned()), ahead: Some(3), behind: Some(2), ..Branch::default() };
+        assert_eq!((listing.branch, listing.stashes), (branch, 4));
         let counts = Counts { staged: 3, unstaged: 2, untracked: 1, conflicted: 1, paths: 6 };
         assert_eq!(listing.counts, counts);
         let paths = ["staged file", "changed", "both", "new name", "torn", "new/"].map(PathBuf::from);

@@ -338,7 +338,16 @@ fn died_in_turn<'a>(state: &'a SessionState, t: &Transcript, idle: &Process) -> 
         .filter(|p| match p.exited_at {
             Some(at) => at >= began && idle.status_since < at,
             // It died while nobody looked, and was found dead: a turn that began later is another's.
-            None => p.validity == Validity::Dead && idle.status_since < began && began <= p.observed_at,
+            None => {
+                let may_be_others = |o: &Process| {
+                    ![p.pid, idle.pid].contains(&o.pid)
+                        && (o.validity == Validity::Foreign || o.removed_at.max(o.exited_at) >= Some(began))
+                };
+                p.validity == Validity::Dead
+                    && idle.status_since < began
+                    && began <= p.observed_at
+                    && !state.processes.values().any(may_be_others)
+            }
         })
         .max_by_key(|p| (p.status_since, p.pid))
 }

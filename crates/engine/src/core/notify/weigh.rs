@@ -143,10 +143,11 @@ impl Notifier {
                     self.announce(&stored, is_opened_so, key, now);
                     causes.push(stored.clone());
                     changed.push(stored);
-                    if causes.len() > MOST_CAUSES
-                        && let Some(oldest) = causes.iter().position(|s| s.cause.cleared_at.is_some())
-                    {
-                        causes.remove(oldest);
+                    if causes.len() > MOST_CAUSES {
+                        let cleared = causes.iter().enumerate().filter(|(_, s)| s.cause.cleared_at.is_some());
+                        if let Some((oldest, _)) = cleared.min_by_key(|(_, s)| s.cause.since) {
+                            causes.remove(oldest);
+                        }
                     }
                 }
             }

@@ -175,8 +175,9 @@ fn one_of_which_nobody_knows_whether_it_runs_is_taken_to_run_for_five_minutes() 
 
 #[test]
 fn work_that_is_put_aside_is_still_whoevers_left_it() {
-    let branch = |stashes| Branch { stashes, ..Branch::default() };
+    let branch = |stashes| branch("main", &[("main", stashes)]);
     let stashed = |stashes| Finding::Clean(branch(stashes));
+    let dirty = || Finding::Dirty(COUNTS, branch(0));
     let mut trees = Worktrees::default();
     note(&mut trees, 1, agent(1, -MINUTE), 0);
     note(&mut trees, 1, gone(agent(1, -MINUTE), MINUTE), MINUTE);
@@ -188,7 +189,7 @@ fn work_that_is_put_aside_is_still_whoevers_left_it() {
         assert_eq!(trees.risk_of(1), Risk::None);
     }
     // What its person writes while it lies there is theirs.
-    let edited = Finding::Dirty(Counts { unstaged: 1, paths: 1, ..Counts::default() }, branch(1));
+    let edited = Finding::Dirty(COUNTS, branch(1));
     trees.found(ROOT, look(edited, 5, 45 * MINUTE), at(45 * MINUTE));
     assert_eq!(trees.risk_of(1), Risk::None);
     trees.found(ROOT, look(stashed(1), 1, 46 * MINUTE), at(46 * MINUTE));
@@ -201,10 +202,45 @@ fn work_that_is_put_aside_is_still_whoevers_left_it() {
     assert_eq!(trees.risk_of(1), Risk::None);
 }
 
+const COUNTS: Counts = Counts { staged: 0, unstaged: 1, untracked: 0, conflicted: 0, paths: 1 };
+
+fn branch(name: &str, stashes: &[(&str, u32)]) -> Branch {
+    let stashes = stashes.iter().map(|(branch, count)| ((*branch).to_owned(), *count)).collect();
+    Branch { name: Some(name.to_owned()), stashes, ..Branch::default() }
+}
+
+/// Another agent comes and goes between, or another branch is checked out.
+#[test]
+fn work_that_was_put_aside_is_never_anothers() {
+    let aside = |name| branch(name, &[("main", 1)]);
+    for other in [true, false] {
+        let mut trees = Worktrees::default();
+        note(&mut trees, 1, agent(1, -MINUTE), 0);
+        note(&mut trees, 1, gone(agent(1, -MINUTE), MINUTE), MINUTE);
+        let left = Finding::Dirty(COUNTS, branch("main", &[]));
+        trees.found(ROOT, look(left, 7, MINUTE + 50), at(MINUTE + 50));
+        trees.found(ROOT, look(Finding::Clean(aside("main")), 1, 10 * MINUTE), at(10 * MINUTE));
+        if other {
+            note(&mut trees, 2, agent(2, 20 * MINUTE), 20 * MINUTE);
+            note(&mut trees, 2, gone(agent(2, 20 * MINUTE), 40 * MINUTE), 40 * MINUTE);
+        }
+        let elsewhere = look(Finding::Clean(aside("side")), 1, 41 * MINUTE);
+        trees.found(ROOT, elsewhere, at(41 * MINUTE));
+        // Its person's own work on another branch.
+        trees.found(ROOT, look(Finding::Dirty(COUNTS, aside("side")), 5, 42 * MINUTE), at(42 * MINUTE));
+        assert_eq!((trees.risk_of(1), trees.risk_of(2)), (Risk::None, Risk::None));
+        trees.found(ROOT, look(Finding::Clean(aside("main")), 1, 43 * MINUTE), at(43 * MINUTE));
+        let popped = Finding::Dirty(COUNTS, branch("main", &[]));
+        trees.found(ROOT, look(popped, 8, 44 * MINUTE), at(44 * MINUTE));
+        assert_eq!((trees.risk_of(1), trees.risk_of(2)), (Risk::Since(at(MINUTE)), Risk::None), "{other}");
+    }
+}
+
 /// The engine is restarted, or did not run when it was put aside.
 #[test]
 fn work_that_is_put_aside_is_remembered() {
-    let stashed = Finding::Clean(Branch { stashes: 1, ..Branch::default() });
+    let (dirty, stashed) =
+        (|| Finding::Dirty(COUNTS, branch("main", &[])), Finding::Clean(branch("main", &[("main", 1)])));
     for was_seen_aside in [true, false] {
         let mut trees = Worktrees::default();
         note(&mut trees, 1, agent(1, -MINUTE), 0);

@@ -115,11 +115,13 @@ impl Run {
 
     /// Sessions that are known and are not among all that are there were deleted.
     fn tell_deleted(&mut self, at: usize, there: &HashSet<FileId>) -> Running {
-        let Some(root) = self.places.get(at).map(|p| p.root.path.clone()) else { return Ok(()) };
+        let Some(database) = self.places.get(at).map(super::Place::transcripts_folder) else { return Ok(()) };
         let known: Vec<FileId> = self
             .files
             .iter()
-            .filter(|(_, e)| e.role.agent == Agent::OpenCode && !e.is_gone && e.path.starts_with(&root))
+            .filter(|(_, e)| {
+                e.role.agent == Agent::OpenCode && !e.is_gone && e.path.parent() == Some(&database)
+            })
             .map(|(id, _)| id)
             .collect();
         known.into_iter().filter(|file| !there.contains(file)).try_for_each(|file| self.tell_gone(file))

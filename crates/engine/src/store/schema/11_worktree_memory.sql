@@ -1,10 +1,10 @@
 -- What is remembered of a worktree is one row: the mark of what was uncommitted before its first agent came, when it was seen
--- last that whoever had left by then had left nothing, and how many entries the stash had when work was left.
+-- last that whoever had left by then had left nothing, and what was left there last, as JSON.
 CREATE TABLE worktree_memory (
     root TEXT PRIMARY KEY,
     before BLOB,
     settled_at_ms INTEGER,
-    stashes INTEGER,
+    left_work TEXT,
     at_ms INTEGER NOT NULL
 ) STRICT;
 INSERT INTO worktree_memory (root, before, at_ms) SELECT root, before, at_ms FROM worktrees;

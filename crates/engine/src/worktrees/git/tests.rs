@@ -157,7 +157,8 @@ fn how_far_it_is_from_its_upstream_is_told() {
     world.write("clone/ours-too", "1");
     world.commit("clone");
     world.git("clone", &["fetch", "-q"]);
-    let branch = Branch { name: Some("main".to_owned()), ahead: Some(2), behind: Some(1), stashes: 0 };
+    let branch =
+        Branch { name: Some("main".to_owned()), ahead: Some(2), behind: Some(1), ..Branch::default() };
     assert_eq!(world.look("clone").finding, Finding::Clean(branch));
 }
 
@@ -166,21 +167,30 @@ fn how_far_it_is_from_its_upstream_is_told() {
 fn what_is_put_aside_counts_where_it_was_put_aside() {
     let world = World::new();
     world.git("repo", &["worktree", "add", "-q", "../side", "-b", "side"]);
-    let counted =
-        || ["repo", "side"].map(|place| world.look(place).finding.branch().map(|branch| branch.stashes));
-    assert_eq!(counted(), [Some(0), Some(0)]);
+    let counted = || {
+        let [repo, side] = ["repo", "side"].map(|place| world.look(place).finding.branch().cloned().unwrap());
+        assert_eq!(repo.stashes, side.stashes, "one stash");
+        ["main", "side", "(no branch)"].map(|name| repo.stashes_of(name))
+    };
+    assert_eq!(counted(), [0, 0, 0]);
     world.write("side/kept", "two");
     world.git("side", &["stash"]);
-    assert_eq!(counted(), [Some(0), Some(1)]);
+    assert_eq!(counted(), [0, 1, 0]);
     world.write("repo/kept", "three");
     world.git("repo", &["stash", "push", "-q", "-m", "On side: of main"]);
-    assert_eq!(counted(), [Some(1), Some(1)]);
+    assert_eq!(counted(), [1, 1, 0]);
     world.git("side", &["stash", "pop", "-q", "stash@{1}"]);
-    assert_eq!(counted(), [Some(1), Some(0)]);
+    assert_eq!(counted(), [1, 0, 0]);
     world.git("repo", &["checkout", "-q", "--detach"]);
     world.write("repo/kept", "four");
     world.git("repo", &["stash"]);
-    assert_eq!(counted(), [Some(1), Some(0)]);
+    assert_eq!(counted(), [1, 0, 1]);
+    assert_eq!(world.look("repo").finding.branch().unwrap().stash_name(), "(no branch)");
+    // What git puts aside for itself names no branch.
+    let log = world.at("repo/.git/logs/refs/stash");
+    let last = fs::read_to_string(&log).unwrap().lines().last().unwrap().to_owned();
+    fs::write(&log, format!("{}\tautostash\n", last.split_once('\t').unwrap().0)).unwrap();
+    assert_eq!(counted(), [1, 1, 1]);
 }
 
 #[test]
