@@ -1,10 +1,13 @@
 //! What is told, and what is not.
 
 use lamplight_engine::config::Notify;
-use lamplight_engine::facts::Input;
+use lamplight_engine::core::Core;
+use lamplight_engine::facts::{FileRole, Input, RegistryUpdate};
+use lamplight_engine::sources::tail::{Flow, Limits, Position, Tailer};
+use lamplight_engine::store::Store;
 use lamplight_engine::{CauseAction, Config, Engine, Notice};
 use lamplight_model::attention::CauseKind;
-use lamplight_model::ids::SessionKey;
+use lamplight_model::ids::{Agent, SessionKey};
 use lamplight_model::notice::NoticeOutcome;
 use lamplight_model::session::{RegistryStatus, TurnState, Validity};
 use serde_json::json;
@@ -13,7 +16,7 @@ use super::work::{clean, dirty, repository};
 use super::{Case, PID, at, kind, registry, removed, waits};
 use crate::checklist_support::agents::{Claude, HOUR, Home, MINUTE, Process};
 use crate::checklist_support::clocked::T0;
-use crate::checklist_support::running::Running;
+use crate::checklist_support::running::{Running, database};
 
 /// A killed session is opened again before its notice.
 #[test]
@@ -288,4 +291,61 @@ fn what_its_person_opened_at_night_is_not_told_in_the_morning() {
     let log = case.log();
     assert_eq!(log.last().map(String::as_str), Some("reply held_back opened"), "{log:?}");
     assert!(!log.iter().any(|line| line.ends_with("told")), "{log:?}");
+}
+
+/// The fold has changed since: at the start the transcript is read anew, piece by piece.
+#[test]
+fn a_transcript_that_is_read_anew_raises_nothing_while_half_of_it_is_read() {
+    let (mut case, mut session) = Case::new();
+    for turn in 0..3 {
+        session.prompt(at(turn * 10_000), "go on");
+        session.says(at(turn * 10_000 + 2_000), "Done.", 100);
+    }
+    case.read(&session, at(22_100));
+    case.registry(RegistryStatus::Idle, at(22_100));
+    case.run_until(at(60_000));
+    let Case { home, clocked, key } = case;
+    let causes = || {
+        let db = database(&home);
+        let mut select = db
+            .prepare(
+                "SELECT kind, since_ms, cleared_at_ms IS NULL, notified_at_ms FROM causes ORDER BY since_ms",
+            )
+            .unwrap();
+        let rows = select.query_map([], |row| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, i64>(1)?,
+                row.get::<_, bool>(2)?,
+                row.get::<_, Option<i64>>(3)?,
+            ))
+        });
+        rows.unwrap().map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let before = causes();
+    assert!(before.iter().any(|(kind, _, is_open, told)| kind == "reply" && *is_open && told.is_some()));
+    drop(clocked.core.restarted(at(61_000)).unwrap());
+    let store = Store::open(&home.data_dir(), false).unwrap();
+    let mut core = Core::new(store, home.config(), at(70_000)).unwrap();
+    let put = |core: &mut Core, input: Input| core.apply_all(vec![input], at(70_000)).unwrap();
+    let Input::Registry(idle) = registry(&key, PID, RegistryStatus::Idle, Validity::Valid, T0, at(22_100))
+    else {
+        unreachable!()
+    };
+    put(&mut core, Input::Registry(RegistryUpdate { read_at: at(70_000), ..idle }));
+    put(&mut core, Input::LiveListed { at: at(70_000), registries: vec![Agent::ClaudeCode] });
+    assert_eq!(causes(), before, "nothing was read yet");
+    let mut tailer = Tailer::new(Limits { batch_events: 2, ..Limits::default() });
+    let role = FileRole { agent: key.agent, session: key.id.clone(), subagent: None };
+    let mut pieces = 0;
+    let mut take = |batch| {
+        pieces += 1;
+        put(&mut core, Input::Batch(batch));
+        assert_eq!(causes(), before, "after piece {pieces}");
+        Flow::Continue
+    };
+    tailer.read(&session.path, &role, &mut Position::default(), at(70_000), &mut take).unwrap();
+    assert!(pieces > 3);
+    put(&mut core, Input::Listed { at: at(70_100), asked: 0 });
+    assert_eq!(causes(), before);
 }
