@@ -3,6 +3,7 @@
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::facts::FileId;
 use lamplight_model::ids::Timestamp;
@@ -88,14 +89,8 @@ pub fn file_id(path: &Path, _metadata: &Metadata) -> FileId {
 pub struct Version {
     file: FileId,
     size_bytes: u64,
-    changed: Option<Changed>,
+    changed: Option<SystemTime>,
 }
-
-/// When anything of a file changed: its time of change, which no program can set, where there is one.
-#[cfg(unix)]
-type Changed = (i64, i64);
-#[cfg(not(unix))]
-type Changed = std::time::SystemTime;
 
 /// Two writes within the same tick of the file system's clock give the same time; the coarsest ones count two seconds.
 const TICK_MS: i64 = 2_100;
@@ -105,31 +100,30 @@ impl Version {
     /// look the same.
     #[must_use]
     pub fn settled(path: &Path, now: Timestamp) -> Option<Self> {
-        let metadata = std::fs::symlink_metadata(path).ok()?;
-        #[cfg(unix)]
-        let changed_at = {
-            use std::os::unix::fs::MetadataExt;
-            Timestamp(
-                metadata.ctime().saturating_mul(1_000).saturating_add(metadata.ctime_nsec() / 1_000_000),
-            )
-        };
-        #[cfg(not(unix))]
-        let changed_at = modified_at(&metadata);
-        (now.since(changed_at) >= TICK_MS).then(|| Self::of(path, &metadata))
+        let version = Self::of(path, &std::fs::symlink_metadata(path).ok()?);
+        (now.since(to_ms(version.changed)) >= TICK_MS).then_some(version)
     }
 
     /// The version of a file that was looked at.
     #[must_use]
     pub fn of(path: &Path, metadata: &Metadata) -> Self {
-        #[cfg(unix)]
-        let changed = {
-            use std::os::unix::fs::MetadataExt;
-            Some((metadata.ctime(), metadata.ctime_nsec()))
-        };
-        #[cfg(not(unix))]
-        let changed = metadata.modified().ok();
-        Self { file: file_id(path, metadata), size_bytes: metadata.len(), changed }
+        Self { file: file_id(path, metadata), size_bytes: metadata.len(), changed: changed(metadata) }
     }
+}
+
+/// When anything of a file changed, by the time that no program can set.
+#[cfg(unix)]
+fn changed(metadata: &Metadata) -> Option<SystemTime> {
+    use std::os::unix::fs::MetadataExt;
+    let since_epoch =
+        Duration::new(u64::try_from(metadata.ctime()).ok()?, u32::try_from(metadata.ctime_nsec()).ok()?);
+    UNIX_EPOCH.checked_add(since_epoch)
+}
+
+/// When a file changed, where there is no better time than that of its content.
+#[cfg(not(unix))]
+fn changed(metadata: &Metadata) -> Option<SystemTime> {
+    metadata.modified().ok()
 }
 
 /// Hash of a path, for tables that need not hold it.
@@ -141,7 +135,11 @@ pub fn path_hash(path: &Path) -> u64 {
 /// Time of the last change, in milliseconds; the epoch where it cannot be told.
 #[must_use]
 pub fn modified_at(metadata: &Metadata) -> Timestamp {
-    let ms = metadata.modified().ok().and_then(|t| match t.duration_since(std::time::UNIX_EPOCH) {
+    to_ms(metadata.modified().ok())
+}
+
+fn to_ms(time: Option<SystemTime>) -> Timestamp {
+    let ms = time.and_then(|t| match t.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_millis()).ok(),
         Err(before) => i64::try_from(before.duration().as_millis()).ok().map(|ms| -ms),
     });

@@ -80,16 +80,17 @@ mod tests {
         };
         let kept = Memory { before: Some(7), settled_at: Some(Timestamp(5)), left: Some(left) };
         let settled = Memory { settled_at: Some(Timestamp(5)), ..Memory::default() };
-        for (root, memory) in [("/work/both", &kept), ("/work/settled", &settled), ("/work/other", &kept)] {
+        for (root, memory) in [("/repos/both", &kept), ("/repos/settled", &settled), ("/repos/other", &kept)]
+        {
             put(&store.db, root, memory.clone(), Timestamp(5)).unwrap();
             assert_eq!(super::memory(&store.db, root).unwrap(), *memory);
         }
-        let theirs = ["/work/both/src".into(), "/work/settled".into()];
+        let theirs = ["/repos/both/src".into(), "/repos/settled".into()];
         forgotten::erase_worktrees(&store.db, &theirs, |_| false).unwrap();
-        for root in ["/work/both", "/work/settled"] {
+        for root in ["/repos/both", "/repos/settled"] {
             assert_eq!(memory(&store.db, root).unwrap(), Memory::default(), "{root}");
         }
-        assert_eq!(memory(&store.db, "/work/other").unwrap(), kept);
+        assert_eq!(memory(&store.db, "/repos/other").unwrap(), kept);
     }
 
     #[test]

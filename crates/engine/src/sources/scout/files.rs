@@ -35,6 +35,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Whether it is a session's main transcript, and where it was.
+    fn is_main_of(&self, agent: Agent) -> bool {
+        !self.is_gone && self.role.agent == agent && self.role.subagent.is_none()
+    }
+
     /// Whether a file of this size holds something that was not looked at.
     pub(super) fn is_behind(&self, size_bytes: u64) -> bool {
         // One that was never read is told of even when it is empty: it is a transcript all the same.
@@ -104,9 +109,7 @@ impl Files {
 
     /// The main transcript of a session, where it is now.
     pub(super) fn main_of(&self, agent: Agent, session: &SessionId) -> Option<(FileId, &Entry)> {
-        self.iter().find(|(_, e)| {
-            !e.is_gone && e.role.agent == agent && e.role.subagent.is_none() && e.role.session == *session
-        })
+        self.iter().find(|(_, e)| e.is_main_of(agent) && e.role.session == *session)
     }
 
     /// The main transcripts of some sessions, where they are now; in one pass, however many they are.
@@ -115,12 +118,7 @@ impl Files {
         agent: Agent,
         sessions: &HashSet<&SessionId>,
     ) -> impl Iterator<Item = &Entry> {
-        self.by_id.values().filter(move |e| {
-            !e.is_gone
-                && e.role.agent == agent
-                && e.role.subagent.is_none()
-                && sessions.contains(&e.role.session)
-        })
+        self.by_id.values().filter(move |e| e.is_main_of(agent) && sessions.contains(&e.role.session))
     }
 
     /// Files of an agent that are there.
