@@ -83,19 +83,11 @@ impl Desk {
         facts.tray != Some(false)
     }
 
-    /// Keeps what is to be opened, a session or nothing, for a page that does not hear yet; `false` when it does.
-    pub fn open_next(&self, id: Option<String>) -> bool {
-        let mut facts = self.facts();
-        if !facts.is_page_ready {
-            facts.open_next = id;
-        }
-        !facts.is_page_ready
-    }
-
-    /// Returns the session the person looks at right now, as `agent:session_id`.
+    /// Returns the session the person looks at right now, as `agent:session_id`. A page that is being drawn for one shows
+    /// it in a moment.
     fn looked_at(&self) -> Option<String> {
         let facts = self.facts();
-        facts.on_screen.clone().filter(|_| facts.is_focused)
+        facts.open_next.as_ref().or(facts.on_screen.as_ref()).filter(|_| facts.is_focused).cloned()
     }
 }
 
@@ -113,12 +105,25 @@ pub fn set_on_screen(app: &AppHandle, id: Option<String>) {
     attend(app, |facts| facts.on_screen = id);
 }
 
+/// Keeps what is to be opened, a session or nothing, for a page that does not hear yet; `false` when it does.
+pub fn open_next(app: &AppHandle, id: Option<String>) -> bool {
+    let mut is_kept = false;
+    attend(app, |facts| {
+        is_kept = !facts.is_page_ready;
+        if is_kept {
+            facts.open_next = id;
+        }
+    });
+    is_kept
+}
+
 /// Notes that there is no window.
 pub fn window_gone(app: &AppHandle) {
     attend(app, |facts| {
         facts.is_focused = false;
         facts.is_page_ready = false;
         facts.on_screen = None;
+        facts.open_next = None;
     });
 }
 
@@ -172,7 +177,12 @@ pub fn page_ready(app: &AppHandle) {
     let (tray, open_next) = {
         let mut facts = desk.facts();
         facts.is_page_ready = true;
-        (facts.tray, facts.open_next.take())
+        let open_next = facts.open_next.take();
+        if open_next.is_some() {
+            // The page turns to it now, and says so.
+            facts.on_screen = open_next.clone();
+        }
+        (facts.tray, open_next)
     };
     if let Some(is_there) = tray {
         tell(app, TRAY, is_there);

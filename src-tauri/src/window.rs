@@ -8,7 +8,7 @@ use tauri::{
 };
 use tauri_plugin_window_state::StateFlags;
 
-use crate::desk::Desk;
+use crate::desk;
 
 /// Label of the window, named in its capability.
 pub const LABEL: &str = "main";
@@ -70,7 +70,7 @@ pub fn show(app: &AppHandle) {
 pub fn show_now(app: &AppHandle) {
     on_main_thread(app, |app| {
         raise(app)?;
-        if app.state::<Desk>().open_next(None) {
+        if desk::open_next(app, None) {
             // A page that is drawn anew shows that by itself.
             return Ok(());
         }
@@ -83,7 +83,7 @@ pub fn show_session(app: &AppHandle, id: String) {
     on_main_thread(app, move |app| {
         raise(app)?;
         // A page that is not there to hear it is told when it has drawn.
-        if app.state::<Desk>().open_next(Some(id.clone())) {
+        if desk::open_next(app, Some(id.clone())) {
             return Ok(());
         }
         app.emit_to(LABEL, OPEN_SESSION, id)

@@ -345,8 +345,14 @@ class Desktop:
         self.run(["xdotool", "key", key])
 
     def close_window(self, window):
-        """Closes it as the window manager's key does."""
-        self.press(window, "alt+F4")
+        """Closes it as the window manager's key does, pressed again when it did not get there."""
+        for presses in range(1, 5):
+            self.press(window, "alt+F4")
+            try:
+                return wait_for("no window", lambda: window not in self.windows(), seconds=15)
+            except Timeout:
+                print(f"alt+F4 number {presses} closed nothing; in front: {self.active_title()!r}")
+        raise Timeout(f"window {window} does not close")
 
     def clipboard(self):
         return self.run(["xclip", "-selection", "clipboard", "-o"])
