@@ -154,8 +154,10 @@ impl Bench {
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+        // Whatever the tests were started by, `nohup` say, a shell begins with every signal as a terminal leaves it.
+        let mut command = Command::new("env");
         command
+            .args(["--default-signal", program])
             .env_clear()
             .env("HOME", self.at("home"))
             .env("ZDOTDIR", self.at("home"))
